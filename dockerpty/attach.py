@@ -1,0 +1,359 @@
+"""A container's first process behind the user's terminal: attach to it, and start it if it is not running."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+from dockerpty import calls, keys, log
+from dockerpty.bridge import Options
+from dockerpty.errors import APIError, DockerptyError, EngineError, NotFound
+from dockerpty.io import Demuxer, Pump, Stream
+from dockerpty.operation import RESIZE_LIMIT_S, EngineOperation, conflict, identity
+from dockerpty.result import KILLED_CODE
+from dockerpty.signals import name_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from dockerpty.engine import Pending
+    from dockerpty.loop import Loop
+    from dockerpty.result import Reason, SessionResult
+
+_log = log.get(__name__)
+
+#: Pulling up volumes and networks may take the engine minutes.
+_START_LIMIT_S = 300.0
+
+
+class RunOperation(EngineOperation):
+    """Attach to a container, and start it if it is not running.
+
+    Args:
+        client: `docker.DockerClient`, `docker.APIClient`, an `Engine`, or an object with the same low-level methods.
+        container: id, name, dict with `Id`, or an object with `id`.
+        logs: also show what it has written before.
+        Others: as `dockerpty.start` takes them.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        container: Any,
+        interactive: bool = True,
+        stdout: Any = None,
+        stderr: Any = None,
+        stdin: Any = None,
+        logs: Any = None,
+        *,
+        detach_keys: str | None = None,
+        sig_proxy: bool = False,
+        resize: bool = True,
+        raw: bool | None = None,
+        timeout: float | None = None,
+        idle_timeout: float | None = None,
+        read_only: bool = False,
+        stdin_eof: str = "auto",
+        detach_timeout: float = 0.5,
+        transport: Any = None,
+    ) -> None:
+        options = Options(
+            detach_keys, sig_proxy, resize, raw, timeout, idle_timeout, read_only, stdin_eof, detach_timeout
+        )
+        super().__init__(client, interactive, stdout, stderr, stdin, transport, options)
+        self.container = container
+        self.logs = logs
+        self._reference = identity(container)
+        self._info: dict[str, Any] | None = None
+        self._created = False
+        self._attached: Any = None
+        self._attached_now = False
+        self._started_at: str | None = None
+        self._was_running = False
+        self._starting = False
+        self._wait: Pending | None = None
+
+    @classmethod
+    def create(
+        cls,
+        client: Any,
+        config: dict[str, Any],
+        *args: Any,
+        name: str | None = None,
+        platform: str | None = None,
+        **session: Any,
+    ) -> Self:
+        """Create a container and return the operation that will start it.
+
+        Args:
+            config: the body of `POST /containers/create` (Engine API).
+            name, platform: of the container, both optional.
+            Others: as the class takes them, from `interactive` on.
+        """
+        operation = cls(client, "-", *args, **session)
+        now = operation._host_size() if config.get("Tty") else None
+        if now is not None:
+            # From API 1.42 on the process sees its size from the first moment; older engines pass over it.
+            config = {**config, "HostConfig": {**(config.get("HostConfig") or {}), "ConsoleSize": list(now)}}
+        reply = operation._engine.send(calls.create_container(config, name, platform), timeout=_START_LIMIT_S)
+        full = reply.json()["Id"]
+        operation.container = operation._reference = full
+        operation._info = {
+            "Id": full,
+            "Name": f"/{name}" if name else "",
+            "Config": config,
+            "HostConfig": config.get("HostConfig") or {},
+            "State": {},
+        }
+        operation._created = True
+        return operation
+
+    def is_tty(self) -> bool:
+        return bool(self._container_info()["Config"].get("Tty"))
+
+    def is_running(self) -> bool:
+        """Ask the engine whether the container runs."""
+        return bool(self._inspect()["State"].get("Running"))
+
+    def exit_code(self) -> int | None:
+        """Ask the engine for the exit code; None while it runs."""
+        state = self._inspect()["State"]
+        return None if state.get("Running") else state.get("ExitCode")
+
+    def describe(self) -> str:
+        name = (self._info or {}).get("Name", "").lstrip("/")
+        return name or self._reference[:12] if self._info is not None else self._reference
+
+    def send_signal(self, sig: int) -> bool:
+        """Send a signal to the container's first process; in a session without waiting for the answer."""
+        call = calls.kill_container(self._full_id(), name_of(sig))
+        if self._loop is None:
+            self._engine.send(call, subject=self.describe())
+        else:
+            # In line behind the start, if that is not answered yet. A refusal means that it has ended: nothing to do.
+            self._controlled().submit(
+                call, lambda answer: _log.debug("kill answered %r", answer), RESIZE_LIMIT_S
+            )
+        return True
+
+    def sockets(self) -> tuple[Stream | None, Stream | Demuxer | None, Stream | Demuxer | None]:
+        """Attach, and return `(stdin, stdout, stderr)`, None for what is not attached.
+
+        Without a TTY stdout and stderr come on one connection, in their order: both are the same `Demuxer`.
+
+        Raises:
+            NotFound: there is no such container.
+            APIError: it is paused, restarting or dead.
+        """
+        info = self._container_info()
+        state, config = info["State"], info["Config"]
+        self._refuse(state)
+        self._was_running = bool(state.get("Running"))
+        self._started_at = state.get("StartedAt")
+        if self._was_running and self.logs is None:
+            _warn_about_logs()
+        full, who = self._full_id(), self.describe()
+        condition = "not-running" if self._was_running else "next-exit"
+        self._wait = self._engine.begin(calls.wait_container(full, condition), subject=who)
+        # The backlog of Podman 4.3 has frames whose length is wrong: there it is left out.
+        backlog = bool(self.logs) and not self._engine.is_podman
+        attach = calls.attach_container(
+            full, stdout=True, stderr=True, logs=backlog, detach_keys=keys.NEUTRAL
+        )
+        out = self._keep(self._transport or self._engine.hijack(attach, subject=who))
+        source = out if config.get("Tty") else Demuxer(out)
+        stdin = None
+        if self._reads_input() and config.get("OpenStdin"):
+            # Input has its own connection: its end is a plain close on every transport, and takes no output with it.
+            attach = calls.attach_container(full, stdin=True, detach_keys=keys.NEUTRAL)
+            stdin = self._keep(self._engine.hijack(attach, subject=who))
+        if self._was_running and not self._inspect()["State"].get("Running"):
+            # It ended just before: the attach was accepted all the same, and would wait for ever.
+            self._over = True
+        self._attached = (stdin, source, None if config.get("Tty") else source)
+        return self._attached  # type: ignore[no-any-return]
+
+    def start(self, sockets: Any = None, **kwargs: Any) -> list[Pump]:
+        """Start the container if it has not run since it was attached to, and return the pumps.
+
+        Args:
+            sockets: what `sockets()` returned, or three streams of the caller's own.
+        """
+        if sockets is None:
+            sockets = self._attach()
+        stdin, out, err = sockets
+        info = self._container_info()
+        pumps = self._output_pumps(out, err)
+        if stdin is not None and self._reads_input():
+            if info["Config"].get("Tty"):
+                at_end = "eot"
+            else:
+                # Without StdinOnce an end does not reach the process, and must not end the output.
+                at_end = "close" if info["Config"].get("StdinOnce") else "keep"
+            pumps += self._input_pump(stdin, at_end)
+        if not self._has_run():
+            self._start_container()
+        if not self._over:
+            self._first_size()
+        return pumps
+
+    def israw(self, **kwargs: Any) -> bool:
+        return super().israw() and bool(self._container_info()["Config"].get("OpenStdin"))
+
+    def _container_info(self) -> dict[str, Any]:
+        return self._inspect() if self._info is None else self._info
+
+    def _inspect(self) -> dict[str, Any]:
+        info: dict[str, Any] = self._engine.send(
+            calls.inspect_container(self._reference), subject=self._reference
+        ).json()
+        self._info, self._reference = info, info["Id"]
+        return info
+
+    def _full_id(self) -> str:
+        return str(self._container_info()["Id"])
+
+    def _resize_call(self, rows: int, cols: int) -> calls.Call:
+        return calls.resize_container(self._full_id(), rows, cols)
+
+    def _refuse(self, state: dict[str, Any]) -> None:
+        for bad, why, hint in (
+            ("Paused", "it is paused", "unpause it first"),
+            ("Restarting", "it is restarting", "wait until it runs"),
+            ("Dead", "it is dead", "remove it"),
+        ):
+            if state.get(bad):
+                raise conflict("attach to", self.describe(), why, hint)
+
+    def _attach(self) -> Any:
+        sockets = self.sockets()
+        self._attached_now = True
+        return sockets
+
+    def _has_run(self) -> bool:
+        if self._was_running or self._over:
+            return True
+        if self._attached_now:
+            return False
+        # The caller attached some time ago and may have started it since; it may even have ended (fault F7).
+        before = self._started_at
+        state = self._inspect()["State"]
+        return bool(state.get("Running")) or (before is not None and state.get("StartedAt") != before)
+
+    def _start_container(self) -> None:
+        call = calls.start_container(self._full_id())
+        if self._loop is None:
+            self._engine.send(call, subject=self.describe(), timeout=_START_LIMIT_S)
+        else:
+            self._starting = True
+            self._controlled().submit(call, self._start_answered, _START_LIMIT_S)
+
+    def _start_answered(self, answer: Any) -> None:
+        self._starting = False
+        if isinstance(answer, DockerptyError):
+            answer.subject = self.describe()
+            self._failure = answer
+
+    def _first_size(self) -> None:
+        now = self._host_size()
+        if self._resizer is None or now is None:
+            return
+        if self._was_running:
+            self._resizer.redraw(*now)
+        else:
+            self._resizer.first(*now)
+
+    def _bind(self, loop: Loop) -> None:
+        super()._bind(loop)
+        if self._wait is not None:
+            loop.calls(self._wait)
+
+    def _settled(self) -> bool:
+        return not self._starting and (self._wait is None or self._wait.done)
+
+    def _silent(self) -> None:
+        # The exit is known and nothing comes any more: a server that never closes the stream.
+        self._over = self._wait is not None and self._wait.done
+
+    def _ignores_signals(self) -> bool:
+        return True
+
+    def _abandoned(self, sig: int, timed_out: bool = False) -> str:
+        host = self._container_info().get("HostConfig") or {}
+        ours = self._created and (timed_out or host.get("AutoRemove"))
+        if not ours or (not timed_out and sig != signal.SIGPIPE):
+            return ""
+        full, grace = self._full_id(), self._container_info()["Config"].get("StopTimeout") or 10
+        try:
+            self._engine.send(calls.kill_container(full, "TERM"), subject=self.describe())
+            until = time.monotonic() + (grace if timed_out else 2.0)
+            while self.is_running():
+                if time.monotonic() >= until:
+                    self._engine.send(calls.kill_container(full, "KILL"), subject=self.describe())
+                    break
+                time.sleep(0.05)
+        except (NotFound, APIError):
+            return ""  # it has ended by itself
+        except EngineError as error:
+            return str(error)
+        return ""
+
+    def _finish(self, result: SessionResult) -> Reason:
+        ended: Reason = "exited"
+        code = self._waited_code()
+        try:
+            if code is None:
+                code = self._inspected_code()
+            elif code == KILLED_CODE:
+                result.oom_killed = bool(self._inspect()["State"].get("OOMKilled"))
+        except NotFound:
+            code = KILLED_CODE if code is None else code
+            if not (self._container_info().get("HostConfig") or {}).get("AutoRemove"):
+                ended = "removed"
+        except EngineError as error:
+            _log.debug("no exit code: %s", error)
+        result.exit_code = code
+        return "lost" if code is None else ended
+
+    def _waited_code(self) -> int | None:
+        if self._wait is None or self._wait.reply is None:
+            return None
+        code = int(self._wait.reply.json().get("StatusCode", -1))
+        return code if code >= 0 else None
+
+    def _inspected_code(self) -> int | None:
+        """Ask what the wait did not tell. A client that cannot wait is asked until the container has ended."""
+        while True:
+            state = self._inspect()["State"]
+            if not state.get("Running"):
+                code = state.get("ExitCode")
+                return code if code is not None and code >= 0 else None
+            if self._wait is not None:
+                return None
+            time.sleep(0.1)
+
+    def _close(self) -> None:
+        if self._wait is not None:
+            self._wait.close()
+        super()._close()
+
+
+def _warn_about_logs() -> None:
+    import warnings
+
+    package = os.path.dirname(os.path.abspath(__file__)) + os.sep
+    level, frame = 1, sys._getframe()
+    while (
+        frame is not None
+        and os.path.abspath(frame.f_code.co_filename).startswith(package)
+        and frame.f_back is not None
+    ):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(
+        "what the running container has written before is no longer shown; pass logs=True to see it, logs=False for silence",
+        DeprecationWarning,
+        stacklevel=level,
+    )

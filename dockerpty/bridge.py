@@ -1,0 +1,368 @@
+"""One session: the host's terminal made raw, the loop that serves it, and every way out.
+
+The order of things is the point of this file. Raw mode comes as late as possible and goes first; signals are noted before
+anything can need them; whatever happens in between, the terminal, the handlers and the descriptors are as they were.
+What is peculiar to a container or to an exec is asked of the operation.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+
+from dockerpty import log
+from dockerpty.errors import SessionLost, SessionTimeout
+from dockerpty.pumps import InputPump, OutputPump
+from dockerpty.result import STDOUT_CLOSED_CODE
+from dockerpty.signals import Signals, die_by, forwardable, name_of
+from dockerpty.tty import Terminal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Protocol
+
+    from dockerpty.io import Pump
+    from dockerpty.loop import Loop
+    from dockerpty.result import SessionResult
+
+    class WindowWatch(Protocol):
+        def start(self) -> None: ...
+        def stop(self) -> None: ...
+
+
+_log = log.get(__name__)
+
+#: A process has ended, and its stream gives nothing for so long while we were ready: a server that never closes it.
+SILENCE_S = 10.0
+#: So many signals that ask to end, within so many seconds, end us and not only the container.
+INSISTENCE, INSISTENCE_S = 3, 5.0
+
+
+class Options:
+    """How a session behaves; what each means stands with `dockerpty.start`."""
+
+    __slots__ = (
+        "detach_keys",
+        "detach_timeout",
+        "idle_timeout",
+        "raw",
+        "read_only",
+        "resize",
+        "sig_proxy",
+        "stdin_eof",
+        "timeout",
+    )
+
+    def __init__(
+        self,
+        detach_keys: str | None = None,
+        sig_proxy: bool = False,
+        resize: bool = True,
+        raw: bool | None = None,
+        timeout: float | None = None,
+        idle_timeout: float | None = None,
+        read_only: bool = False,
+        stdin_eof: str = "auto",
+        detach_timeout: float = 0.5,
+    ) -> None:
+        if stdin_eof not in ("auto", "close", "eot", "ignore"):
+            raise ValueError(f"stdin_eof is {stdin_eof!r}, not one of auto, close, eot, ignore")
+        for name, seconds in (
+            ("timeout", timeout),
+            ("idle_timeout", idle_timeout),
+            ("detach_timeout", detach_timeout),
+        ):
+            if seconds is not None and not seconds >= 0:
+                raise ValueError(f"{name} is {seconds!r}, not a number of seconds")
+        self.detach_keys = detach_keys
+        self.sig_proxy = sig_proxy
+        self.resize = resize
+        self.raw = raw
+        self.timeout = timeout
+        self.idle_timeout = idle_timeout
+        self.read_only = read_only
+        self.stdin_eof = stdin_eof
+        self.detach_timeout = detach_timeout
+
+
+class Bridge:
+    """Run one session of an operation, once.
+
+    Args:
+        operation: a `dockerpty.pty.Operation`.
+        loop: which serves it all.
+        window: watches the size of the host's terminal; started and stopped with the loop.
+        result: filled as the session goes.
+        notice: takes a line for the user, only while the terminal is not raw.
+    """
+
+    def __init__(
+        self,
+        operation: Any,
+        loop: Loop,
+        window: WindowWatch,
+        result: SessionResult,
+        options: Options,
+        notice: Callable[[str], None],
+    ) -> None:
+        self._operation = operation
+        self._loop = loop
+        self._window = window
+        self._result = result
+        self._options = options
+        self._notice = notice
+        self._terminal = Terminal(None)
+        self._signals = Signals(self._signalled)
+        self._pumps: list[Pump] = []
+        self._inputs: list[InputPump] = []
+        self._outputs: list[OutputPump] = []
+        self._die_by: int | None = None
+        self._timed_out = ""
+        self._insisted: list[float] = []
+        self._notices: list[str] = []
+        self._moved = -1
+        self._active = 0.0
+
+    def run(self, sockets: Any) -> int | None:
+        """Bridge until the session ends. See `dockerpty.pty.PseudoTerminal.start` for what is returned and raised."""
+        operation = self._operation
+        self._result.started = time.time()
+        self._signals.start()
+        try:
+            if self._options.sig_proxy:
+                self._signals.note(forwardable())
+            if sockets is None:
+                sockets = operation._attach()
+            operation._bind(self._loop)
+            try:
+                self._enter_terminal()
+                self._begin(sockets)
+                self._serve()
+            finally:
+                self._leave_terminal()
+            self._signals.stop()
+            code = self._end()
+        finally:
+            self._signals.stop()
+            self._close()
+        if self._die_by is not None:
+            die_by(self._die_by)
+            raise SystemExit(
+                128 + self._die_by
+            )  # the first process of a PID namespace does not die by default actions
+        return code
+
+    # In and out of the terminal --------------------------------------------------------------------------------------
+
+    def _enter_terminal(self) -> None:
+        operation = self._operation
+        self._terminal = Terminal(operation.stdin, raw=bool(operation.israw()))
+        if self._terminal.raw:
+            # Noted before the terminal is raw: there is no moment in which a signal would leave it so.
+            self._signals.note(forwardable(), only_default=True)
+            self._signals.note({signal.SIGTSTP, signal.SIGCONT}, only_default=True)
+            log.hold()
+            self._terminal.start()
+        self._loop.watch(self._signals)
+
+    def _leave_terminal(self) -> None:
+        try:
+            for pump in self._outputs:
+                if pump.modes is not None and not pump.to_stream.closed and (undo := pump.modes.undo()):
+                    pump.to_stream.write(undo)
+        except OSError as error:  # the terminal is gone, and with it what was switched on
+            _log.debug("modes not undone: %s", error)
+        finally:
+            self._terminal.stop()
+            if self._terminal.raw:
+                log.release()
+            self._window.stop()
+        for line in self._notices:
+            self._notice(line)
+
+    def _suspend(self) -> None:
+        """SIGTSTP: stop as we were asked to, with the terminal as it was, and take it again afterwards."""
+        self._signals.forget(signal.SIGTSTP)
+        self._terminal.suspend()
+        signal.raise_signal(signal.SIGTSTP)
+        self._signals.note({signal.SIGTSTP}, only_default=True)
+        self._resume()
+
+    def _resume(self) -> None:
+        self._terminal.start()
+        self._terminal.suspended()
+        self._operation._redraw()
+
+    # While it runs ---------------------------------------------------------------------------------------------------
+
+    def _begin(self, sockets: Any) -> None:
+        self._pumps = self._operation.start(sockets=sockets)
+        self._inputs = [pump for pump in self._pumps if isinstance(pump, InputPump)]
+        self._outputs = [pump for pump in self._pumps if isinstance(pump, OutputPump)]
+        for pump in self._pumps:
+            self._loop.pump(pump)
+            if isinstance(pump, (InputPump, OutputPump)):
+                self._loop.at(pump.release_at, pump.release)
+        self._active = time.monotonic()
+        if self._options.timeout is not None:
+            until = self._active + self._options.timeout
+            self._loop.at(
+                lambda: until, lambda: self._time_out(f"it took longer than {self._options.timeout:g} s")
+            )
+        if self._options.idle_timeout is not None:
+            self._loop.at(
+                self._idle_until,
+                lambda: self._time_out(f"nothing moved for {self._options.idle_timeout:g} s"),
+            )
+        self._loop.at(self._silent_until, self._silent)
+        self._window.start()
+
+    def _serve(self) -> None:
+        while not self._is_over():
+            self._loop.turn()
+            moved = self._count()
+            if moved != self._moved:
+                self._moved = moved
+                self._active = time.monotonic()
+
+    def _is_over(self) -> bool:
+        result, operation = self._result, self._operation
+        if any(pump.hung_up for pump in self._inputs) or any(pump.hung_up for pump in self._outputs):
+            self._die_by = self._die_by or signal.SIGHUP
+        if operation._failure is not None:
+            raise operation._failure
+        if any(pump.detached for pump in self._inputs):
+            result.reason = "detached"
+        elif any(pump.stdout_closed for pump in self._outputs):
+            result.reason = "stdout-closed"
+        elif self._timed_out:
+            result.reason = "timeout"
+        elif any(pump.lost for pump in self._outputs):
+            result.reason = "lost"
+        if self._die_by is not None or result.reason is not None or operation._over:
+            return True
+        waited_for = [pump for pump in self._pumps if pump.wait_for_output]
+        return all(pump.is_done() for pump in waited_for or self._pumps) and bool(operation._settled())
+
+    def _signalled(self, number: int) -> None:
+        if number == signal.SIGTSTP:
+            self._suspend()
+        elif number == signal.SIGCONT:
+            self._resume()
+        elif not self._options.sig_proxy:
+            self._die_by = number
+        else:
+            self._forward(number)
+
+    def _forward(self, number: int) -> None:
+        if number in (signal.SIGINT, signal.SIGTERM):
+            now = time.monotonic()
+            self._insisted = [at for at in self._insisted if now - at < INSISTENCE_S] + [now]
+            if len(self._insisted) >= INSISTENCE:
+                self._die_by = number
+                return
+            if len(self._insisted) == 2 and self._operation._ignores_signals():
+                self._tell(
+                    f"sent {name_of(number)} twice: the first process of a container ignores it unless it handles it;"
+                    " `docker stop` ends it, `--init` avoids this, and one more signal ends only me"
+                )
+        if not self._operation.send_signal(number):
+            self._die_by = number
+
+    def _tell(self, line: str) -> None:
+        if self._terminal.original_attributes is None:
+            self._notice(line)
+        else:
+            self._notices.append(line)
+
+    def _count(self) -> int:
+        self._result.bytes_in = sum(pump.moved for pump in self._inputs)
+        self._result.bytes_out = sum(pump.moved for pump in self._outputs)
+        return self._result.bytes_in + self._result.bytes_out
+
+    # Time ------------------------------------------------------------------------------------------------------------
+
+    def _time_out(self, why: str) -> None:
+        self._timed_out = why
+
+    def _idle_until(self) -> float | None:
+        return self._active + (self._options.idle_timeout or 0.0)
+
+    def _silent_until(self) -> float | None:
+        # Only while we were ready to take something: a stopped terminal is no silence of the far side's.
+        if all(pump.eof or not pump.has_room() for pump in self._outputs):
+            return None
+        return self._active + SILENCE_S
+
+    def _silent(self) -> None:
+        self._active = time.monotonic()
+        self._operation._silent()
+
+    # The end ---------------------------------------------------------------------------------------------------------
+
+    def _end(self) -> int | None:
+        """Learn what became of the process, with the terminal given back and the caller's own handlers in place."""
+        result, operation = self._result, self._operation
+        self._count()
+        unserved = self._signals.unserved()
+        if (
+            self._die_by is None
+            and unserved
+            and (not self._options.sig_proxy or not operation._ignores_signals())
+        ):
+            self._die_by = unserved[0]
+        try:
+            if self._die_by is not None:
+                self._warn(operation._abandoned(self._die_by))
+                return None
+            if result.reason == "stdout-closed":
+                self._warn(operation._abandoned(signal.SIGPIPE))
+                result.exit_code = STDOUT_CLOSED_CODE
+                return STDOUT_CLOSED_CODE
+            if result.reason == "timeout":
+                self._warn(operation._abandoned(signal.SIGTERM, timed_out=True))
+                raise SessionTimeout("go on with", operation.describe(), self._timed_out)
+            if result.reason == "detached":
+                return None
+            if result.reason == "lost":
+                failure = next((pump.failure for pump in self._outputs if pump.failure is not None), None)
+                reason = str(failure or "the connection ended in the middle of a frame")
+                raise SessionLost("go on with", operation.describe(), reason) from failure
+            ended = operation._finish(result)
+            if ended == "lost":
+                raise SessionLost(
+                    "learn the exit code of", operation.describe(), "the engine no longer knows it"
+                )
+            result.reason = ended
+            for pump in self._outputs:
+                self._flush(pump)
+            return result.exit_code
+        except (SessionLost, SessionTimeout) as error:
+            result.reason = "timeout" if isinstance(error, SessionTimeout) else "lost"
+            error.result = result
+            raise
+        finally:
+            result.ended = time.time()
+
+    def _flush(self, pump: OutputPump) -> None:
+        """Write what the end of the session brought: the text of a failed start."""
+        while any(sink.needs_write() for sink in pump.sinks()) and not pump.stdout_closed:
+            self._loop.turn()
+
+    def _warn(self, problem: str) -> None:
+        if problem:
+            self._notice(problem)
+
+    def _close(self) -> None:
+        try:
+            for pump in self._pumps:
+                if isinstance(pump, InputPump):
+                    pump.from_stream.abandon()
+                elif isinstance(pump, OutputPump):
+                    for sink in pump.sinks():
+                        sink.abandon()
+        finally:
+            self._operation._close()
+            if self._result.ended is None:
+                self._result.ended = time.time()

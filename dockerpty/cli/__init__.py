@@ -1,0 +1,77 @@
+"""The command `dpty`: global options, and which command it is. Each command is a file here.
+
+argv is read by the pure `grammar` with the rows of `table`; only help and errors load more. How every way out
+becomes an exit code stands in `outcome`.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from dockerpty.cli.grammar import read, unknown_command
+from dockerpty.cli.outcome import FAILED, code_of, finish, say, show
+from dockerpty.cli.table import COMMANDS, COMMON
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dockerpty.cli.grammar import Line
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv`, by default this process's.
+
+    Returns:
+        the exit code. A death by a signal (our reader has gone, Ctrl-C) is really died: this does not return then.
+    """
+    command, debug = COMMON, False
+    try:
+        common = read(COMMON, sys.argv[1:] if argv is None else argv)
+        debug = common.values["debug"]
+        if debug:
+            _tell_every_step()
+        if common.values["help"] or common.values["version"] or not common.words:
+            code = _without_command(common)
+        else:
+            name, *rest = common.words
+            if name not in COMMANDS:
+                raise unknown_command(name, list(COMMANDS))
+            command = COMMANDS[name]
+            line = read(command, rest)
+            code = _help(name) if line.values["help"] else _run(line, common)
+    except BaseException as error:  # noqa: BLE001  # whatever it is, it becomes a line and a code here
+        code = code_of(error, command, debug)
+    return finish(code)
+
+
+def _run(line: Line, common: Line) -> int:
+    # The built-in, because importlib would cost more than most of what it loads here.
+    module = __import__(f"{__name__}.{line.command.module}", fromlist=("command",))
+    return int(module.command(line, common))
+
+
+def _without_command(common: Line) -> int:
+    if common.values["help"]:
+        return _help("")
+    if common.values["version"]:
+        from dockerpty import __version__
+
+        show(f"dpty {__version__}")
+        return 0
+    from dockerpty.cli.help import text
+
+    say(text(COMMON), prefix="")
+    return FAILED
+
+
+def _help(name: str) -> int:
+    from dockerpty.cli.help import print_help
+
+    return print_help(name)
+
+
+def _tell_every_step() -> None:
+    import logging
+
+    logging.basicConfig(level=logging.DEBUG, format="dpty: %(name)s: %(message)s")

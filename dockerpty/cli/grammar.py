@@ -1,0 +1,292 @@
+"""Reading a command line as docker reads one. Pure: a table's command and words in, values or a UsageError out.
+
+The rules are those of docker's own parser (spf13/pflag, which ends options at the first positional):
+
+- `--flag value`, `--flag=value`, `-f value`, `-fvalue`, `-f=value`;
+- short flags combine, and the last may take a value: `-itu0`;
+- a flag that is a statement takes its value only after `=`, in Go's spellings of true and false: `--sig-proxy=0`;
+- so does one with an optional value: `--tty=auto`; `-t web sh` is never the terminal "web";
+- the first word that is no flag ends them: in `exec web ls -l` the `-l` belongs to `ls`. `--` ends them, too.
+
+Which flags there are stands in `table`.
+"""
+
+from __future__ import annotations
+
+from dockerpty.errors import DockerptyError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+# Kinds of flags.
+BOOL = "bool"  # a statement: there, or `=false`
+OFF = "off"  # the opposite of another flag's statement, under the same `dest`
+OPTIONAL = "optional"  # a statement that knows further words after "="
+TEXT = "text"  # takes a value; the last one counts
+LIST = "list"  # takes a value; all count
+SECONDS = "seconds"  # takes a number above 0
+
+# Go's strconv.ParseBool knows exactly these.
+_BOOLEANS = {
+    **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
+}
+
+
+class UsageError(DockerptyError):
+    """The command line makes no sense; nothing was done."""
+
+
+class Flag:
+    """A row of the table.
+
+    Args:
+        names: all spellings with blanks between them, the short one first: `"-i --interactive"`.
+        dest: the key of its value.
+        kind: one of the kinds above.
+        help: a sentence without its full stop.
+        metavar: what its value is called in help.
+        default: the value without the flag; `None` stands for what the kind implies.
+        words: OPTIONAL: what it takes beside true and false.
+    """
+
+    __slots__ = ("default", "dest", "help", "kind", "metavar", "names", "words")
+
+    def __init__(
+        self,
+        names: str,
+        dest: str,
+        kind: str,
+        help: str,
+        metavar: str = "",
+        default: Any = None,
+        words: tuple[str, ...] = (),
+    ) -> None:
+        self.names = tuple(names.split())
+        self.dest = dest
+        self.kind = kind
+        self.help = help
+        self.metavar = metavar
+        self.default = default
+        self.words = words
+
+    @property
+    def takes_value(self) -> bool:
+        """Whether the next word is its value when none is attached."""
+        return self.kind in (TEXT, LIST, SECONDS)
+
+
+class Command:
+    """What may stand on the line of one command.
+
+    Args:
+        name: as it is typed; "" is `dpty` itself.
+        operands: what follows the flags, as help shows it.
+        summary: one line on what it does.
+        flags: its rows.
+        least: how many operands it needs.
+        module: the file in this package that runs it, when its name is not the command's.
+        drops_dashes: a `--` after its first operand is left out, as kubectl does it.
+        ends_with_process: its exit code belongs to a process in a container, so that our own errors are 125.
+        examples: lines that help shows.
+    """
+
+    __slots__ = (
+        "drops_dashes",
+        "ends_with_process",
+        "examples",
+        "flags",
+        "least",
+        "module",
+        "name",
+        "operands",
+        "summary",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        operands: str,
+        summary: str,
+        flags: Sequence[Flag],
+        *,
+        least: int = 0,
+        module: str = "",
+        drops_dashes: bool = False,
+        ends_with_process: bool = False,
+        examples: Sequence[str] = (),
+    ) -> None:
+        self.name = name
+        self.operands = operands
+        self.summary = summary
+        self.flags = tuple(flags)
+        self.least = least
+        self.module = module or name
+        self.drops_dashes = drops_dashes
+        self.ends_with_process = ends_with_process
+        self.examples = tuple(examples)
+
+    @property
+    def title(self) -> str:
+        """The command as it is typed, with `dpty` before it."""
+        return f"dpty {self.name}".rstrip()
+
+    @property
+    def see(self) -> str:
+        """The hint that ends every error on its line."""
+        return f"see {self.title} --help"
+
+
+class Line:
+    """A command line that was read.
+
+    Attributes:
+        values: of every flag of the command, by `dest`.
+        words: the operands.
+    """
+
+    __slots__ = ("command", "values", "words")
+
+    def __init__(self, command: Command, values: dict[str, Any], words: list[str]) -> None:
+        self.command = command
+        self.values = values
+        self.words = words
+
+
+def read(command: Command, argv: Sequence[str]) -> Line:
+    """Read the words after a command's name. A flag with the `dest` "help" ends the reading at once.
+
+    Raises:
+        UsageError: a flag that it has not, a value that the flag does not take, or too few operands.
+    """
+    known: dict[str, Flag] = {}
+    values: dict[str, Any] = {}
+    for flag in command.flags:
+        for name in flag.names:
+            known[name] = flag
+        if flag.kind != OFF:
+            values[flag.dest] = _default(flag)
+    rest = list(argv)
+    # Popped off its end: what is left is the operands, whatever ended the flags.
+    rest.reverse()
+    while rest and rest[-1].startswith("-") and rest[-1] != "-":
+        word = rest.pop()
+        if word == "--":
+            break
+        read_word = _long if word.startswith("--") else _shorts
+        read_word(command, known, values, word, rest)
+        if values.get("help"):
+            return Line(command, values, [])
+    rest.reverse()
+    if command.drops_dashes and rest[1:2] == ["--"]:
+        del rest[1]
+    if len(rest) < command.least:
+        raise UsageError("run", command.title, f"it needs {_in_words(command)}", command.see)
+    return Line(command, values, rest)
+
+
+def unknown_command(name: str, known: Sequence[str]) -> UsageError:
+    """Make the error for a command that there is not."""
+    return UsageError(
+        "run", f"dpty {name}", "there is no such command", _nearest(name, known, "see dpty --help")
+    )
+
+
+def _default(flag: Flag) -> Any:
+    if flag.kind == LIST:
+        return []
+    if flag.kind in (BOOL, OPTIONAL):
+        return bool(flag.default)
+    return flag.default
+
+
+def _long(
+    command: Command, known: dict[str, Flag], values: dict[str, Any], word: str, rest: list[str]
+) -> None:
+    name, equals, text = word.partition("=")
+    flag = known.get(name)
+    if flag is None:
+        raise _unknown(command, known, name)
+    _set(command, flag, name, values, _value(command, flag, name, text if equals else None, rest))
+
+
+def _shorts(
+    command: Command, known: dict[str, Flag], values: dict[str, Any], word: str, rest: list[str]
+) -> None:
+    letters = word[1:]
+    while letters:
+        name, letters = "-" + letters[0], letters[1:]
+        flag = known.get(name)
+        if flag is None:
+            raise _unknown(command, known, name if len(word) == 2 else word, name)
+        attached = None
+        # As pflag: an "=" with nothing behind it is no sign, so that `-u=` is the user "=".
+        if len(letters) > 1 and letters[0] == "=":
+            attached, letters = letters[1:], ""
+        elif flag.takes_value and letters:
+            attached, letters = letters, ""
+        _set(command, flag, name, values, _value(command, flag, name, attached, rest))
+        if values.get("help"):
+            return
+
+
+def _value(command: Command, flag: Flag, name: str, attached: str | None, rest: list[str]) -> str | None:
+    """The text that belongs to a flag, `None` where it has and needs none."""
+    if attached is not None or not flag.takes_value:
+        return attached
+    if not rest:
+        raise UsageError("use", name, f"it needs a value: {name} {flag.metavar}", command.see)
+    return rest.pop()
+
+
+def _set(command: Command, flag: Flag, name: str, values: dict[str, Any], text: str | None) -> None:
+    kind = flag.kind
+    if kind == TEXT:
+        values[flag.dest] = text
+    elif kind == LIST:
+        values[flag.dest].append(text)
+    elif kind == SECONDS:
+        values[flag.dest] = _seconds(command, name, text or "")
+    elif text in flag.words:
+        values[flag.dest] = text
+    else:
+        statement = True if text is None else _BOOLEANS.get(text)
+        if statement is None:
+            takes = ", ".join(("true", "false", *flag.words))
+            raise UsageError("use", f"{name}={text}", f"{text!r} is none of {takes}", command.see)
+        values[flag.dest] = statement != (kind == OFF)
+
+
+def _seconds(command: Command, name: str, text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    # Written so that nan is refused as well.
+    if not 0.0 < seconds < float("inf"):
+        raise UsageError("use", f"{name} {text}", "it takes a number of seconds above 0", command.see)
+    return seconds
+
+
+def _unknown(command: Command, known: dict[str, Flag], typed: str, letter: str = "") -> UsageError:
+    subject = f"{letter} in {typed}" if letter and letter != typed else typed
+    return UsageError(
+        "use", subject, f"{command.title} has no such flag", _nearest(typed, list(known), command.see)
+    )
+
+
+def _nearest(typed: str, known: Sequence[str], otherwise: str) -> str:
+    # Here, because it is needed once in a while and costs more than all the rest of a line's reading.
+    from difflib import get_close_matches
+
+    # Without dashes, so that -tty is near --tty; a letter alone is near everything and tells nothing.
+    names = {name.lstrip("-"): name for name in known}
+    near = get_close_matches(typed.lstrip("-"), [bare for bare in names if len(bare) > 1], n=1)
+    return f"did you mean {names[near[0]]}?" if near else otherwise
+
+
+def _in_words(command: Command) -> str:
+    needed = [word for word in command.operands.split() if not word.startswith("[")][: command.least]
+    return " and ".join(f"a {word}" if word[0] not in "AEIOU" else f"an {word}" for word in needed)

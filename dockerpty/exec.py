@@ -1,0 +1,289 @@
+"""A process run in a container, behind the user's terminal: an exec."""
+
+from __future__ import annotations
+
+import binascii
+import os
+import signal
+import time
+
+from dockerpty import calls, keys, log
+from dockerpty.bridge import Options
+from dockerpty.errors import DockerptyError, EngineError, NotFound
+from dockerpty.io import Demuxer, Pump, Stream
+from dockerpty.operation import RESIZE_LIMIT_S, EngineOperation, environment_list, identity, name_for
+from dockerpty.result import KILLED_CODE, start_error_code
+from dockerpty.signals import marker, reap
+from dockerpty.tty import is_terminal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from dockerpty.result import Reason, SessionResult
+
+_log = log.get(__name__)
+
+#: The engine has an exec's exit code a moment after the end of its stream.
+_EXIT_CODE_WAIT_S = 2.0
+
+
+class ExecOperation(EngineOperation):
+    """Start an exec that was created before.
+
+    Args:
+        client: as for `RunOperation`.
+        exec_id: an id, or the dict that `exec_create` returned.
+        tty: what the exec was created with; None asks the engine.
+        container: what messages call its container.
+        Others: as `dockerpty.start_exec` takes them.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        exec_id: Any,
+        interactive: bool = True,
+        stdout: Any = None,
+        stderr: Any = None,
+        stdin: Any = None,
+        *,
+        detach_keys: str | None = None,
+        sig_proxy: bool = False,
+        resize: bool = True,
+        raw: bool | None = None,
+        timeout: float | None = None,
+        idle_timeout: float | None = None,
+        read_only: bool = False,
+        stdin_eof: str = "auto",
+        detach_timeout: float = 0.5,
+        transport: Any = None,
+        tty: bool | None = None,
+        container: str = "",
+    ) -> None:
+        options = Options(
+            detach_keys, sig_proxy, resize, raw, timeout, idle_timeout, read_only, stdin_eof, detach_timeout
+        )
+        super().__init__(client, interactive, stdout, stderr, stdin, transport, options)
+        self.exec_id = exec_id["Id"] if isinstance(exec_id, dict) else exec_id
+        self._tty = tty
+        self._container = container
+        self._info: dict[str, Any] | None = None
+        self._attached: Any = None
+        self._marker = ""
+        self._user = ""
+
+    @classmethod
+    def create(
+        cls,
+        client: Any,
+        container: Any,
+        command: list[str] | str,
+        interactive: bool = True,
+        stdout: Any = None,
+        stderr: Any = None,
+        stdin: Any = None,
+        *,
+        tty: bool | None = None,
+        environment: Any = None,
+        user: str = "",
+        workdir: str | None = None,
+        privileged: bool = False,
+        reap: bool = True,
+        **session: Any,
+    ) -> Self:
+        """Create an exec and return the operation that will start it.
+
+        Args:
+            tty: None gives it a terminal if stdin is one and the session is interactive.
+            reap: with `sig_proxy` or `timeout`, mark its processes so that they can be found and signalled.
+            Others: as `dockerpty.exec_command` takes them.
+        """
+        operation = cls(client, "", interactive, stdout, stderr, stdin, **session)
+        if tty is None:
+            tty = operation._reads_input() and is_terminal(operation.stdin)
+        variables = environment_list(environment)
+        term = os.environ.get("TERM")
+        if tty and term and not any(v == "TERM" or v.startswith("TERM=") for v in variables):
+            variables.append(f"TERM={term}")
+        options = operation._options
+        if reap and (options.sig_proxy or options.timeout is not None or options.idle_timeout is not None):
+            operation._marker = marker()
+            variables.append(operation._marker)
+        config = exec_config(command, tty, operation._reads_input(), variables, user, workdir, privileged)
+        now = operation._host_size() if tty else None
+        if now is not None:
+            config["ConsoleSize"] = list(now)  # from API 1.42 on; older engines pass over it
+        reference = identity(container)
+        reply = operation._engine.send(calls.create_exec(reference, config), subject=name_for(container))
+        operation.exec_id = reply.json()["Id"]
+        operation._tty, operation._user, operation._container = tty, user, name_for(container)
+        operation._container_reference = reference
+        return operation
+
+    _container_reference = ""
+
+    def is_process_tty(self) -> bool:
+        """Say whether the exec was created with a terminal."""
+        if self._tty is None:
+            self._tty = bool(self._exec_info()["ProcessConfig"].get("tty"))
+        return self._tty
+
+    def is_tty(self) -> bool:
+        return self.is_process_tty()
+
+    def is_running(self) -> bool:
+        """Ask the engine whether the exec runs."""
+        return bool(self._inspect()["Running"])
+
+    def exit_code(self) -> int | None:
+        """Ask the engine for the exit code; None while it runs."""
+        info = self._inspect()
+        return None if info["Running"] else info["ExitCode"]
+
+    def describe(self) -> str:
+        return self._container or f"the exec {self.exec_id[:12]}"
+
+    def send_signal(self, sig: int) -> bool:
+        """An exec cannot be signalled through the engine: the session ends, and then its processes are looked for."""
+        return False
+
+    def sockets(self) -> Stream | Demuxer:
+        """Start the exec, which is attaching to it, and return its stream."""
+        tty = self.is_process_tty()
+        now = self._host_size() if tty else None
+        call = calls.start_exec(self.exec_id, tty=tty, size=now)
+        stream = self._keep(self._transport or self._engine.hijack(call, subject=self.describe()))
+        self._attached = stream if tty else Demuxer(stream)
+        return self._attached  # type: ignore[no-any-return]
+
+    def start(self, sockets: Any = None, **kwargs: Any) -> list[Pump]:
+        """Return the pumps, after starting the exec if `sockets()` has not done that."""
+        stream = self.sockets() if sockets is None else sockets
+        tty = self.is_process_tty()
+        pumps = self._output_pumps(stream, None, may_fail_to_start=True)
+        if self._reads_input():
+            remote = stream.stream if isinstance(stream, Demuxer) else stream
+            pumps += self._input_pump(remote, "eot" if tty else "half-close", self._engine_keys())
+        now = self._host_size()
+        if self._resizer is not None and now is not None:
+            self._resizer.first(*now)
+        return pumps
+
+    def _attach(self) -> Any:
+        return self.sockets()
+
+    def _exec_info(self) -> dict[str, Any]:
+        return self._inspect() if self._info is None else self._info
+
+    def _inspect(self) -> dict[str, Any]:
+        info: dict[str, Any] = self._engine.send(
+            calls.inspect_exec(self.exec_id), subject=self.exec_id[:12]
+        ).json()
+        self._info = info
+        return info
+
+    def _resize_call(self, rows: int, cols: int) -> calls.Call:
+        return calls.resize_exec(self.exec_id, rows, cols)
+
+    def _engine_keys(self) -> bytes:
+        """Return the keys that the engine watches for on an exec that we did not create."""
+        if self._container_reference or not self.is_process_tty():
+            return b""
+        encoded = self._exec_info().get("DetachKeys") or ""
+        return binascii.a2b_base64(encoded) or keys.parse(None)
+
+    def _silent(self) -> None:
+        def answered(answer: Any) -> None:
+            self._over = not isinstance(answer, DockerptyError) and not answer.json()["Running"]
+
+        self._controlled().submit(calls.inspect_exec(self.exec_id), answered, RESIZE_LIMIT_S)
+
+    def _abandoned(self, sig: int, timed_out: bool = False) -> str:
+        if not self._marker:
+            return ""
+        # A closed stdout is TERM to whoever wrote to it: they see no broken pipe, the engine takes all they write.
+        number = signal.SIGTERM if sig == signal.SIGPIPE else sig
+        problem = reap(self._engine, self._container_reference, self._marker, number, user=self._user)
+        return f"the process in {self.describe()} may still run: {problem}" if problem else ""
+
+    def _finish(self, result: SessionResult) -> Reason:
+        until = time.monotonic() + _EXIT_CODE_WAIT_S
+        pause = 0.002
+        try:
+            while (info := self._inspect())["Running"] and time.monotonic() < until:
+                time.sleep(pause)
+                pause = min(pause * 2, 0.1)
+        except NotFound:
+            return self._gone(result)
+        except EngineError as error:
+            _log.debug("no exit code: %s", error)
+            return "lost"
+        result.container_id = info.get("ContainerID")
+        code = info["ExitCode"]
+        if info["Running"] or code is None or code < 0:
+            return "lost"
+        result.exit_code = code
+        self._place_start_error(info, result)
+        return "exited"
+
+    def _gone(self, result: SessionResult) -> Reason:
+        """Tell apart why the engine has forgotten the exec: its container was removed, or the engine started anew."""
+        container = self._container_reference or (self._info or {}).get("ContainerID", "-")
+        try:
+            self._engine.send(calls.inspect_container(container))
+        except NotFound:
+            result.exit_code = KILLED_CODE
+            return "removed"
+        except EngineError as error:
+            _log.debug("no exit code: %s", error)
+        return "lost"
+
+    def _place_start_error(self, info: dict[str, Any], result: SessionResult) -> None:
+        """The engine writes why an exec could not start into its output: that belongs on stderr, and sets the code."""
+        output = self._output
+        if output is None:
+            return
+        if info.get("Pid") or info["ExitCode"] not in (125, 126, 127):
+            output.release()
+            return
+        text = output.take_withheld()
+        if not text:
+            return
+        result.exit_code = start_error_code(text.decode("utf-8", "replace"), info["ExitCode"])
+        sink = output.error_stream or output.to_stream
+        if not sink.closed:
+            sink.write(text.rstrip() + b"\n")
+
+
+def exec_config(
+    command: list[str] | str,
+    tty: bool,
+    stdin: bool,
+    environment: list[str],
+    user: str,
+    workdir: str | None,
+    privileged: bool,
+) -> dict[str, Any]:
+    if isinstance(command, str):
+        import shlex
+
+        command = shlex.split(command)
+    config: dict[str, Any] = {
+        "Cmd": list(command),
+        "Tty": tty,
+        "AttachStdin": stdin,
+        "AttachStdout": True,
+        "AttachStderr": True,
+        # The engine would withhold the first of its own keys, and kill the process at the last: give it keys nobody types.
+        "DetachKeys": keys.NEUTRAL,
+    }
+    if environment:
+        config["Env"] = environment
+    if user:
+        config["User"] = user
+    if workdir:
+        config["WorkingDir"] = workdir
+    if privileged:
+        config["Privileged"] = True
+    return config

@@ -1,0 +1,282 @@
+"""What a `PseudoTerminal` drives, and what attaching to a container and starting an exec have in common."""
+
+from __future__ import annotations
+
+import sys
+
+from dockerpty import calls, keys
+from dockerpty.bridge import Options
+from dockerpty.engine import engine_of
+from dockerpty.errors import APIError, DockerptyError
+from dockerpty.host_io import NoInput, open_input, open_output, same_target
+from dockerpty.io import Pump, Stream
+from dockerpty.modes import ModeTracker
+from dockerpty.pumps import InputPump, OutputPump
+from dockerpty.signals import Resizer
+from dockerpty.tty import is_terminal
+from dockerpty.tty import size as terminal_size
+from dockerpty.twins import twin
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from dockerpty.engine import Control
+    from dockerpty.loop import Loop
+    from dockerpty.result import Reason, SessionResult
+
+#: A resize past this closes the control connection: Engine 20.10 takes ten seconds to refuse one for an exec.
+RESIZE_LIMIT_S = 10.0
+
+
+class Operation:
+    """What a `PseudoTerminal` drives. A subclass needs `israw`, `start`, `resize`, `sockets` and `stdin`, `stdout`, `stderr`."""
+
+    stdin: Any = None
+    stdout: Any = None
+    stderr: Any = None
+
+    def israw(self, **kwargs: Any) -> bool:
+        """Say whether the host's terminal is to be raw."""
+        raise NotImplementedError
+
+    def start(self, **kwargs: Any) -> list[Pump]:
+        """Begin, and return the pumps that move its bytes."""
+        raise NotImplementedError
+
+    def resize(self, height: int, width: int, **kwargs: Any) -> None:
+        """Set the size of the remote terminal, in rows and columns."""
+        raise NotImplementedError
+
+    def sockets(self) -> Any:
+        """Attach, and return the streams."""
+        raise NotImplementedError
+
+    def is_tty(self) -> bool:
+        """Say whether the far side has a terminal, which has a size."""
+        return bool(self.israw())
+
+    def is_running(self) -> bool:
+        """Say whether the process runs."""
+        return True
+
+    def exit_code(self) -> int | None:
+        """Return the exit code once the process has ended; None if it is not known."""
+        return None
+
+    def send_signal(self, sig: int) -> bool:
+        """Pass a signal on; False if that cannot be done."""
+        return False
+
+    def describe(self) -> str:
+        """Return what messages call it."""
+        return type(self).__name__
+
+    # What a session asks beyond that; the defaults serve operations that know nothing of it.
+
+    _options = Options()
+    _failure: DockerptyError | None = None
+    _over = False
+
+    def _attach(self) -> Any:
+        return None
+
+    def _bind(self, loop: Loop) -> None:
+        """Take the loop that serves this session: calls go through it from now on."""
+
+    def _settled(self) -> bool:
+        return True
+
+    def _silent(self) -> None:
+        """Nothing has come for a while: find out whether the process has ended."""
+
+    def _redraw(self) -> None:
+        """Make a program draw its screen again."""
+
+    def _ignores_signals(self) -> bool:
+        return False
+
+    def _abandoned(self, sig: int, timed_out: bool = False) -> str:
+        """We leave in the middle: end what was started, as far as it is ours. Return what went wrong."""
+        return ""
+
+    def _finish(self, result: SessionResult) -> Reason:
+        """Learn the exit code, and how it came to that: `exited`, `removed` or `lost`."""
+        result.exit_code = self.exit_code()
+        return "exited"
+
+    def _close(self) -> None:
+        """Close what the session has opened."""
+
+
+class EngineOperation(Operation):
+    """What attaching to a container and starting an exec have in common."""
+
+    def __init__(
+        self,
+        client: Any,
+        interactive: bool,
+        stdout: Any,
+        stderr: Any,
+        stdin: Any,
+        transport: Any,
+        options: Options,
+    ) -> None:
+        self.client = client
+        self.interactive = interactive
+        self.stdin = sys.stdin if stdin is None else stdin
+        self.stdout = sys.stdout if stdout is None else stdout
+        self.stderr = sys.stderr if stderr is None else stderr
+        for name in Options.__slots__:
+            if name != "resize":  # that name is the method's
+                setattr(self, name, getattr(options, name))
+        self._options = options
+        self._engine = engine_of(client)
+        self._owns_engine = self._engine is not client
+        self._transport = transport
+        self._loop: Loop | None = None
+        self._control: Control | None = None
+        self._resizer: Resizer | None = None
+        self._output: OutputPump | None = None
+        self._streams: list[Stream] = []
+        self._keys = keys.parse(options.detach_keys)
+
+    def israw(self, **kwargs: Any) -> bool:
+        """Say whether the host's terminal is to be raw: both sides are terminals, and the session reads stdin."""
+        if self._options.raw is not None:
+            return self._options.raw and is_terminal(self.stdin)
+        return is_terminal(self.stdin) and self._reads_input() and self.is_tty()
+
+    def resize(self, height: int, width: int, **kwargs: Any) -> None:
+        """Set the size of the remote terminal, in rows and columns. In a session this does not wait."""
+        if not (0 < height <= 65535 and 0 < width <= 65535):
+            return  # the engine would answer 200 to -1 and to 70000
+        if self._resizer is not None:
+            self._resizer.send(height, width)
+        else:
+            self._engine.send(
+                self._resize_call(height, width), subject=self.describe(), timeout=RESIZE_LIMIT_S
+            )
+
+    def _reads_input(self) -> bool:
+        return self.interactive and not self._options.read_only
+
+    def _resize_call(self, rows: int, cols: int) -> calls.Call:
+        raise NotImplementedError
+
+    def _bind(self, loop: Loop) -> None:
+        self._loop = loop
+        if self.is_tty() and self._options.resize:
+            self._resizer = Resizer(self._controlled(), self._resize_call, RESIZE_LIMIT_S)
+            loop.at(self._resizer.again_at, self._resizer.again)
+
+    def _controlled(self) -> Control:
+        assert self._loop is not None
+        if self._control is None:
+            self._control = self._engine.control()
+            self._loop.calls(self._control)
+        return self._control
+
+    def _redraw(self) -> None:
+        now = self._host_size()
+        if self._resizer is not None and now is not None:
+            self._resizer.redraw(*now)
+
+    def _host_size(self) -> tuple[int, int] | None:
+        return terminal_size(self.stdout) or terminal_size(self.stdin) or terminal_size(self.stderr)
+
+    def _output_pumps(self, out: Any, err: Any, *, may_fail_to_start: bool = False) -> list[Pump]:
+        """Return the pumps of what the container writes: one, or two where stdout and stderr come on their own."""
+        host_out = open_output(self.stdout, "stdout")
+        shared = same_target(self.stdout, self.stderr)
+        host_err = host_out if shared else open_output(self.stderr, "stderr")
+        modes = ModeTracker() if is_terminal(self.stdout) else None
+        pumps: list[Pump] = []
+        if out is not None and (err is None or err is out):
+            pumps.append(
+                OutputPump(
+                    out,
+                    host_out,
+                    None if shared else host_err,
+                    modes=modes,
+                    may_fail_to_start=may_fail_to_start,
+                )
+            )
+        else:
+            pumps += [
+                OutputPump(source, sink, modes=modes)
+                for source, sink in ((out, host_out), (err, host_err))
+                if source is not None
+            ]
+        self._output = pumps[0] if pumps and isinstance(pumps[0], OutputPump) else None
+        return pumps
+
+    def _input_pump(self, remote: Any, at_end: str, engine_keys: bytes = b"") -> list[Pump]:
+        """Return the pump of what is typed, if there is any; without input its end comes at once."""
+        host_in = open_input(self.stdin) or Stream(NoInput())
+        typed = is_terminal(self.stdin)
+        chosen = {
+            "close": at_end if at_end in ("close", "half-close") else "half-close",
+            "eot": "eot",
+            "ignore": "keep",
+        }
+        pump = InputPump(
+            host_in,
+            remote,
+            matcher=keys.Matcher(self._keys, engine_keys) if typed and self.is_tty() else None,
+            detach_timeout=self._options.detach_timeout,
+            at_end=chosen.get(self._options.stdin_eof, at_end),
+            is_terminal=typed,
+        )
+        return [pump]
+
+    def _keep(self, transport: Any) -> Stream:
+        stream = Stream(transport)
+        self._streams.append(stream)
+        return stream
+
+    def _close(self) -> None:
+        for stream in self._streams:
+            stream.abandon()
+        self._streams.clear()
+        if self._control is not None:
+            self._control.close()
+            self._control = self._resizer = None
+        if self._owns_engine:
+            self._engine.close()
+
+
+def identity(container: Any) -> str:
+    """Return the id or name in whatever names a container."""
+    if isinstance(container, dict):
+        container = container.get("Id") or container.get("ID")
+    elif not isinstance(container, str):
+        container = getattr(container, "id", None)
+    if not isinstance(container, str) or not container:
+        raise DockerptyError(
+            "find",
+            "the container",
+            "it is no id, name, dict with an Id or object with an id",
+            "pass one of these",
+        )
+    return container
+
+
+def name_for(container: Any) -> str:
+    """Return what messages call a container."""
+    name = getattr(container, "name", None)
+    return name if isinstance(name, str) and name else identity(container)
+
+
+def conflict(action: str, subject: str, reason: str, hint: str) -> APIError:
+    """Return the error that the engine's own 409 would be: a state that forbids the request."""
+    return twin(APIError(action, subject, reason, hint, status_code=409, explanation=reason))
+
+
+def environment_list(environment: Any) -> list[str]:
+    """Return `NAME=value` lines from a dict (None as value leaves the name out) or a list."""
+    if environment is None:
+        return []
+    if isinstance(environment, dict):
+        return [f"{name}={value}" for name, value in environment.items() if value is not None]
+    return list(environment)

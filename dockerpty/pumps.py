@@ -1,0 +1,244 @@
+"""The two directions of a session: what is typed, and what the container writes.
+
+Both are `dockerpty.io.Pump`s that know a session's rules: detach keys and the end of input on the way in; on the way out the
+modes switched on in the user's terminal, the end of the caller's stdout, and the text of an exec that could not start.
+"""
+
+from __future__ import annotations
+
+import errno
+import select
+import time
+
+from dockerpty.io import Pump
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from dockerpty.keys import Matcher
+    from dockerpty.modes import ModeTracker
+
+EOT = b"\x04"
+_GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL if hasattr(select, "poll") else 0
+
+#: The text of a failed start is one short line that ends in CR LF (Engine 20.10, postContainerExecStart).
+_START_ERROR_LIMIT = 4096
+_START_ERROR_WAIT = 0.25
+_START_ERROR_MARKS = (
+    b"OCI runtime",
+    b"exec failed",
+    b"unable to find user",
+    b"no matching entries",
+    b"executable file",
+)
+
+
+class InputPump(Pump):
+    """What the user types, or what is piped in, on its way to the process.
+
+    Args:
+        matcher: withholds and finds the detach keys; None for input that is not typed.
+        detach_timeout: seconds after which a withheld key is released.
+        at_end: what the end of input means, one of `close`, `half-close`, `eot`, `keep`.
+    """
+
+    def __init__(
+        self,
+        from_stream: Any,
+        to_stream: Any,
+        *,
+        matcher: Matcher | None = None,
+        detach_timeout: float = 0.5,
+        at_end: str = "half-close",
+        is_terminal: bool = False,
+    ) -> None:
+        super().__init__(from_stream, to_stream, wait_for_output=False, propagate_close=False)
+        self.matcher = matcher
+        self.detached = False
+        #: The caller's terminal is gone.
+        self.hung_up = False
+        self.moved = 0
+        self._detach_timeout = detach_timeout
+        self._at_end = at_end
+        self._is_terminal = is_terminal
+        self._held_since = 0.0
+        self._last = b""
+        self._half_close = False
+        self._refused = False
+
+    def sinks(self) -> tuple[Any, ...]:
+        return () if self._refused else super().sinks()
+
+    def deliver(self, stream: int, pieces: list[memoryview]) -> None:
+        data: bytes | memoryview = pieces[0]
+        if self.matcher is not None:
+            data = self.matcher.feed(bytes(data))
+            self._held_since = time.monotonic()
+            self.detached = self.matcher.detached
+        self._forward(data)
+
+    def release_at(self) -> float | None:
+        """Say when a withheld key is to be released."""
+        return (
+            self._held_since + self._detach_timeout
+            if self.matcher is not None and self.matcher.held
+            else None
+        )
+
+    def release(self) -> None:
+        if self.matcher is not None:
+            self._forward(self.matcher.release())
+
+    def step(self, buffer: memoryview) -> bool:
+        try:
+            return super().step(buffer)
+        except OSError as error:
+            if not (self._is_terminal and error.errno == errno.EIO):
+                raise
+            self.hung_up = self.eof = True
+            return False
+
+    def serve(self, ready: dict[int, int], buffer: memoryview) -> None:
+        super().serve(ready, buffer)
+        if self._half_close and not self.to_stream.needs_write():
+            self._half_close = False
+            self._guarded(self.to_stream, self.to_stream.half_close)
+
+    def busy(self) -> bool:
+        return super().busy() or (self._half_close and not self.to_stream.needs_write())
+
+    def end(self) -> None:
+        """The input has ended: pass that on as the process can understand it."""
+        self.eof = True
+        self.release()
+        if self.to_stream.closed:
+            return
+        if self._at_end == "eot":
+            # In the middle of a line the first one only ends the line (POSIX termios, 11.1.9, EOF).
+            self._forward(EOT if self._last in (b"", b"\n") else EOT + EOT)
+        elif self._at_end == "half-close":
+            self._half_close = True
+        elif self._at_end == "close":
+            self.to_stream.close()
+
+    def broken(self, sink: Any) -> None:
+        """The process has closed its stdin: the rest of the input is dropped, the output goes on."""
+        self.eof = self._refused = True
+        sink.drop()
+
+    def _forward(self, data: bytes | memoryview) -> None:
+        if not data:
+            return
+        self.moved += len(data)
+        self._last = bytes(data[-1:])
+        self._guarded(self.to_stream, self.to_stream.write_pieces, [memoryview(data)])
+
+
+class OutputPump(Pump):
+    """What the container writes, on its way to the caller's stdout and stderr.
+
+    Args:
+        modes: follows what is switched on in the terminal that is written to; None where there is none.
+        may_fail_to_start: hold the first output back for a moment if it looks like the text of a failed start.
+    """
+
+    def __init__(
+        self,
+        from_stream: Any,
+        to_stream: Any,
+        error_stream: Any = None,
+        *,
+        modes: ModeTracker | None = None,
+        may_fail_to_start: bool = False,
+    ) -> None:
+        super().__init__(from_stream, to_stream, propagate_close=False, error_stream=error_stream)
+        self.modes = modes
+        self.stdout_closed = False
+        self.hung_up = False
+        #: The stream broke: what it carried is not all. `failure` is what it broke with, if anything was said.
+        self.lost = False
+        self.failure: ConnectionError | None = None
+        self.moved = 0
+        self._framed = self._inner is not from_stream
+        self._expects_start_error = may_fail_to_start
+        self._withheld: tuple[int, bytes] | None = None
+        self._withheld_until = 0.0
+
+    def interest(self) -> list[tuple[int, int]]:
+        # For nothing: poll tells of a pipe that lost its reader, and of a terminal that is gone, also while all is idle.
+        return super().interest() + [(sink.fileno(), 0) for sink in self.sinks() if _tells_its_end(sink)]
+
+    def serve(self, ready: dict[int, int], buffer: memoryview) -> None:
+        for sink in self.sinks():
+            if _tells_its_end(sink) and ready.get(sink.fileno(), 0) & _GONE:
+                self.broken(sink)
+        super().serve(
+            ready, buffer[: self.to_stream.fd.read_size] if hasattr(self.to_stream, "fd") else buffer
+        )
+
+    def step(self, buffer: memoryview) -> bool:
+        try:
+            return super().step(buffer)
+        except ConnectionError as error:
+            self.lost = self.eof = True
+            self.failure = error
+            return False
+
+    def deliver(self, stream: int, pieces: list[memoryview]) -> None:
+        if self._expects_start_error:
+            self._expects_start_error = False
+            text = b"".join(pieces)
+            if self._looks_like_start_error(text):
+                self._withheld = (stream, text)
+                self._withheld_until = time.monotonic() + _START_ERROR_WAIT
+                return
+        elif self._withheld is not None:
+            self.release()
+        self.moved += sum(map(len, pieces))
+        if self.modes is not None:
+            for piece in pieces:
+                self.modes.feed(piece)
+        super().deliver(stream, pieces)
+
+    def release_at(self) -> float | None:
+        """Say when the withheld text is output after all."""
+        return self._withheld_until if self._withheld is not None and not self.eof else None
+
+    def release(self) -> None:
+        """Write the withheld text where it came for."""
+        if self._withheld is not None:
+            (stream, text), self._withheld = self._withheld, None
+            self.deliver(stream, [memoryview(text)])
+
+    def take_withheld(self) -> bytes:
+        """Return the text that was not written, and forget it."""
+        withheld, self._withheld = self._withheld, None
+        return b"" if withheld is None else withheld[1]
+
+    def end(self) -> None:
+        self.eof = True
+        self.lost = self._framed and self.from_stream.frames.mid_frame
+
+    def broken(self, sink: Any) -> None:
+        if sink is self.to_stream:
+            self.stdout_closed = True
+        super().broken(sink)
+
+    def _guarded(self, sink: Any, action: Any, *arguments: Any) -> None:
+        try:
+            super()._guarded(sink, action, *arguments)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            self.hung_up = True
+            self.broken(sink)
+
+    def _looks_like_start_error(self, text: bytes) -> bool:
+        if len(text) > _START_ERROR_LIMIT:
+            return False
+        return (self._framed and text.endswith(b"\r\n")) or any(mark in text for mark in _START_ERROR_MARKS)
+
+
+def _tells_its_end(sink: Any) -> bool:
+    return not sink.closed and getattr(sink.fd, "tells_its_end", False)

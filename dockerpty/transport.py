@@ -1,0 +1,132 @@
+"""Bytes to and from an engine: what every kind of connection offers, and the plain socket.
+
+Nothing here blocks but `close`. The rarer kinds are in `tls`, `ssh` and `threaded`, which are loaded when one is
+opened; `connection` opens them.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+# Without it a program that set SIGPIPE back to its default would die when the engine goes away.
+_SEND_FLAGS = getattr(socket, "MSG_NOSIGNAL", 0)
+
+
+class Transport:
+    """One two-way connection, never blocking.
+
+    Attributes:
+        name: where it leads, for messages.
+    """
+
+    __slots__ = ("_ahead", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._ahead = b""
+
+    def fileno(self) -> int:
+        """Give the descriptor to poll for reading; look at `pending` first."""
+        raise NotImplementedError
+
+    def write_fileno(self) -> int:
+        """Give the descriptor to poll for writing."""
+        return self.fileno()
+
+    def recv_into(self, buffer: bytearray | memoryview) -> int:
+        """Fill `buffer` from its start with what is there and return how many bytes that was, 0 at the end.
+
+        Raises:
+            BlockingIOError: nothing is there yet.
+            ConnectionError: the connection broke.
+        """
+        if self._ahead:
+            taken = min(len(buffer), len(self._ahead))
+            buffer[:taken] = self._ahead[:taken]
+            self._ahead = self._ahead[taken:]
+            return taken
+        return self._recv_into(buffer)
+
+    def recv(self, n: int) -> bytes:
+        """Return at most `n` bytes, b"" at the end; raises as `recv_into`."""
+        buffer = bytearray(n)
+        return bytes(memoryview(buffer)[: self.recv_into(buffer)])
+
+    def unread(self, data: bytes) -> None:
+        """Put bytes back in front of what comes next."""
+        self._ahead = data + self._ahead
+
+    def pending(self) -> bool:
+        """Say whether there is something to read that poll does not know of."""
+        return bool(self._ahead)
+
+    def send(self, data: bytes | bytearray | memoryview) -> int:
+        """Send what goes without waiting and return how many bytes were taken.
+
+        Raises:
+            BlockingIOError: nothing was taken.
+            BrokenPipeError, ConnectionResetError: the far side takes no more; what it sent may still be read.
+        """
+        raise NotImplementedError
+
+    def unsent(self) -> bool:
+        """Say whether something that `send` or `half_close` accepted still waits for room: then `flush`."""
+        return False
+
+    def flush(self) -> None:
+        """Send what is `unsent`, as far as that goes without waiting; raises as `send`."""
+
+    def half_close(self) -> None:
+        """End our sending; reading goes on.
+
+        Raises:
+            OSError: with errno ENOTSUP, where only both directions can be ended.
+        """
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """End both directions and free everything. Idempotent."""
+        raise NotImplementedError
+
+    def last_words(self) -> str:
+        """Say what is known about why the far side went away; empty if nothing is. May wait half a second."""
+        return ""
+
+    def _recv_into(self, buffer: bytearray | memoryview) -> int:
+        raise NotImplementedError
+
+
+class SocketTransport(Transport):
+    """A connected stream socket, which this owns from now on."""
+
+    __slots__ = ("_socket",)
+
+    def __init__(self, sock: socket.socket, name: str) -> None:
+        super().__init__(name)
+        sock.setblocking(False)
+        self._socket = sock
+
+    def fileno(self) -> int:
+        """Give the socket's descriptor; -1 once closed."""
+        return self._socket.fileno()
+
+    def _recv_into(self, buffer: bytearray | memoryview) -> int:
+        return self._socket.recv_into(buffer)
+
+    def send(self, data: bytes | bytearray | memoryview) -> int:
+        """Send once."""
+        return self._socket.send(data, _SEND_FLAGS)
+
+    def half_close(self) -> None:
+        """Shut down the sending side."""
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            # The far side has closed already: there is no direction left to end.
+            if error.errno not in (errno.ENOTCONN, errno.EPIPE, errno.ECONNRESET):
+                raise
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()

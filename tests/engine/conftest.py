@@ -1,0 +1,197 @@
+"""Fixtures of the tests on a real engine: a way to it, containers that go away, programs under a terminal.
+
+What uses `bench` or `sessions` is repeated on every transport in a soak (see `tests.bed.transports.wanted`); what
+uses `proxy` has its own way to the engine and runs once.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import docker.errors
+import pytest
+import requests
+from docker.models.containers import Container
+
+from tests.bed.engine import IMAGE, Bench, engine_url
+from tests.bed.proxy import Proxy
+from tests.bed.terminal import Terminal
+from tests.bed.transports import KINDS, Transport, Unavailable, wanted
+from tests.bed.waiting import wait_for
+from tests.conftest import missing
+
+HERE = Path(__file__).parent
+TIME_LIMIT_S = 120
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark everything here; a test that hangs is ended, and the run goes on."""
+    limited = config.pluginmanager.hasplugin("timeout")
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.engine)
+            if limited and item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(TIME_LIMIT_S))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Repeat a test on each transport that was asked for."""
+    if "transport" in metafunc.fixturenames:
+        names = ("unix",) if "proxy" in metafunc.fixturenames else wanted()
+        metafunc.parametrize("transport", names, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    """The engine of the tests by its own socket, with the image they use."""
+    client = None
+    try:
+        client = docker.DockerClient(base_url=engine_url(), timeout=60)
+        client.ping()
+    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+        missing(f"no engine at {engine_url()}: {error}")
+    assert client is not None
+    try:
+        client.images.get(IMAGE)
+    except docker.errors.ImageNotFound:
+        missing(f"no image {IMAGE} on the engine")
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def transport(
+    request: pytest.FixtureRequest, engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Transport]:
+    """One way to an engine; this process's environment is as it wants while it is in use."""
+    try:
+        way = KINDS[request.param](tmp_path_factory.mktemp(request.param))
+    except Unavailable as error:
+        missing(f"{request.param}: {error}")
+        raise
+    try:
+        with way.applied():
+            yield way
+    finally:
+        way.close()
+
+
+@pytest.fixture(scope="session")
+def judge(transport: Transport, engine: docker.DockerClient) -> Iterator[docker.DockerClient]:
+    """A client to the engine that the transport leads to, by the shortest way."""
+    if not transport.own_engine:
+        yield engine
+        return
+    client = transport.docker_client()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def bench(judge: docker.DockerClient) -> Iterator[Bench]:
+    """Containers that are gone after the test."""
+    bench = Bench(judge)
+    yield bench
+    bench.close()
+
+
+@pytest.fixture(scope="session")
+def box(judge: docker.DockerClient) -> Iterator[Container]:
+    """A running container for execs: one for all tests, so nobody stops, fills or renames it."""
+    bench = Bench(judge)
+    yield bench.container(start=True)
+    bench.close()
+
+
+@pytest.fixture
+def proxy(engine: docker.DockerClient) -> Iterator[Proxy]:
+    """A proxy before the engine, to be given rules, and for sessions to go through."""
+    with Proxy(engine_url()) as proxy:
+        yield proxy
+
+
+class Sessions:
+    """Programs under a terminal that make one call of dockerpty; all are closed with the test.
+
+    Attributes:
+        env: how they find the engine.
+    """
+
+    def __init__(self, env: dict[str, str | None], client: str) -> None:
+        self.env = env
+        self._client = client
+        self._open: list[Terminal] = []
+
+    def start(self, container: Any, *args: Any, **options: Any) -> Terminal:
+        """Call `dockerpty.start`; for `options` see `call`."""
+        return self.call("start", _id(container), *args, **options)
+
+    def exec_command(self, container: Any, command: str | list[str], *args: Any, **options: Any) -> Terminal:
+        """Call `dockerpty.exec_command`; a text is for `sh -c`."""
+        words = ["sh", "-c", command] if isinstance(command, str) else command
+        return self.call("exec_command", _id(container), words, *args, **options)
+
+    def start_exec(self, exec_id: str, *args: Any, **options: Any) -> Terminal:
+        """Call `dockerpty.start_exec`."""
+        return self.call("start_exec", exec_id, *args, **options)
+
+    def call(self, verb: str, *args: Any, **options: Any) -> Terminal:
+        """Call a function of dockerpty in a child process.
+
+        Args:
+            options: those of `Terminal` by `term_` and their name, those of the script by `script_` and their name;
+                all others are keywords of the call.
+        """
+        terminal = {name[5:]: options.pop(name) for name in list(options) if name.startswith("term_")}
+        script = {name[7:]: options.pop(name) for name in list(options) if name.startswith("script_")}
+        wish = {"client": self._client, **script, "args": args, "kwargs": options}
+        return self.run("session.py", verb, json.dumps(wish), **terminal)
+
+    def run(self, script: str, *arguments: str, **terminal: Any) -> Terminal:
+        """Run a script of the bed under a terminal, with the way to the engine in its environment."""
+        terminal["env"] = {**self.env, **(terminal.get("env") or {})}
+        return self.add(Terminal.script(script, *arguments, **terminal))
+
+    def python(self, source: str, *arguments: str, **terminal: Any) -> Terminal:
+        """The same for a piece of Python."""
+        terminal["env"] = {**self.env, **(terminal.get("env") or {})}
+        return self.add(Terminal.python(source, *arguments, **terminal))
+
+    def add(self, terminal: Terminal) -> Terminal:
+        """Close also this one at the end."""
+        self._open.append(terminal)
+        return terminal
+
+    def close(self) -> None:
+        """Close every terminal, with what runs in it."""
+        for terminal in self._open:
+            terminal.close()
+        self._open.clear()
+
+
+def _id(container: Any) -> Any:
+    return container.id if isinstance(container, Container) else container
+
+
+@pytest.fixture
+def sessions(request: pytest.FixtureRequest, transport: Transport) -> Iterator[Sessions]:
+    """Programs that reach the engine by the transport, or through the proxy if the test has one."""
+    env = dict(transport.env)
+    if "proxy" in request.fixturenames:
+        env["DOCKER_HOST"] = request.getfixturevalue("proxy").unix()
+    sessions = Sessions(env, "ssh" if transport.name == "ssh" else "docker")
+    yield sessions
+    sessions.close()
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    """Fail a test that leaves a thread of its own running."""
+    before = set(threading.enumerate())
+    yield
+    wait_for(lambda: not set(threading.enumerate()) - before, 5, "threads that the test started to end")

@@ -1,0 +1,294 @@
+"""Imports point down. Every import counts, also one in a function and one for a type checker only."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import dockerpty
+
+PACKAGE = Path(dockerpty.__file__).parent
+
+# Who may lean on whom, from the ground up. A new module gets a row here, above what it uses and below what uses it.
+ALLOWED = {
+    "result": set(),
+    "errors": {"result"},
+    "log": set(),
+    "modes": set(),
+    "frames": {"errors"},
+    "keys": {"errors"},
+    "http11": {"errors"},
+    "calls": {"errors"},
+    "endpoint": {"errors"},
+    # Connections. The plain socket is a transport; the rarer ones are loaded by `connection` when one is opened.
+    "transport": {"errors", "log"},
+    "tls": {"errors", "log", "endpoint", "transport"},
+    "ssh": {"errors", "log", "endpoint", "transport"},
+    "threaded": {"errors", "log", "transport"},
+    "connection": {"errors", "log", "endpoint", "http11", "transport", "tls", "ssh", "threaded"},
+    # Engines: what all have in common, and two ways to have one.
+    "interface": {"errors", "calls", "transport"},
+    "twins": {"errors", "calls"},
+    "foreign": {"errors", "log", "calls", "transport", "threaded", "connection", "interface", "twins"},
+    "engine": {
+        "errors",
+        "log",
+        "calls",
+        "endpoint",
+        "http11",
+        "transport",
+        "connection",
+        "interface",
+        "twins",
+        "foreign",
+    },
+    # The caller's side.
+    "io": {"errors", "frames"},
+    "tty": {"errors", "log", "modes"},
+    "host_io": {"errors", "log", "io", "tty"},
+    # A session, put together in `pty`.
+    "pumps": {"errors", "log", "io", "keys", "modes", "tty", "host_io", "interface"},
+    "loop": {"errors", "log", "io", "interface", "pumps"},
+    "spec": {"errors", "calls"},
+    "signals": {"errors", "log", "calls", "interface", "engine"},
+    "bridge": {"errors", "log", "result", "io", "tty", "host_io", "pumps", "loop", "signals", "interface"},
+}
+BRIDGE = set(ALLOWED)
+ALLOWED["pty"] = set(BRIDGE)
+ALLOWED[""] = {"errors", "io", "tty", "pty"}
+# A command uses what is below and the one table of flags. That commands lean on each other in no circle is seen below.
+ALLOWED["cli.grammar"] = {"errors"}
+ALLOWED["cli.*"] = {*BRIDGE, "pty", "", "cli.*", "cli.grammar"}
+ALLOWED["cli"] = set(ALLOWED["cli.*"])
+ALLOWED["__main__"] = {"cli"}
+
+# One file for each library that is not ours; type-only imports count here too.
+OUTSIDE = {
+    "docker": {"engine", "foreign"},
+    "requests": {"engine", "foreign"},
+    "paramiko": {"transport", "connection", "foreign"},
+    "six": {"io", "pty", "host_io"},
+    "click": {"cli", "cli.*"},
+    "rich": {"cli.*"},
+}
+
+# Pure: bytes and values. Nothing of the world outside, and no clock.
+PURE = {"errors", "frames", "keys", "http11", "calls", "modes", "result", "cli.grammar", "cli.table"}
+WORLD = {
+    "os",
+    "socket",
+    "select",
+    "selectors",
+    "termios",
+    "tty",
+    "pty",
+    "fcntl",
+    "signal",
+    "subprocess",
+    "threading",
+}
+WORLD |= {"asyncio", "time", "datetime", "ssl", "pathlib", "shutil", "tempfile", "io"}
+
+Graph = dict[str, set[str]]
+
+
+def imports_of(package: Path) -> Graph:
+    """Map each module of a package to all that it imports.
+
+    Modules of the package have their name inside it (`""` is its `__init__`, with a dot before: `.keys`, `.cli.exec`);
+    all others have the name of their top level.
+    """
+    modules = {}
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(package).with_suffix("").parts
+        modules[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return {
+        name: {
+            _short(target, package.name, set(modules))
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path)))
+            for target in _targets(node, _folder(name, path, package.name), package.name, set(modules))
+        }
+        for name, path in modules.items()
+    }
+
+
+def _folder(name: str, path: Path, package: str) -> list[str]:
+    """Name the package that a relative import in this module starts from."""
+    parts = [package, *filter(None, name.split("."))]
+    return parts if path.name == "__init__.py" else parts[:-1]
+
+
+def _targets(node: ast.AST, folder: list[str], package: str, modules: set[str]) -> list[str]:
+    """List the full names that a statement or a call imports."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        start = folder[: len(folder) + 1 - node.level] if node.level else []
+        source = ".".join([*start, *filter(None, [node.module])])
+        inside = [f"{source}.{alias.name}" for alias in node.names]
+        # `from dockerpty import keys` leans on keys, `from dockerpty import __version__` on the package itself.
+        return [full if full.removeprefix(f"{package}.") in modules else source for full in inside]
+    if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+        name = ast.unparse(node.func)
+        if name in ("__import__", "import_module", "importlib.import_module") and isinstance(
+            node.args[0].value, str
+        ):
+            return [node.args[0].value]
+    return []
+
+
+def _short(target: str, package: str, modules: set[str]) -> str:
+    if target != package and not target.startswith(f"{package}."):
+        return target.partition(".")[0]
+    inside = target[len(package) + 1 :]
+    # A name that is no module is something in the module before it.
+    while inside and inside not in modules:
+        inside = inside.rpartition(".")[0]
+    return f".{inside}"
+
+
+def row_of(module: str, table: Graph) -> str | None:
+    """Find the row of a module: its own, or that of all in its folder."""
+    folder = f"{module.rpartition('.')[0]}.*"
+    return module if module in table else folder if folder in table else None
+
+
+def complaints(graph: Graph, allowed: Graph, outside: Graph) -> list[str]:
+    """Tell each import that the tables do not allow."""
+    found = []
+    for module, targets in graph.items():
+        row = row_of(module, allowed)
+        if row is None:
+            found.append(f"{module} has no row: say what it may import")
+            continue
+        for target in sorted(targets - sys.stdlib_module_names):
+            if target.startswith("."):
+                other = target[1:]
+                if other != module and not {other, row_of(other, allowed)} & allowed[row]:
+                    found.append(f"{module or '__init__'} imports {other or '__init__'}")
+            elif not {module, row} & outside.get(target, set()):
+                found.append(f"{module or '__init__'} imports {target}, which is not ours")
+    return found
+
+
+def cycle_of(graph: Graph) -> list[str]:
+    """Return one circle of imports, or nothing."""
+    ours = {
+        module: {each[1:] for each in targets if each.startswith(".")} - {module}
+        for module, targets in graph.items()
+    }
+    try:
+        TopologicalSorter(ours).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_imports_point_down_and_others_libraries_stay_in_their_files() -> None:
+    assert complaints(imports_of(PACKAGE), ALLOWED, OUTSIDE) == []
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    assert cycle_of(imports_of(PACKAGE)) == []
+
+
+def test_the_table_itself_has_no_circle() -> None:
+    table = {module: {f".{each}" for each in targets} for module, targets in ALLOWED.items()}
+    assert cycle_of(table) == []
+
+
+def test_pure_modules_import_nothing_of_the_world_outside() -> None:
+    graph = imports_of(PACKAGE)
+    assert {module: graph[module] & WORLD for module in PURE & set(graph) if graph[module] & WORLD} == {}
+
+
+def test_the_modules_of_the_package_are_seen() -> None:
+    graph = imports_of(PACKAGE)
+    assert {"", "errors", "frames", "keys", "log"} <= set(graph)
+    assert ".errors" in graph["frames"]
+    assert {".pty", ".errors"} <= graph[""]
+    assert ".cli.exec" in graph["cli"]
+
+
+# The walker itself, on a made-up tree
+
+
+def tree(folder: Path, **files: str) -> Path:
+    package = folder / "made"
+    for name, text in {"__init__": "", **files}.items():
+        path = package / f"{name.replace('__in__', '/')}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return package
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import made.low",
+        "import made.low as other",
+        "from made import low",
+        "from made.low import name",
+        "from . import low",
+        "from .low import name",
+        "def f():\n    from made.low import name",
+        "TYPE_CHECKING = False\nif TYPE_CHECKING:\n    from made.low import Name",
+        "class A:\n    def f(self):\n        import made.low",
+        "__import__('made.low')",
+        "import importlib\nimportlib.import_module('made.low')",
+    ],
+)
+def test_the_walker_sees_every_kind_of_import(statement: str, tmp_path: Path) -> None:
+    graph = imports_of(tree(tmp_path, low="name = 1", high=statement))
+    assert ".low" in graph["high"]
+    assert graph["low"] == set()
+    table: Graph = {"": set(), "low": set(), "high": {"low"}}
+    assert complaints(graph, table, {}) == []
+    assert complaints(graph, {**table, "high": set()}, {}) == ["high imports low"]
+
+
+def test_the_walker_follows_relative_imports_out_of_a_folder(tmp_path: Path) -> None:
+    files = {
+        "low": "",
+        "cli__in____init__": "from .run import main",
+        "cli__in__run": "from ..low import x\nfrom .. import y",
+    }
+    graph = imports_of(tree(tmp_path, **files))
+    assert graph == {"": set(), "low": set(), "cli": {".cli.run"}, "cli.run": {".low", "."}}
+
+
+def test_a_folders_row_holds_for_each_file_in_it(tmp_path: Path) -> None:
+    graph = imports_of(
+        tree(tmp_path, low="", cli__in__run="import made.low, click", cli__in__ps="import made.low")
+    )
+    table: Graph = {"": set(), "low": set(), "cli.*": {"low"}}
+    assert complaints(graph, table, {"click": {"cli.*"}}) == []
+    assert complaints(graph, {**table, "cli.*": set()}, {}) == [
+        "cli.ps imports low",
+        "cli.run imports low",
+        "cli.run imports click, which is not ours",
+    ]
+
+
+def test_a_module_without_a_row_is_a_complaint(tmp_path: Path) -> None:
+    assert complaints(imports_of(tree(tmp_path, new="")), {"": set()}, {}) == [
+        "new has no row: say what it may import"
+    ]
+
+
+def test_a_library_outside_its_file_is_a_complaint_though_only_for_types(tmp_path: Path) -> None:
+    graph = imports_of(
+        tree(tmp_path, keys="if False:\n    from docker.errors import NotFound\nimport os, json")
+    )
+    table: Graph = {"": set(), "keys": set()}
+    assert complaints(graph, table, {"docker": {"engine"}}) == ["keys imports docker, which is not ours"]
+
+
+def test_a_circle_is_found_though_half_of_it_is_lazy(tmp_path: Path) -> None:
+    graph = imports_of(tree(tmp_path, one="import made.two", two="def f():\n    from . import one"))
+    assert sorted(set(cycle_of(graph))) == ["one", "two"]
+    assert cycle_of({**graph, "two": set()}) == []
