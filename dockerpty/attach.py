@@ -17,6 +17,7 @@ from dockerpty.signals import name_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, Self
 
     from dockerpty.engine import Pending
@@ -300,6 +301,9 @@ class RunOperation(EngineOperation):
         except EngineError as error:
             return str(error)
         return ""
+
+    def _stalled(self, tell: Callable[[str], None]) -> None:
+        self._tell_if_paused(self._full_id(), tell)
 
     def _finish(self, result: SessionResult) -> Reason:
         ended: Reason = "exited"

@@ -12,10 +12,11 @@ import time
 
 from dockerpty import log
 from dockerpty.errors import SessionLost, SessionTimeout
+from dockerpty.guardian import Guardian
 from dockerpty.pumps import InputPump, OutputPump
 from dockerpty.result import STDOUT_CLOSED_CODE
 from dockerpty.signals import Signals, die_by, forwardable, name_of
-from dockerpty.tty import Terminal
+from dockerpty.tty import Terminal, give_back_for_parent, held_descriptors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ _log = log.get(__name__)
 
 #: A process has ended, and its stream gives nothing for so long while we were ready: a server that never closes it.
 SILENCE_S = 10.0
+#: What was typed has had no answer for so long: is the container paused?
+STALLED_S = 2.0
 #: So many signals that ask to end, within so many seconds, end us and not only the container.
 INSISTENCE, INSISTENCE_S = 3, 5.0
 
@@ -121,7 +124,8 @@ class Bridge:
         self._timed_out = ""
         self._insisted: list[float] = []
         self._notices: list[str] = []
-        self._moved = -1
+        self._guardian: Guardian | None = None
+        self._typed_at: float | None = None
         self._active = 0.0
 
     def run(self, sockets: Any) -> int | None:
@@ -137,6 +141,7 @@ class Bridge:
             operation._bind(self._loop)
             try:
                 self._enter_terminal()
+                self._appoint_guardian()
                 self._begin(sockets)
                 self._serve()
             finally:
@@ -181,6 +186,20 @@ class Bridge:
         for line in self._notices:
             self._notice(line)
 
+    def _appoint_guardian(self) -> None:
+        """Somebody has to act if we are killed: for an exec that would live on, and for a terminal that would stay raw."""
+        will = self._operation._last_will()
+        held = held_descriptors()
+        if will is None and not held:
+            return
+
+        def last_will() -> None:
+            give_back_for_parent()
+            if will is not None:
+                will()
+
+        self._guardian = Guardian(last_will, held)
+
     def _suspend(self) -> None:
         """SIGTSTP: stop as we were asked to, with the terminal as it was, and take it again afterwards."""
         self._signals.forget(signal.SIGTSTP)
@@ -216,14 +235,14 @@ class Bridge:
                 lambda: self._time_out(f"nothing moved for {self._options.idle_timeout:g} s"),
             )
         self._loop.at(self._silent_until, self._silent)
+        if self._terminal.original_attributes is None:
+            self._loop.at(self._stalled_at, self._stalled)
         self._window.start()
 
     def _serve(self) -> None:
         while not self._is_over():
             self._loop.turn()
-            moved = self._count()
-            if moved != self._moved:
-                self._moved = moved
+            if self._count():
                 self._active = time.monotonic()
 
     def _is_over(self) -> bool:
@@ -276,10 +295,17 @@ class Bridge:
         else:
             self._notices.append(line)
 
-    def _count(self) -> int:
-        self._result.bytes_in = sum(pump.moved for pump in self._inputs)
-        self._result.bytes_out = sum(pump.moved for pump in self._outputs)
-        return self._result.bytes_in + self._result.bytes_out
+    def _count(self) -> bool:
+        """Count what has moved; say whether anything has."""
+        result = self._result
+        before = result.bytes_in, result.bytes_out
+        result.bytes_in = sum([pump.moved for pump in self._inputs])
+        result.bytes_out = sum([pump.moved for pump in self._outputs])
+        if result.bytes_out != before[1]:
+            self._typed_at = None
+        elif result.bytes_in != before[0]:
+            self._typed_at = time.monotonic()
+        return (result.bytes_in, result.bytes_out) != before
 
     # Time ------------------------------------------------------------------------------------------------------------
 
@@ -294,6 +320,13 @@ class Bridge:
         if all(pump.eof or not pump.has_room() for pump in self._outputs):
             return None
         return self._active + SILENCE_S
+
+    def _stalled_at(self) -> float | None:
+        return None if self._typed_at is None else self._typed_at + STALLED_S
+
+    def _stalled(self) -> None:
+        self._typed_at = None
+        self._operation._stalled(self._tell)
 
     def _silent(self) -> None:
         self._active = time.monotonic()
@@ -364,5 +397,7 @@ class Bridge:
                         sink.abandon()
         finally:
             self._operation._close()
+            if self._guardian is not None:
+                self._guardian.dismiss()
             if self._result.ended is None:
                 self._result.ended = time.time()

@@ -40,13 +40,14 @@ class Exchange:
         taken: bytes of the request that the transport accepted; 0 means that the engine cannot know of it.
     """
 
-    __slots__ = ("_request", "answer", "taken", "transport")
+    __slots__ = ("_broken", "_request", "answer", "taken", "transport")
 
     def __init__(self, transport: Transport, request: bytes, answer: Answer | None = None) -> None:
         """Prepare to send `request`; `answer` says how to read what comes, by default from the request's method."""
         self.transport = transport
         self.answer = answer or Answer(request.partition(b" ")[0].decode("latin-1"))
         self.taken = 0
+        self._broken: OSError | None = None
         self._request = memoryview(request)
 
     @property
@@ -57,6 +58,7 @@ class Exchange:
             and self.answer.reusable
             and not self.answer.rest
             and not self._request
+            and self._broken is None
             and not self.transport.unsent()
         )
 
@@ -76,25 +78,24 @@ class Exchange:
             EngineUnreachable: the connection ended or broke before the answer was complete.
             ProtocolError: what came is no answer.
         """
-        broken: OSError | None = None
         try:
             self._send()
         except BlockingIOError:
             pass
         except OSError as error:
             # An engine may answer and close before it has read all of a request: the answer may be there still.
-            broken = error
+            self._broken = error
             self._request = self._request[:0]
         try:
             while not self.answer.complete:
                 data = self.transport.recv(READ_SIZE)
                 if not data:
-                    self._end(broken)
+                    self._end()
                     return
                 self.answer.feed(data)
         except BlockingIOError:
-            if broken is not None:
-                raise self._lost(str(broken.strerror or broken)) from broken
+            if self._broken is not None:
+                raise self._lost(str(self._broken.strerror or self._broken)) from self._broken
         except ProtocolError:
             raise
         except OSError as error:
@@ -127,14 +128,14 @@ class Exchange:
         if self.transport.unsent():
             self.transport.flush()
 
-    def _end(self, broken: OSError | None) -> None:
+    def _end(self) -> None:
         if self.answer.started:
             try:
                 self.answer.eof()
                 return
             except ProtocolError as error:
                 raise self._lost("it closed the connection in the middle of an answer") from error
-        raise self._lost("it closed the connection without an answer") from broken
+        raise self._lost("it closed the connection without an answer") from self._broken
 
     def _lost(self, reason: str) -> EngineUnreachable:
         words = self.transport.last_words()

@@ -137,6 +137,13 @@ class DirectEngine(Engine):
         """Connect for calls from inside a loop."""
         return DirectControl(self, self.connect())
 
+    def again(self) -> DirectEngine:
+        """Give an engine with the same address and headers."""
+        other = DirectEngine(self._endpoint, connect_timeout=self._connect_timeout)
+        other._headers, other._prefix = self._headers, self._prefix
+        other.api_version, other.is_podman = self.api_version, self.is_podman
+        return other
+
     def close(self) -> None:
         """Close the kept connection."""
         if self._kept is not None:

@@ -18,6 +18,7 @@ from dockerpty.tty import is_terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, Self
 
     from dockerpty.result import Reason, SessionResult
@@ -207,6 +208,18 @@ class ExecOperation(EngineOperation):
         problem = reap(self._engine, self._container_reference, self._marker, number, user=self._user)
         return f"the process in {self.describe()} may still run: {problem}" if problem else ""
 
+    def _last_will(self) -> Callable[[], None] | None:
+        engine = self._engine.again() if self._marker else None
+        if engine is None:
+            return None
+        # What sshd does to the processes of a connection that is gone.
+        return lambda: _discard(
+            reap(engine, self._container_reference, self._marker, signal.SIGHUP, user=self._user)
+        )
+
+    def _stalled(self, tell: Callable[[str], None]) -> None:
+        self._tell_if_paused(self._container_reference, tell)
+
     def _finish(self, result: SessionResult) -> Reason:
         until = time.monotonic() + _EXIT_CODE_WAIT_S
         pause = 0.002
@@ -254,6 +267,10 @@ class ExecOperation(EngineOperation):
         sink = output.error_stream or output.to_stream
         if not sink.closed:
             sink.write(text.rstrip() + b"\n")
+
+
+def _discard(problem: str) -> None:
+    _log.debug("last will: %s", problem)
 
 
 def exec_config(

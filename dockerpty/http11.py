@@ -177,11 +177,10 @@ class Answer:
         if line is None:
             return False
         size = line.partition(b";")[0].strip()
-        try:
-            # int() alone would also take "+5", "0x5" and "5_0".
-            self._expect(int(size, 16) if size.isalnum() else -1)
-        except ValueError as error:
-            raise _wrong("the length of a chunk is not a number") from error
+        # int() alone would also take "+5", "0x5" and "5_0".
+        if not size or size.strip(b"0123456789abcdefABCDEF"):
+            raise _wrong("the length of a chunk is not a number")
+        self._expect(int(size, 16))
         self._read = self._read_chunk if self._left else self._read_trailer
         return True
 
@@ -213,8 +212,6 @@ class Answer:
         return taken
 
     def _expect(self, length: int) -> None:
-        if length < 0:
-            raise ValueError(length)
         if len(self._body) + length > BODY_LIMIT:
             raise _wrong(f"its body is longer than {BODY_LIMIT} bytes")
         self._left = length

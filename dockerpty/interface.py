@@ -72,6 +72,10 @@ class Engine:
         """Open the way for calls from inside a loop. Blocks for as long as connecting takes."""
         raise NotImplementedError
 
+    def again(self) -> Engine | None:
+        """Give an engine at the same place that shares no connection with this one, for a forked process; or `None`."""
+        return None
+
     def close(self) -> None:
         """Free what this holds; a caller's client and what `hijack`, `begin` and `control` gave stay open."""
         raise NotImplementedError

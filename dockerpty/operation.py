@@ -19,8 +19,10 @@ from dockerpty.twins import twin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
+    from dockerpty.calls import Reply
     from dockerpty.engine import Control
     from dockerpty.loop import Loop
     from dockerpty.result import Reason, SessionResult
@@ -99,6 +101,13 @@ class Operation:
     def _abandoned(self, sig: int, timed_out: bool = False) -> str:
         """We leave in the middle: end what was started, as far as it is ours. Return what went wrong."""
         return ""
+
+    def _last_will(self) -> Callable[[], None] | None:
+        """Return what a forked child is to do if this process is killed, None for nothing."""
+        return None
+
+    def _stalled(self, tell: Callable[[str], None]) -> None:
+        """What was typed has no answer: tell the user why, if that can be found out."""
 
     def _finish(self, result: SessionResult) -> Reason:
         """Learn the exit code, and how it came to that: `exited`, `removed` or `lost`."""
@@ -181,6 +190,14 @@ class EngineOperation(Operation):
         now = self._host_size()
         if self._resizer is not None and now is not None:
             self._resizer.redraw(*now)
+
+    def _tell_if_paused(self, container: str, tell: Callable[[str], None]) -> None:
+        def answered(answer: Reply | DockerptyError) -> None:
+            if not isinstance(answer, DockerptyError) and answer.json()["State"].get("Paused"):
+                tell(f"{self.describe()} is paused: what you type waits until it is unpaused")
+
+        if container:
+            self._controlled().submit(calls.inspect_container(container), answered, RESIZE_LIMIT_S)
 
     def _host_size(self) -> tuple[int, int] | None:
         return terminal_size(self.stdout) or terminal_size(self.stdin) or terminal_size(self.stderr)

@@ -38,7 +38,7 @@ def container_config(
 
     Args:
         command: empty leaves it to the image.
-        environment: `NAME=VALUE`; a bare name takes the image's variable away.
+        environment: `NAME=VALUE`; a bare name takes the image's variable away. With a terminal ours is told of, too.
         entrypoint: "" takes the image's away, `None` leaves it.
         labels: `NAME` or `NAME=VALUE`.
         volumes: `[SOURCE:]TARGET[:OPTIONS]`; a source that starts with a dot is a directory here.
@@ -66,7 +66,7 @@ def container_config(
         "AttachStdin": interactive and attached,
         "AttachStdout": attached,
         "AttachStderr": attached,
-        "Env": list(environment),
+        "Env": with_term(environment) if tty else list(environment),
         # What a detached one is for goes on without us: it is the user's even with `remove`.
         "Labels": {**_labels(labels), **our_labels("run-rm" if remove and attached else "run")},
         "HostConfig": host,
@@ -84,15 +84,14 @@ def container_config(
 
 
 def environment(
-    given: Sequence[str], files: Sequence[str], *, tty: bool, here: Mapping[str, str] | None = None
+    given: Sequence[str], files: Sequence[str] = (), here: Mapping[str, str] | None = None
 ) -> list[str]:
     """Make a process's variables from what was given on a command line.
 
     Args:
         given: `NAME=VALUE`, or `NAME` for the value it has here; without one there the process does not get it.
         files: of lines `NAME=VALUE`; what is given counts more.
-        tty: the process has a terminal, so it is told which: our TERM, unless the user said another.
-        here: this process's own variables; by default they are just that.
+        here: this process's own variables, by default.
 
     Raises:
         DockerptyError: a variable without a name, or a file that cannot be read.
@@ -107,10 +106,15 @@ def environment(
         if not name:
             raise DockerptyError("set the variable", repr(entry), "it has no name", "write NAME=VALUE")
         variables.append(f"{name}={here[name]}" if not equals and name in here else entry)
-    term = here.get("TERM")
-    if tty and term and not any(entry.partition("=")[0] == "TERM" for entry in variables):
-        variables.append(f"TERM={term}")
     return variables
+
+
+def with_term(variables: Sequence[str], here: Mapping[str, str] | None = None) -> list[str]:
+    """Add our TERM to the variables of a process with a terminal, unless they have one. An empty one is none."""
+    term = (os.environ if here is None else here).get("TERM")
+    if not term or any(entry.partition("=")[0] == "TERM" for entry in variables):
+        return list(variables)
+    return [*variables, f"TERM={term}"]
 
 
 def parse_environment_file(text: str, here: Mapping[str, str], path: str = "") -> list[str]:

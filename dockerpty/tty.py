@@ -7,6 +7,7 @@ when it exits is given back by `atexit` (never by a forked child).
 
 from __future__ import annotations
 
+import _thread
 import os
 
 from dockerpty.errors import TerminalError
@@ -82,7 +83,7 @@ def in_background(fd: int) -> bool:
 class _Held:
     """A terminal device that is raw because of us."""
 
-    __slots__ = ("count", "fd", "original", "pid", "raw")
+    __slots__ = ("count", "fd", "original", "pid", "raw", "thread")
 
     def __init__(self, fd: int, original: list[Any]) -> None:
         self.fd = os.dup(fd)  # the caller may close its own before we give the terminal back
@@ -90,6 +91,7 @@ class _Held:
         self.raw: list[Any] = original
         self.count = 0
         self.pid = os.getpid()
+        self.thread = _thread.get_ident()
 
 
 _held: dict[int, _Held] = {}
@@ -123,7 +125,7 @@ class Terminal:
         Nothing typed before is lost (no flush). In the background nothing happens: the shell owns the terminal.
 
         Raises:
-            TerminalError: this system has no termios.
+            TerminalError: this system has no termios, or a session of another thread has this terminal.
         """
         if not self.raw or self._device is not None or not is_terminal(self.fd):
             return
@@ -137,11 +139,17 @@ class Terminal:
         if held is None or held.pid != os.getpid():
             held = _held[device] = _Held(number, termios.tcgetattr(number))
             _restore_at_exit()
+        elif held.thread != _thread.get_ident():
+            raise TerminalError(
+                "make raw",
+                "the terminal",
+                "another thread of this program has a session on it",
+                "give each session a terminal of its own",
+            )
         held.count += 1
         self._device = device
         self.original_attributes = held.original
-        held.raw = _raw(held.original)
-        _set(held.fd, held.raw)
+        _make_raw(held)
 
     def stop(self) -> None:
         """Give the terminal back as it was. Does not wait for output: a terminal stopped with Ctrl-S would hang."""
@@ -168,8 +176,7 @@ class Terminal:
         if now == held.raw:
             return
         held.original = self.original_attributes = now
-        held.raw = _raw(now)
-        _set(held.fd, held.raw)
+        _make_raw(held)
 
     def suspend(self) -> None:
         """Before a stop: the terminal as it was, for whoever gets it. `suspended` takes it again."""
@@ -203,6 +210,11 @@ def _raw(attributes: list[Any]) -> list[Any]:
     return [iflag, oflag, cflag, lflag, ispeed, ospeed, cc]
 
 
+def _make_raw(held: _Held) -> None:
+    _set(held.fd, _raw(held.original))
+    held.raw = termios.tcgetattr(held.fd)  # as the system gives it back: VMIN and VTIME are numbers then
+
+
 def _set(fd: int, attributes: list[Any]) -> None:
     termios.tcsetattr(fd, termios.TCSANOW, attributes)
 
@@ -215,6 +227,21 @@ def _give_back(held: _Held) -> None:
         pass
     finally:
         os.close(held.fd)
+
+
+def held_descriptors() -> list[int]:
+    """Return the descriptors of the terminals that are raw because of us."""
+    return [held.fd for held in _held.values()]
+
+
+def give_back_for_parent() -> None:
+    """In a forked child whose parent was killed: give back what the parent left raw, unless somebody has done it."""
+    for held in _held.values():
+        try:
+            if termios.tcgetattr(held.fd) == held.raw:
+                _set(held.fd, held.original)
+        except termios.error:  # the terminal is gone too
+            continue
 
 
 def _restore_at_exit() -> None:

@@ -26,15 +26,16 @@ def command(line: Line, common: Line) -> int:
             words,
             is_interactive(line) and not detach,
             tty=tty,
-            environment=environment(values["env"], values["env_file"], tty=tty),
+            environment=environment(values["env"], values["env_file"]),
             user=values["user"] or "",
             workdir=values["workdir"],
             privileged=values["privileged"],
+            reap=not detach and not values["no_reap"],
             **keywords(line, tty),
         )
         if detach:
             engine.send(calls.start_exec(operation.exec_id, tty=tty, detach=True), subject=container)
             return 0
-        return bridge(engine, operation, container)
+        return bridge(engine, operation)
     finally:
         engine.close()

@@ -87,7 +87,6 @@ class Command:
         summary: one line on what it does.
         flags: its rows.
         least: how many operands it needs.
-        module: the file in this package that runs it, when its name is not the command's.
         drops_dashes: a `--` after its first operand is left out, as kubectl does it.
         ends_with_process: its exit code belongs to a process in a container, so that our own errors are 125.
         examples: lines that help shows.
@@ -99,7 +98,6 @@ class Command:
         "examples",
         "flags",
         "least",
-        "module",
         "name",
         "operands",
         "summary",
@@ -113,7 +111,6 @@ class Command:
         flags: Sequence[Flag],
         *,
         least: int = 0,
-        module: str = "",
         drops_dashes: bool = False,
         ends_with_process: bool = False,
         examples: Sequence[str] = (),
@@ -123,7 +120,6 @@ class Command:
         self.summary = summary
         self.flags = tuple(flags)
         self.least = least
-        self.module = module or name
         self.drops_dashes = drops_dashes
         self.ends_with_process = ends_with_process
         self.examples = tuple(examples)

@@ -5,7 +5,6 @@ Codes below zero are deaths by that signal, as in `subprocess`. Lines are writte
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 
@@ -79,24 +78,27 @@ def say(text: str, prefix: str = "dpty: ") -> None:
 
 
 def show(text: str) -> None:
-    """Write a line to stdout; where there is none, it is lost like any other."""
-    if sys.stdout is not None:
-        sys.stdout.write(f"{text}\n")
+    """Write a line to stdout; where there is none, it is lost like any other.
+
+    Raises:
+        BrokenPipeError: whoever read it has gone.
+        DockerptyError: it cannot be written to.
+    """
+    _to_stdout(f"{text}\n")
+
+
+def flush() -> None:
+    """Write out what stdout still holds; raises as `show`."""
+    _to_stdout("")
 
 
 def finish(code: int) -> int:
-    """Write out what stdout still holds, and die by a signal if that is how this ends."""
+    """Give the exit code to the process that we are, or die by a signal if that is how this ends."""
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError as error:
-        # Else the interpreter tries again at its exit, and prints an error of its own.
-        sys.stdout = None
-        if error.errno == errno.EPIPE:
-            code = code or -SIGPIPE
-        else:
-            say(f"cannot write to stdout: {os.strerror(error.errno or 0)}")
-            code = code or FAILED
+        flush()
+    except (DockerptyError, BrokenPipeError):
+        # Only after an error, which has been told: nothing else comes here with anything left to write.
+        code = code or FAILED
     if code >= 0:
         return code
     from dockerpty.signals import die_by
@@ -104,6 +106,23 @@ def finish(code: int) -> int:
     die_by(-code)
     # The first process of a PID namespace does not die by default actions.
     return 128 - code
+
+
+def _to_stdout(text: str) -> None:
+    stdout = sys.stdout
+    if stdout is None:
+        return
+    # Away while it is used: after an error nobody must write to it again, not even the interpreter at its exit.
+    sys.stdout = None
+    try:
+        stdout.write(text)
+        if not text:
+            stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise DockerptyError("write to", "stdout", os.strerror(error.errno or 0)) from error
+    sys.stdout = stdout
 
 
 def _trace(error: BaseException) -> None:

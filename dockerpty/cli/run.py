@@ -29,7 +29,7 @@ def command(line: Line, common: Line) -> int:
         interactive=interactive,
         tty=tty,
         detach=values["detach"],
-        environment=environment(values["env"], values["env_file"], tty=tty),
+        environment=environment(values["env"], values["env_file"]),
         user=values["user"],
         workdir=values["workdir"],
         entrypoint=values["entrypoint"],
@@ -51,7 +51,7 @@ def command(line: Line, common: Line) -> int:
             image,
             lambda: RunOperation.create(engine, config, interactive, name=values["name"], **session),
         )
-        return bridge(engine, operation, values["name"] or operation.container_id[:12])
+        return bridge(engine, operation)
     finally:
         engine.close()
 

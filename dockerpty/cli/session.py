@@ -88,17 +88,13 @@ def configured_detach_keys() -> str | None:
     return keys if isinstance(keys, str) and keys else None
 
 
-def bridge(engine: Engine, operation: Operation, name: str) -> int:
-    """Run the session, and return the exit code; below zero for a death by that signal.
-
-    Args:
-        name: what the user calls the container.
-    """
+def bridge(engine: Engine, operation: Operation) -> int:
+    """Run the session, and return the exit code; below zero for a death by that signal."""
     terminal = PseudoTerminal(engine, operation, notice=say)
     code = terminal.start()
     if terminal.result is not None and terminal.result.reason == "stdout-closed":
         return -SIGPIPE
     if code is None:
-        say(f"detached from {name}")
+        say(f"detached from {operation.describe()}")
         return 0
     return code

@@ -1,7 +1,7 @@
 """The commands of `dpty` and their flags: the one table from which argv is read and help is made. Pure.
 
 Names and defaults are docker's wherever docker has the flag. A new command is a row of `COMMANDS` and a file of its
-name beside this one, with a function `command(line, common) -> int`.
+name beside this one, with a function `command(line, common) -> int` that the package's `__init__` finds.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ COMMANDS = {
                 *_SESSION,
                 Flag("-d --detach", "detach", BOOL, "Start it and leave it running in the background"),
                 *_PROCESS,
+                Flag("--no-reap", "no_reap", BOOL, "Leave the process running if dpty is ended by a signal"),
                 _HELP,
             ),
             least=2,
