@@ -86,20 +86,19 @@ class Exchange:
             # An engine may answer and close before it has read all of a request: the answer may be there still.
             self._broken = error
             self._request = self._request[:0]
-        try:
-            while not self.answer.complete:
+        while not self.answer.complete:
+            try:
                 data = self.transport.recv(READ_SIZE)
-                if not data:
-                    self._end()
-                    return
-                self.answer.feed(data)
-        except BlockingIOError:
-            if self._broken is not None:
-                raise self._lost(str(self._broken.strerror or self._broken)) from self._broken
-        except ProtocolError:
-            raise
-        except OSError as error:
-            raise self._lost(str(error.strerror or error)) from error
+            except BlockingIOError:
+                if self._broken is not None:
+                    raise self._lost(str(self._broken.strerror or self._broken)) from self._broken
+                return
+            except OSError as error:
+                raise self._lost(str(error.strerror or error)) from error
+            if not data:
+                self._end()
+                return
+            self.answer.feed(data)
 
     def until(self, done: Callable[[], bool], deadline: float) -> None:
         """Serve until `done()`, waiting in poll.

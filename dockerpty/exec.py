@@ -203,6 +203,8 @@ class ExecOperation(EngineOperation):
     def _abandoned(self, sig: int, timed_out: bool = False) -> str:
         if not self._marker:
             return ""
+        # Output that nobody takes any more would keep the engine busy, and the second exec waiting.
+        self._hang_up()
         # A closed stdout is TERM to whoever wrote to it: they see no broken pipe, the engine takes all they write.
         number = signal.SIGTERM if sig == signal.SIGPIPE else sig
         problem = reap(self._engine, self._container_reference, self._marker, number, user=self._user)

@@ -252,10 +252,13 @@ class EngineOperation(Operation):
         self._streams.append(stream)
         return stream
 
-    def _close(self) -> None:
+    def _hang_up(self) -> None:
         for stream in self._streams:
             stream.abandon()
         self._streams.clear()
+
+    def _close(self) -> None:
+        self._hang_up()
         if self._control is not None:
             self._control.close()
             self._control = self._resizer = None

@@ -95,7 +95,7 @@ def test_docker_api_version_wins(scripted: Scripted, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("version", ["1.x", "latest", "1", "1.²"])
 def test_a_version_that_is_none_is_refused(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_API_VERSION", version)
-    with pytest.raises(EngineError, match="is no version of its API; a version looks like 1.41"):
+    with pytest.raises(EngineError, match="is no version of its API; a version looks like"):
         from_environment("unix:///x.sock")
 
 
@@ -131,6 +131,13 @@ def test_a_connection_that_cannot_carry_another_request_is_not_kept(scripted: Sc
     engine.send(calls.ping())
     engine.send(calls.start_container("web"))
     assert [request.connection for request in server.requests] == [0, 1]
+
+
+def silent(until: threading.Event) -> Step:
+    def step(sock: socket.socket) -> None:
+        assert until.wait(10)
+
+    return step
 
 
 def close_after(data: bytes) -> Step:
@@ -188,7 +195,7 @@ def test_a_get_that_was_answered_in_part_is_not_repeated(scripted: Scripted) -> 
 
 def test_an_answer_that_is_late_is_not_taken_for_that_of_the_next_call(scripted: Scripted) -> None:
     late = threading.Event()
-    engine, server = scripted(lambda sock: None if late.wait(10) else None, PING)
+    engine, server = scripted(silent(late), PING)
     with pytest.raises(EngineUnreachable, match="did not answer in time"):
         engine.send(calls.version(), timeout=0.05)
     late.set()
@@ -253,7 +260,7 @@ def test_a_refusal_has_what_callers_of_docker_py_look_for(scripted: Scripted) ->
     engine, server = scripted(GONE)
     with pytest.raises(docker.errors.NotFound) as caught:
         engine.send(calls.start_container("web"))
-    error = caught.value
+    error: Any = caught.value
     assert isinstance(error, NotFound)
     assert isinstance(error, docker.errors.APIError)
     assert isinstance(error, requests.exceptions.HTTPError)
@@ -315,9 +322,7 @@ def test_without_docker_py_the_errors_are_ours_alone_and_it_stays_unloaded() -> 
 
 def test_what_answers_and_is_no_engine_is_an_error_of_the_protocol(scripted: Scripted) -> None:
     engine, _ = scripted(b"220 smtp.example.org ESMTP\r\n\r\n\r\n")
-    with pytest.raises(
-        ProtocolError, match="no HTTP/1.1 server; is there a container engine at that address"
-    ):
+    with pytest.raises(ProtocolError, match="server; is there a container engine at that address"):
         engine.send(calls.ping())
 
 
@@ -402,9 +407,17 @@ def test_a_wait_that_is_answered_at_once_is_done_at_once(scripted: Scripted) -> 
 
 
 def test_a_wait_whose_connection_is_lost_has_the_error(scripted: Scripted) -> None:
-    engine, _ = scripted(close_after(CHUNKED_WAIT))
+    end = threading.Event()
+
+    def killed(sock: socket.socket) -> None:
+        sock.sendall(CHUNKED_WAIT)
+        assert end.wait(10)
+        sock.shutdown(socket.SHUT_RDWR)
+
+    engine, _ = scripted(killed)
     pending = engine.begin(calls.wait_container("web"))
     assert pending is not None
+    end.set()
     watch(pending)
     assert isinstance(pending.error, EngineUnreachable)
     assert isinstance(pending.error, requests.exceptions.ConnectionError)
@@ -483,7 +496,7 @@ def test_a_call_may_put_the_next_one_in_line_when_it_is_done(scripted: Scripted)
 
 def test_a_call_that_takes_too_long_is_given_up_with_its_connection(scripted: Scripted) -> None:
     stuck = threading.Event()
-    engine, server = scripted(lambda sock: None if stuck.wait(10) else None, EMPTY)
+    engine, server = scripted(silent(stuck), EMPTY)
     loop = Loop(engine)
     loop.submit(calls.resize_exec("4ad", 24, 80), 0.05)
     loop.submit(calls.resize_exec("4ad", 25, 80))
@@ -525,7 +538,7 @@ def test_an_engine_that_went_away_is_told_to_each_call(
 
 def test_what_is_in_line_at_the_end_is_dropped(scripted: Scripted) -> None:
     hold = threading.Event()
-    engine, _ = scripted(lambda sock: None if hold.wait(10) else None)
+    engine, _ = scripted(silent(hold))
     loop = Loop(engine)
     loop.submit(calls.ping())
     loop.submit(calls.ping())
@@ -545,7 +558,8 @@ def test_an_engine_is_taken_as_it_is() -> None:
 
 def test_docker_pys_clients_are_reached_over_our_own_connections(scripted: Scripted) -> None:
     _, server = scripted(EMPTY, EMPTY)
-    with docker.APIClient(base_url=server.url, version="1.35") as api:
+    api: Any = docker.APIClient(base_url=server.url, version="1.35")
+    with api:
         api._general_configs["HttpHeaders"] = {"X-Meta": "one"}
         api.headers["Authorization"] = "Bearer two"
         engine = engine_of(api)
