@@ -74,7 +74,7 @@ class RunOperation(EngineOperation):
         self._attached_now = False
         self._started_at: str | None = None
         self._was_running = False
-        self._starting = False
+        self._starting = self._has_started = False
         self._wait: Pending | None = None
 
     @classmethod
@@ -248,12 +248,14 @@ class RunOperation(EngineOperation):
         call = calls.start_container(self._full_id())
         if self._loop is None:
             self._engine.send(call, subject=self.describe(), timeout=_START_LIMIT_S)
+            self._has_started = True
         else:
             self._starting = True
             self._controlled().submit(call, self._start_answered, _START_LIMIT_S)
 
     def _start_answered(self, answer: Any) -> None:
         self._starting = False
+        self._has_started = not isinstance(answer, DockerptyError)
         if isinstance(answer, DockerptyError):
             answer.subject = self.describe()
             self._failure = answer
@@ -342,6 +344,13 @@ class RunOperation(EngineOperation):
     def _close(self) -> None:
         if self._wait is not None:
             self._wait.close()
+        self._hang_up()
+        if self._created and not self._has_started and (self._container_info()["HostConfig"] or {}).get("AutoRemove"):
+            # What never started never ends, and the engine removes only what has ended.
+            try:
+                self._engine.send(calls.remove_container(self._full_id(), force=True))
+            except EngineError as error:
+                _log.debug("not removed: %s", error)
         super()._close()
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .calls import Call
-    from .interface import Done
+    from .interface import Done, Pending
 
     Outcome = Reply | DockerptyError
 
@@ -57,7 +57,7 @@ class ForeignEngine(Engine):
         """Take the socket that the client's method gives out, and what the client has read too much of it."""
         return transport_of(self.call(call, subject), self.name)
 
-    def begin(self, call: Call, *, subject: str = "", timeout: float = TIMEOUT) -> None:
+    def begin(self, call: Call, *, subject: str = "", timeout: float = TIMEOUT) -> Pending | None:
         """Say that this client can only wait for the whole answer."""
         return None
 
@@ -248,17 +248,16 @@ def transport_of(handed: Any, name: str) -> Transport:
     response = getattr(handed, "_response", None)
     sock = getattr(handed, "_sock", handed)
     pollable = all(hasattr(sock, method) for method in ("fileno", "recv", "send"))
+    early = _read_ahead(sock, response)
     # A channel of paramiko has a descriptor that tells of reading only.
-    if not pollable or hasattr(sock, "send_ready"):
-        early = _read_ahead(sock, response)
-        transport: Transport = ThreadTransport(sock, name)
+    if pollable and not hasattr(sock, "send_ready"):
+        kept = tuple(each for each in (response, handed) if hasattr(each, "close"))
+        transport: Transport = ObjectTransport(sock, name, kept)
     else:
-        transport = ObjectTransport(
-            sock, name, tuple(kept for kept in (response, handed) if hasattr(kept, "close"))
-        )
-        early = _read_ahead(sock, response)
-        # The reading ahead may have changed this.
-        sock.setblocking(False)
+        if hasattr(sock, "settimeout"):
+            # docker-py's 60 s are for the head; a stream may be silent for longer.
+            sock.settimeout(None)
+        transport = ThreadTransport(sock, name)
     transport.unread(early)
     return transport
 

@@ -25,6 +25,8 @@ _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL if hasattr(select, "po
 #: The text of a failed start is one short line that ends in CR LF (Engine 20.10, postContainerExecStart).
 _START_ERROR_LIMIT = 4096
 _START_ERROR_WAIT = 0.25
+#: Podman 4.3 says a second thing, about its own connection to the process that was not.
+_PODMAN_AFTERWORD = b"Error: read unixpacket"
 _START_ERROR_MARKS = (
     b"OCI runtime",
     b"exec failed",
@@ -194,6 +196,9 @@ class OutputPump(Pump):
                 self._withheld_until = time.monotonic() + _START_ERROR_WAIT
                 return
         elif self._withheld is not None:
+            text = b"".join(pieces)
+            if _PODMAN_AFTERWORD in text and len(text) <= _START_ERROR_LIMIT:
+                return
             self.release()
         self.moved += sum(map(len, pieces))
         if self.modes is not None:
@@ -212,9 +217,11 @@ class OutputPump(Pump):
             self.deliver(stream, [memoryview(text)])
 
     def take_withheld(self) -> bytes:
-        """Return the text that was not written, and forget it."""
+        """Return the text that was not written, without Podman's second line, and forget it."""
         withheld, self._withheld = self._withheld, None
-        return b"" if withheld is None else withheld[1]
+        if withheld is None:
+            return b""
+        return b"".join(line for line in withheld[1].splitlines(True) if _PODMAN_AFTERWORD not in line)
 
     def end(self) -> None:
         self.eof = True

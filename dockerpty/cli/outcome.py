@@ -58,7 +58,8 @@ def code_of(error: BaseException, command: Command, debug: bool) -> int:
         return LOST
     if not command.ends_with_process:
         return FAILED if isinstance(error, UsageError) else ERROR
-    if isinstance(error, APIError) and error.action == "start":
+    # Podman prepares a container when it is attached to, and finds out there that the command cannot be run.
+    if isinstance(error, APIError) and error.action in ("start", "attach to"):
         from dockerpty.result import start_error_code
 
         return start_error_code(error.explanation, FAILED)

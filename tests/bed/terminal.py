@@ -306,6 +306,12 @@ class Terminal:
         """The most memory of the program that was ever resident, in MiB."""
         return self._memory("VmHWM")
 
+    def flags_of(self, fd: int) -> int:
+        """File status flags of one of the program's own descriptors."""
+        found = re.search(r"^flags:\s+(\d+)", Path(f"/proc/{self.pid}/fdinfo/{fd}").read_text(), re.M)
+        assert found
+        return int(found[1], 8)
+
     def open_files(self) -> int:
         """How many descriptors the program has open."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))

@@ -24,7 +24,7 @@ import requests
 from dockerpty import calls
 from dockerpty.calls import Reply
 from dockerpty.connection import wait_for
-from dockerpty.engine import DirectEngine, Engine, engine_of, from_environment
+from dockerpty.engine import DirectControl, DirectEngine, Engine, engine_of, from_environment
 from dockerpty.errors import (
     APIError,
     DockerptyError,
@@ -261,9 +261,8 @@ def test_a_refusal_has_what_callers_of_docker_py_look_for(scripted: Scripted) ->
     with pytest.raises(docker.errors.NotFound) as caught:
         engine.send(calls.start_container("web"))
     error: Any = caught.value
-    assert isinstance(error, NotFound)
-    assert isinstance(error, docker.errors.APIError)
-    assert isinstance(error, requests.exceptions.HTTPError)
+    for each in (NotFound, docker.errors.APIError, requests.exceptions.HTTPError):
+        assert isinstance(error, each)
     assert (error.status_code, error.explanation) == (404, "No such container: web")
     assert error.is_client_error()
     assert error.response is not None
@@ -512,6 +511,9 @@ def test_a_control_connection_that_ended_is_opened_anew(scripted: Scripted) -> N
     loop = Loop(engine)
     loop.submit(calls.ping())
     assert loop.codes() == [200]
+    assert isinstance(loop.control, DirectControl)
+    assert loop.control._transport is not None
+    assert wait_for([(loop.control._transport.fileno(), select.POLLIN)], soon())
     loop.submit(calls.resize_exec("4ad", 24, 80))
     assert loop.codes() == [200, "EngineUnreachable"]
     loop.submit(calls.resize_exec("4ad", 25, 80))

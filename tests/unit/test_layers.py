@@ -50,15 +50,49 @@ ALLOWED = {
     "io": {"errors", "frames"},
     "tty": {"errors", "log", "modes"},
     "host_io": {"errors", "log", "io", "tty"},
-    # A session, put together in `pty`.
+    # A session. The bridge runs one of any operation; operations know the engine, the bridge does not.
     "pumps": {"errors", "log", "io", "keys", "modes", "tty", "host_io", "interface"},
     "loop": {"errors", "log", "io", "interface", "pumps"},
     "spec": {"errors", "calls"},
     "signals": {"errors", "log", "calls", "interface", "engine"},
-    "bridge": {"errors", "log", "result", "io", "tty", "host_io", "pumps", "loop", "signals", "interface"},
+    "guardian": {"log"},
+    "bridge": {"errors", "log", "result", "io", "tty", "pumps", "loop", "signals", "guardian"},
+    "operation": {
+        "errors",
+        "result",
+        "calls",
+        "keys",
+        "modes",
+        "twins",
+        "engine",
+        "io",
+        "tty",
+        "host_io",
+        "pumps",
+        "loop",
+        "signals",
+        "bridge",
+    },
 }
+# The two kinds of operation, then what puts a session together.
+_KINDS = {
+    "errors",
+    "log",
+    "result",
+    "calls",
+    "keys",
+    "engine",
+    "io",
+    "tty",
+    "loop",
+    "signals",
+    "bridge",
+    "operation",
+}
+ALLOWED["attach"] = set(_KINDS)
+ALLOWED["exec"] = set(_KINDS)
 BRIDGE = set(ALLOWED)
-ALLOWED["pty"] = set(BRIDGE)
+ALLOWED["pty"] = {*_KINDS, "attach", "exec"}
 ALLOWED[""] = {"errors", "io", "tty", "pty"}
 # A command uses what is below and the one table of flags. That commands lean on each other in no circle is seen below.
 ALLOWED["cli.grammar"] = {"errors"}

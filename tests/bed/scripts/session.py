@@ -9,6 +9,7 @@ signals that get a Python handler first, `raising` those whose handler raises.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
@@ -33,7 +34,7 @@ def main(verb: str, options: dict[str, Any]) -> None:
         signal.signal(getattr(signal, name), _raise)
     kind = options.get("client", "docker")
     client: Any = docker.from_env(use_ssh_client=kind == "ssh")
-    report("calling")
+    report("calling", pid=os.getpid())
     if options.get("in_thread"):
         thread = threading.Thread(target=call, args=(client, kind, verb, options))
         thread.start()

@@ -269,7 +269,6 @@ def test_long_and_short_names_mean_the_same(flag: Flag, data: st.DataObject) -> 
 def test_any_line_is_read_or_refused_and_nothing_else(argv: list[str]) -> None:
     try:
         line = read(TABLE, argv)
-    except UsageError as error:
-        assert str(error).startswith("cannot ")
-    else:
-        assert line.words == argv[len(argv) - len(line.words) :]
+    except UsageError:
+        return
+    assert line.words == argv[len(argv) - len(line.words) :]

@@ -1,0 +1,136 @@
+"""Leaving a session by keys: matched by us and never by the engine; every other byte arrives."""
+
+from __future__ import annotations
+
+import pytest
+from docker.models.containers import Container
+
+from tests.bed.engine import Bench
+from tests.bed.terminal import PIPE, Terminal
+from tests.engine.conftest import Sessions
+
+P, Q = b"\x10", b"\x11"
+ECHO = "stty raw -echo; echo up; exec cat"
+
+
+@pytest.fixture
+def echo(box: Container, sessions: Sessions) -> Terminal:
+    """A session whose far side sends every byte back as it is."""
+    terminal = sessions.exec_command(box, ECHO)
+    terminal.expect("up\n")
+    return terminal
+
+
+def is_detached(terminal: Terminal) -> bool:
+    """Whether the call returns None and everything is as before."""
+    value = terminal.report("returned")["value"]
+    return value is None and terminal.wait() == 0 and terminal.is_as_before()
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.1])
+def test_the_keys_detach_in_one_write_or_in_two(pause: float, echo: Terminal) -> None:
+    if pause:
+        echo.send(P)
+        echo.read_for(pause)
+        echo.send(Q)
+    else:
+        echo.send(P + Q)
+    assert is_detached(echo)
+    assert b"\x10" not in echo.output.partition(b"up\n")[2]
+
+
+def test_a_first_key_alone_arrives_and_the_second_after_a_while_is_no_detach(echo: Terminal) -> None:
+    echo.send(P)
+    echo.expect(P, 2)
+    echo.send(Q)
+    echo.expect(Q)
+    echo.send("alive")
+    echo.expect("alive")
+
+
+def test_a_first_key_and_another_arrive_at_once_and_in_order(echo: Terminal) -> None:
+    echo.send(P + b"a")
+    echo.expect(P + b"a", 0.4)
+
+
+def test_twice_the_first_key_passes_one_of_them_and_detaches(echo: Terminal) -> None:
+    echo.send(b"x" + P + P + Q)
+    assert is_detached(echo)
+
+
+def test_custom_keys_detach_and_the_default_ones_arrive(box: Container, sessions: Sessions) -> None:
+    terminal = sessions.exec_command(box, ECHO, detach_keys="ctrl-a,x")
+    terminal.expect("up\n")
+    terminal.send(P + Q)
+    terminal.expect(P + Q, 0.4)
+    terminal.send("\x01y")
+    terminal.expect("\x01y")
+    terminal.send("\x01x")
+    assert is_detached(terminal)
+
+
+@pytest.mark.parametrize("spelling", ["", "none"])
+def test_without_keys_everything_arrives(spelling: str, box: Container, sessions: Sessions) -> None:
+    terminal = sessions.exec_command(box, ECHO, detach_keys=spelling)
+    terminal.expect("up\n")
+    terminal.send(P + Q + b"alive")
+    terminal.expect(P + Q + b"alive")
+
+
+def test_the_keys_are_found_in_the_middle_of_a_long_paste(bench: Bench, box: Container, sessions: Sessions) -> None:
+    name = f"/tmp/{bench.name()}"
+    terminal = sessions.exec_command(box, f"stty raw -echo; echo up; exec cat >{name}")
+    terminal.expect("up\n")
+    terminal.send(b"a" * 500_000 + P + Q + b"b" * 1000)
+    assert terminal.report("returned", 20)["value"] is None
+
+    def written() -> bytes:
+        return bench.run_inside(box, f"wc -c <{name}")[1].strip()
+
+    bench.wait_for(lambda: written() == b"500000", what="all that was pasted before the keys")
+    assert bench.run_inside(box, f"tr -d a <{name} | wc -c; rm {name}")[1].strip() == b"0"
+
+
+def test_piped_bytes_are_never_searched(box: Container, sessions: Sessions) -> None:
+    terminal = sessions.exec_command(box, "cat", term_stdin=PIPE, term_stdout=PIPE)
+    terminal.feed(b"a" + P + Q + b"b", end=True)
+    assert terminal.report("returned")["value"] == 0
+    terminal.wait()
+    assert terminal.stdout == b"a" + P + Q + b"b"
+
+
+def test_after_a_detach_the_container_can_be_attached_again(bench: Bench, sessions: Sessions) -> None:
+    container = bench.container("echo up; while read line; do echo got-$line; done", tty=True, stdin_open=True)
+    first = sessions.start(container)
+    first.expect("up")
+    first.send(P + Q)
+    assert is_detached(first)
+    second = sessions.start(container)
+    second.wait_until(second.is_raw, what="raw mode")
+    second.send("again\r")
+    second.expect("got-again")
+    second.send(P + Q)
+    assert is_detached(second)
+    assert bench.is_running(container)
+
+
+def test_an_exec_that_was_left_runs_on_and_is_not_marked_as_failed(bench: Bench, box: Container, sessions: Sessions) -> None:
+    created = bench.api.exec_create(box.id or "", ["sh", "-c", ECHO], stdin=True, tty=True)
+    terminal = sessions.start_exec(created["Id"])
+    terminal.expect("up\n")
+    # It was created elsewhere: the engine itself watches for its own keys there, and must not see them whole.
+    terminal.send(P + Q)
+    assert is_detached(terminal)
+    info = bench.exec_info(created["Id"])
+    assert info["Running"] is True
+    assert info["ExitCode"] is None
+
+
+def test_keys_that_nobody_can_type_are_refused_before_anything_is_touched(box: Container, sessions: Sessions) -> None:
+    terminal = sessions.exec_command(box, ECHO, detach_keys="ctrl-p,enter")
+    raised = terminal.report("raised")
+    assert "DetachKeysError" in raised["kind"]
+    assert "ValueError" in raised["kind"]
+    assert "enter" in raised["text"]
+    terminal.wait()
+    assert terminal.is_as_before()

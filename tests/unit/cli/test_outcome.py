@@ -1,0 +1,160 @@
+"""Each way out of a command line: its exit code, and its one line on stderr."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+
+import pytest
+
+from dockerpty.cli import outcome
+from dockerpty.cli.grammar import Command, UsageError
+from dockerpty.errors import (
+    APIError,
+    DetachKeysError,
+    DockerptyError,
+    EngineUnreachable,
+    NotFound,
+    ProtocolError,
+    SessionLost,
+    SessionTimeout,
+    TerminalError,
+)
+
+PROCESS = Command("exec", "", "", (), ends_with_process=True)
+OTHER = Command("ps", "", "", ())
+
+
+def start_error(text: str, action: str = "start") -> APIError:
+    return APIError(action, "web", text, status_code=400, explanation=text)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "code_of_others"),
+    [
+        (UsageError("use", "--x"), 125, 125),
+        (DockerptyError("do", "it"), 125, 1),
+        (NotFound("exec in", "web", status_code=404), 125, 1),
+        (APIError("exec in", "web", "it is paused", status_code=409), 125, 1),
+        (EngineUnreachable("reach", "the engine"), 125, 1),
+        (ProtocolError("read"), 125, 1),
+        (DetachKeysError("use", "the detach keys"), 125, 1),
+        (TerminalError("make raw"), 125, 1),
+        (OSError(24, "Too many open files"), 125, 1),
+        (SessionTimeout("go on with", "web"), 124, 124),
+        (SessionLost("go on with", "web"), 255, 255),
+        (start_error('exec: "nosuch": executable file not found in $PATH: unknown'), 127, 1),
+        (start_error("stat /no/such: no such file or directory"), 127, 1),
+        (start_error('exec: "/tmp": permission denied: unknown'), 126, 1),
+        (start_error('exec: "/tmp": is a directory'), 126, 1),
+        (start_error("driver failed programming external connectivity"), 125, 1),
+        (start_error("no such file or directory", "create a container from"), 125, 1),
+        (KeyError("x"), 125, 3),
+        (AssertionError(), 125, 3),
+    ],
+)
+def test_each_error_has_its_code(
+    error: Exception, code: int, code_of_others: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert outcome.code_of(error, PROCESS, debug=False) == code
+    assert outcome.code_of(error, OTHER, debug=False) == code_of_others
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("dpty: ") for line in lines)
+
+
+def test_ctrl_c_is_a_death_by_its_signal_and_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert outcome.code_of(KeyboardInterrupt(), PROCESS, debug=False) == -2
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_closed_stdout_is_a_death_by_sigpipe_and_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert outcome.code_of(BrokenPipeError(), OTHER, debug=False) == -13
+    assert capsys.readouterr() == ("", "")
+
+
+def test_who_decided_on_a_code_keeps_it() -> None:
+    with pytest.raises(SystemExit, match="7"):
+        outcome.code_of(SystemExit(7), PROCESS, debug=False)
+
+
+def test_a_fault_of_ours_says_so_and_how_to_report_it(capsys: pytest.CaptureFixture[str]) -> None:
+    outcome.code_of(ZeroDivisionError("division by zero"), PROCESS, debug=False)
+    assert capsys.readouterr().err == (
+        "dpty: ZeroDivisionError: division by zero; this is a fault of dpty:"
+        " please report it with what it prints when called as `dpty -D ...`\n"
+    )
+
+
+def test_debug_shows_where_an_error_came_from(capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        raise DockerptyError("do", "it")
+    except DockerptyError as error:
+        outcome.code_of(error, PROCESS, debug=True)
+    told = capsys.readouterr().err
+    assert "Traceback (most recent call last):" in told
+    assert told.endswith("\ndpty: cannot do it\n")
+
+
+class Failing(io.StringIO):
+    """A stream that fails as told."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__()
+        self._error = error
+
+    def write(self, text: str) -> int:
+        raise self._error
+
+    def flush(self) -> None:
+        raise self._error
+
+
+@pytest.mark.parametrize("stream", [None, Failing(OSError(9, "closed")), Failing(BrokenPipeError())])
+def test_without_a_stderr_nothing_is_told_and_the_code_stays(
+    stream: io.StringIO | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert outcome.code_of(DockerptyError("do", "it"), PROCESS, debug=False) == 125
+
+
+def test_a_line_for_stdout_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    outcome.show("what")
+    outcome.flush()
+    assert capsys.readouterr() == ("what\n", "")
+
+
+def test_without_a_stdout_nothing_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    outcome.show("what")
+    outcome.flush()
+    assert outcome.finish(0) == 0
+
+
+def test_a_full_stdout_is_an_error_that_says_so_and_is_met_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = OSError(28, os.strerror(28))
+    monkeypatch.setattr(sys, "stdout", Failing(full))
+    with pytest.raises(DockerptyError, match="cannot write to stdout: No space left on device"):
+        outcome.flush()
+    assert sys.stdout is None
+    assert outcome.finish(1) == 1
+
+
+def test_a_stdout_that_nobody_reads_stays_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", Failing(BrokenPipeError()))
+    with pytest.raises(BrokenPipeError):
+        outcome.show("what")
+
+
+@pytest.mark.parametrize("code", [0, 1, 7, 125, 255])
+def test_a_code_is_given_to_the_process(code: int) -> None:
+    assert outcome.finish(code) == code
+
+
+@pytest.mark.parametrize("number", [2, 13, 15])
+def test_a_code_below_zero_is_a_death_by_that_signal(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    died: list[int] = []
+    monkeypatch.setattr("dockerpty.signals.die_by", died.append)
+    assert outcome.finish(-number) == 128 + number
+    assert died == [number]

@@ -1,0 +1,52 @@
+"""Fetching an image: its name taken apart, and the engine's answer, which may be a failure with status 200."""
+
+from __future__ import annotations
+
+import pytest
+
+from dockerpty.calls import Call, Reply
+from dockerpty.cli.pull import pull, pull_call, split
+from dockerpty.errors import APIError
+from dockerpty.interface import Engine
+
+
+@pytest.mark.parametrize(
+    ("image", "name", "tag"),
+    [
+        ("busybox", "busybox", "latest"),
+        ("busybox:1.36", "busybox", "1.36"),
+        ("there:5000/busybox", "there:5000/busybox", "latest"),
+        ("there:5000/some/busybox:1", "there:5000/some/busybox", "1"),
+        ("busybox@sha256:abc", "busybox", "sha256:abc"),
+        ("busybox:1@sha256:abc", "busybox:1", "sha256:abc"),
+    ],
+)
+def test_a_reference_is_a_name_and_a_tag_or_a_digest(image: str, name: str, tag: str) -> None:
+    assert split(image) == (name, tag)
+    assert pull_call(image).query == (("fromImage", name), ("tag", tag))
+
+
+class Answering(Engine):
+    """An engine that has one answer."""
+
+    def __init__(self, body: bytes) -> None:
+        self.calls: list[Call] = []
+        self._body = body
+
+    def send(self, call: Call, *, subject: str = "", timeout: float = 0) -> Reply:
+        self.calls.append(call)
+        return Reply(200, {}, self._body)
+
+
+def test_an_image_that_came_is_no_error() -> None:
+    engine = Answering(b'{"status":"Pulling from library/busybox"}\r\n{"status":"Status: Downloaded"}\r\n')
+    pull(engine, "busybox")
+    assert [call.target() for call in engine.calls] == ["/images/create?fromImage=busybox&tag=latest"]
+
+
+def test_a_failure_in_the_middle_of_the_answer_is_an_error() -> None:
+    engine = Answering(b'{"status":"Pulling"}\r\n{"errorDetail":{"message":"denied"},"error":"denied"}\r\n')
+    with pytest.raises(APIError) as caught:
+        pull(engine, "busybox:1")
+    assert str(caught.value) == "cannot pull busybox:1: denied; is its name right, and may you have it?"
+    assert caught.value.explanation == "denied"
