@@ -115,7 +115,8 @@ class Bridge:
         self._result = result
         self._options = options
         self._notice = notice
-        self._terminal = Terminal(None)
+        self._terminal = Terminal(None, raw=False)
+        self._holds_log = False
         self._signals = Signals(self._signalled)
         self._pumps: list[Pump] = []
         self._inputs: list[InputPump] = []
@@ -168,6 +169,7 @@ class Bridge:
             self._signals.note(forwardable(), only_default=True)
             self._signals.note({signal.SIGTSTP, signal.SIGCONT}, only_default=True)
             log.hold()
+            self._holds_log = True
             self._terminal.start()
         self._loop.watch(self._signals)
 
@@ -180,7 +182,8 @@ class Bridge:
             _log.debug("modes not undone: %s", error)
         finally:
             self._terminal.stop()
-            if self._terminal.raw:
+            if self._holds_log:
+                self._holds_log = False
                 log.release()
             self._window.stop()
         for line in self._notices:

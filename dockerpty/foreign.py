@@ -243,10 +243,41 @@ class _Unblocked:
         return getattr(self._inner, name)
 
 
+class _Program:
+    """The `ssh` that docker-py runs, by its pipes: its `SSHSocket` has the descriptor of a socket it never uses."""
+
+    def __init__(self, process: Any) -> None:
+        self._process = process
+        self._source = process.stdout.fileno()
+
+    def setblocking(self, blocking: bool) -> None:
+        """Set what reading the program's output does while there is none."""
+        os.set_blocking(self._source, blocking)
+
+    def recv(self, n: int) -> bytes:
+        """Read what there is, past docker-py's buffer, which waits for all of it."""
+        return os.read(self._source, n)
+
+    def send(self, data: bytes) -> int:
+        """Write to the program's input."""
+        return os.write(self._process.stdin.fileno(), data)
+
+    def shutdown_write(self) -> None:
+        """End the program's input."""
+        self._process.stdin.close()
+
+    def close(self) -> None:
+        """End the program, and with it the thread that waits for its output."""
+        self._process.terminate()
+        self._process.wait()
+
+
 def transport_of(handed: Any, name: str) -> Transport:
     """Make a transport of what `attach_socket` or `exec_start(socket=True)` returned, which it owns from now on."""
     response = getattr(handed, "_response", None)
     sock = getattr(handed, "_sock", handed)
+    if hasattr(sock, "proc"):
+        sock = _Program(sock.proc)
     pollable = all(hasattr(sock, method) for method in ("fileno", "recv", "send"))
     early = _read_ahead(sock, response)
     # A channel of paramiko has a descriptor that tells of reading only.

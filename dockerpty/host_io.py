@@ -1,9 +1,9 @@
 """The caller's stdin, stdout and stderr, read and written without waiting and without touching their flags.
 
-O_NONBLOCK belongs to the open file description, which the caller shares with its shell and with every other writer of the
-terminal; it would also survive our being killed. So nothing here sets a flag on a descriptor that was handed to us. A
-terminal or a pipe is opened anew (`/proc/self/fd/N` gives a description of our own), a socket is used with MSG_DONTWAIT, a
-regular file never makes anybody wait, and for what is left there is a thread behind a pipe.
+O_NONBLOCK belongs to the open file description, which the caller shares with its shell and with every other writer of
+the terminal; it would also survive our being killed. So nothing here sets a flag on a descriptor that was handed to us.
+A terminal or a pipe is opened anew (`/proc/self/fd/N` gives a description of our own), a socket is used with
+MSG_DONTWAIT, a regular file never makes anybody wait, and for what is left there is a thread behind a pipe.
 
 Each class here is what a `dockerpty.io.Stream` stands on. `close` closes what is ours and never what is the caller's.
 """
@@ -23,6 +23,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import threading
     from typing import Any
+
+#: /dev/ptmx, the controlling side of every pseudo-terminal: to open it again makes another one.
+_PTMX = os.makedev(5, 2)
 
 #: A write above what a pipe holds makes both its sides take turns: read no more than this at once for it.
 PIPE_READ_SIZE = 32768
@@ -59,15 +62,17 @@ def open_output(target: Any, what: str) -> Stream:
     if fd is None:
         usable = hasattr(target, "write") and not getattr(target, "closed", False)
         return Stream(ObjectOutput(target) if usable else ClosedOutput(what))
-    if hasattr(target, "flush"):
-        target.flush()
     mode = os.fstat(fd).st_mode
-    if stat.S_ISSOCK(mode) and _default_timeout() is None:
-        return Stream(SocketOutput(fd))
     try:
+        if hasattr(target, "flush"):
+            target.flush()  # what the caller has written comes first
+        if stat.S_ISSOCK(mode) and _default_timeout() is None:
+            return Stream(SocketOutput(fd))
         own = _reopen(fd, mode, os.O_WRONLY)
     except BrokenPipeError:
         return Stream(BrokenOutput())
+    except OSError as error:
+        raise DockerptyError("write to", what, os.strerror(error.errno or 0)) from error
     if own is not None:
         return Stream(DescriptorOutput(own, True, stat.S_ISFIFO(mode), what))
     if _never_waits(fd, mode):
@@ -281,7 +286,10 @@ class ObjectOutput:
     read_size = READ_SIZE
 
     def __init__(self, target: Any) -> None:
+        import io
+
         self._target = target
+        self._is_raw = isinstance(target, io.RawIOBase)
         self._decoder: Any = None
         if _is_text(target):
             import codecs
@@ -293,7 +301,17 @@ class ObjectOutput:
 
     def send(self, data: Any) -> int:
         raw = bytes(data)
-        self._target.write(raw if self._decoder is None else self._decoder.decode(raw))
+        if self._decoder is not None:
+            self._target.write(self._decoder.decode(raw))
+        elif not self._is_raw:
+            self._target.write(raw)
+        else:
+            # A raw file may take a part; there is nothing to poll for the rest.
+            left = raw
+            while left and (taken := self._target.write(left)) is not None:
+                left = left[taken:]
+            if left:
+                raise DockerptyError("write to", repr(self._target), "it takes nothing now")
         return len(raw)
 
     def close(self) -> None:
@@ -356,7 +374,7 @@ def _reopen(fd: int, mode: int, access: int) -> int | None:
     Raises:
         BrokenPipeError: a pipe to write to, which nobody reads.
     """
-    if not (stat.S_ISFIFO(mode) or os.isatty(fd)):
+    if not (stat.S_ISFIFO(mode) or os.isatty(fd)) or os.fstat(fd).st_rdev == _PTMX:
         return None
     path = f"/proc/self/fd/{fd}"
     try:
@@ -384,27 +402,27 @@ def _readable(fd: int) -> bool:
 def _read_ahead(source: Any, fd: int) -> bytes:
     """Take what a buffered reader (`sys.stdin.buffer`) has read from the descriptor already and not given out.
 
-    `peek` hands out what the reader holds, but reads the descriptor if it holds nothing, which may wait, or swallow an end
-    of input. So the raw file below is turned to /dev/null for that one call. A reader that owns its descriptor cannot be
-    turned (it would close it): that one is asked only if the descriptor has something.
+    `peek` hands out what the reader holds, but reads the descriptor if it holds nothing, which may wait, or swallow an
+    end of input. So the raw file below says for that one call that it has nothing now.
     """
-    import io
-
     reader = getattr(source, "buffer", source)
     if not (hasattr(reader, "peek") and hasattr(reader, "read")):
         return b""
     raw = getattr(reader, "raw", None)
-    if type(raw) is io.FileIO and not raw.closefd:
-        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        raw.readinto = _nothing_now  # type: ignore[union-attr]  # a FileIO or SocketIO has room for it
+    except AttributeError:
+        held = reader.peek() if _readable(fd) else b""
+    else:
         try:
-            raw.__init__(null, "rb", closefd=False)  # type: ignore[misc]  # how a FileIO is given another descriptor
             held = reader.peek()
         finally:
-            raw.__init__(fd, "rb", closefd=False)  # type: ignore[misc]
-            os.close(null)
-    else:
-        held = reader.peek() if _readable(fd) else b""
+            del raw.readinto  # type: ignore[union-attr]
     return bytes(reader.read(len(held))) if held else b""
+
+
+def _nothing_now(buffer: memoryview) -> None:
+    """Answer as a raw file does that would have to wait."""
 
 
 def _default_timeout() -> float | None:
@@ -425,4 +443,9 @@ def _is_text(target: Any) -> bool:
 def _write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
-        view = view[os.write(fd, view) :]
+        try:
+            view = view[os.write(fd, view) :]
+        except BlockingIOError:  # somebody else has made it non-blocking
+            poll = select.poll()
+            poll.register(fd, select.POLLOUT)
+            poll.poll()

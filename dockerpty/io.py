@@ -19,12 +19,9 @@ from dockerpty.frames import Decoder
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Any, Protocol, TypeVar
+    from typing import Any, ClassVar, TypeVar
 
     T = TypeVar("T")
-
-    class Readable(Protocol):
-        def read(self, n: int, /) -> Any: ...
 
 
 #: One read. A unix socket holds some 208 KiB; above 64 KiB nothing was gained on a real engine (docs/design.md).
@@ -109,7 +106,7 @@ class Stream:
         close_requested, closed: `close` waits until the buffer is empty.
     """
 
-    ERRNO_RECOVERABLE = [errno.EINTR, errno.EDEADLK, errno.EWOULDBLOCK]
+    ERRNO_RECOVERABLE: ClassVar[list[int]] = [errno.EINTR, errno.EDEADLK, errno.EWOULDBLOCK]
 
     def __init__(self, fd: Any) -> None:
         self.fd = fd
@@ -153,6 +150,9 @@ class Stream:
         try:
             if hasattr(self.fd, "recv"):
                 return self.fd.recv(n)  # type: ignore[no-any-return]  # whatever object the caller wrapped
+            if hasattr(self.fd, "recv_into"):
+                buffer = bytearray(n)
+                return bytes(buffer[: self.fd.recv_into(memoryview(buffer))])
             return os.read(self.fileno(), n)
         except OSError as error:
             _raise_would_block(error)
@@ -229,7 +229,7 @@ class Stream:
         if hasattr(self.fd, "close"):
             self.fd.close()
         else:
-            os.close(self.fd)
+            os.close(self.fileno())
 
     def drop(self) -> None:
         """Forget what waits to be sent."""
@@ -323,8 +323,11 @@ class Demuxer:
     def write(self, data: bytes | str) -> int | None:
         return self.stream.write(data)  # type: ignore[no-any-return]
 
+    def write_pieces(self, pieces: list[memoryview]) -> None:
+        _write_pieces(self.stream, pieces)
+
     def needs_write(self) -> bool:
-        return bool(self.stream.needs_write()) if hasattr(self.stream, "needs_write") else False
+        return _needs_write(self.stream)
 
     def do_write(self) -> int | bool:
         return self.stream.do_write() if hasattr(self.stream, "do_write") else False
@@ -332,8 +335,16 @@ class Demuxer:
     def half_close(self) -> None:
         self.stream.half_close()
 
+    @property
+    def closed(self) -> bool:
+        return bool(getattr(self.stream, "closed", False))
+
     def close(self) -> None:
         self.stream.close()
+
+    def drop(self) -> None:
+        if hasattr(self.stream, "drop"):
+            self.stream.drop()
 
     def abandon(self) -> None:
         self.stream.abandon()
@@ -372,9 +383,10 @@ class Pump:
         self.error_stream = error_stream
         self.eof = False
         self._full = False
-        # Only where the source is exactly ours may it be read without asking first: nothing else is known never to wait.
+        # In place only where the source is exactly ours; twice in a turn only where it is known never to wait.
         inner = from_stream.stream if type(from_stream) is Demuxer else from_stream
-        self._ours = type(inner) is Stream and hasattr(inner.fd, "recv_into")
+        self._in_place = type(inner) is Stream and type(self).flush is Pump.flush
+        self._never_waits = self._in_place and _never_waits(inner.fd)
         self._inner = inner
 
     def fileno(self) -> int:
@@ -439,12 +451,12 @@ class Pump:
         if self.eof or not (self.busy() or ready.get(self.fileno(), 0) & READABLE):
             return
         for _ in range(READS_PER_TURN):
-            if not self.step(buffer) or self.eof or not self._ours or not self.has_room():
+            if not self.step(buffer) or self.eof or not self._never_waits or not self.has_room():
                 break
 
     def step(self, buffer: memoryview) -> bool:
         """Move what one read gives, without copying where both ends are ours. False: nothing was there."""
-        if not self._ours:
+        if not self._in_place:
             return bool(self.flush(len(buffer)))
         try:
             n = self._inner.read_into(buffer)
@@ -465,21 +477,24 @@ class Pump:
     def deliver(self, stream: int, pieces: list[memoryview]) -> None:
         """Write pieces of one stream (1 stdout, 2 stderr) to where they belong."""
         sink = self.error_stream if stream == STDERR and self.error_stream is not None else self.to_stream
-        if not sink.closed:
-            self._guarded(sink, sink.write_pieces, pieces)
+        if not (hasattr(sink, "write_pieces") and sink.closed):
+            self._guarded(sink, _write_pieces, sink, pieces)
 
     def end(self) -> None:
         """The source has ended."""
         self.eof = True
-        if self.propagate_close:
+        if self.propagate_close and hasattr(self.to_stream, "close"):
             self.to_stream.close()
 
     def broken(self, sink: Any) -> None:
-        """A far end takes no more: that ends the pump, but for stderr, whose frames are dropped from now on."""
+        """A far end takes no more: that ends the pump, but for stderr, whose frames are dropped from now on.
+
+        It is not closed: another pump may still read from it.
+        """
         if sink is self.to_stream:
             self.eof = True
-        if hasattr(sink, "abandon"):
-            sink.abandon()
+        if hasattr(sink, "drop"):
+            sink.drop()
 
     def _deliver_frames(self, frames: Iterable[tuple[int, memoryview]]) -> None:
         # One write per run of pieces of one stream: the order across stdout and stderr is the order of arrival.
@@ -533,6 +548,17 @@ def _backlog(stream: Any) -> int:
 
 def _needs_write(stream: Any) -> bool:
     return bool(stream.needs_write()) if hasattr(stream, "needs_write") else False
+
+
+def _write_pieces(sink: Any, pieces: list[memoryview]) -> None:
+    if hasattr(sink, "write_pieces"):
+        sink.write_pieces(pieces)
+    else:
+        sink.write(b"".join(pieces))
+
+
+def _never_waits(fd: Any) -> bool:
+    return hasattr(fd, "recv_into") and not (hasattr(fd, "getblocking") and fd.getblocking())
 
 
 def _ciphertext(fd: Any) -> bool:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 _PRIVATE = b"\x1b[?"
 _KEYPAD_ON, _KEYPAD_OFF = b"\x1b=", b"\x1b>"
-#: A sequence cut by the end of a read is carried over; none that we know is longer.
-_CARRY = 32
+#: A sequence cut by the end of a read is carried over; one that has all modes below at once is not longer.
+_CARRY = 64
 
 #: mode -> what undoes it. The cursor (25) is the one mode that is normally on.
 _UNDO = {

@@ -17,7 +17,7 @@ from dockerpty.engine import engine_of
 from dockerpty.errors import DockerptyError, EngineError
 from dockerpty.exec import ExecOperation, exec_config
 from dockerpty.loop import Loop
-from dockerpty.operation import Operation, environment_list, identity, name_for
+from dockerpty.operation import EngineOperation, Operation, environment_list, identity, name_for
 from dockerpty.result import SessionResult
 from dockerpty.signals import Coalescer
 from dockerpty.tty import size as terminal_size
@@ -86,6 +86,8 @@ class PseudoTerminal:
         loop = Loop()
         options = getattr(operation, "_options", None) or Options()
         window = WINCHHandler(self, loop=loop) if options.resize and result.size else _NoWindow()
+        if isinstance(window, WINCHHandler) and not isinstance(operation, EngineOperation):
+            window._burst.event()  # the first size; our own operations send it when they know that it can be taken
         try:
             return Bridge(operation, loop, window, result, options, self._notice or _log_notice).run(sockets)
         except DockerptyError as error:
@@ -162,7 +164,10 @@ class WINCHHandler:
         else:
             import threading
 
-            self._wake = threading.Event()
+            # A lock as a flag that can be raised: a second signal may come in the middle of our handler, and what
+            # threading makes of locks (an Event) would wait there for itself.
+            self._wake = threading.Lock()
+            self._wake.acquire()
             self._thread = threading.Thread(target=self._run, name="dockerpty-window", daemon=True)
             self._thread.start()
 
@@ -175,7 +180,7 @@ class WINCHHandler:
             signal.signal(signal.SIGWINCH, self.original_handler)
             self.original_handler = None
         if self._thread is not None:
-            self._wake.set()
+            self._wake_up()
             self._thread.join()
             self._thread = None
 
@@ -191,7 +196,13 @@ class WINCHHandler:
     def _changed(self, number: int, frame: object) -> None:
         self._burst.event()
         if self._wake is not None:
-            self._wake.set()
+            self._wake_up()
+
+    def _wake_up(self) -> None:
+        try:
+            self._wake.release()
+        except RuntimeError:  # it is awake already
+            pass
 
     def _due(self) -> float | None:
         due = self._burst.due() if self._started else None
@@ -210,8 +221,7 @@ class WINCHHandler:
     def _run(self) -> None:
         while self._started:
             due = self._due()
-            if self._wake.wait(None if due is None else max(0.0, due - time.monotonic())):
-                self._wake.clear()
+            self._wake.acquire(timeout=-1 if due is None else max(0.0, due - time.monotonic()))
             if self._started:
                 self._act()
 

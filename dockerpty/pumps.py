@@ -231,6 +231,7 @@ class OutputPump(Pump):
         if sink is self.to_stream:
             self.stdout_closed = True
         super().broken(sink)
+        sink.abandon()
 
     def _guarded(self, sink: Any, action: Any, *arguments: Any) -> None:
         try:

@@ -122,9 +122,11 @@ class Signals:
         """Put every handler back as it was."""
         if not self.works:
             return
+        # A handler of the caller's, back in its place, may raise in between: calling this again does the rest.
+        for number in list(self._previous):
+            signal.signal(number, self._previous[number])
+            del self._previous[number]
         self.works = False
-        while self._previous:
-            signal.signal(*self._previous.popitem())
         signal.set_wakeup_fd(self._previous_fd)
         os.close(self._read_fd)
         os.close(self._write_fd)

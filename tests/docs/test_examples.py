@@ -1,0 +1,215 @@
+"""The examples in the documentation, run on the real engine and held to what they say that they print.
+
+The convention, for whoever writes a page:
+
+- every ```python block of a page is run, in order, in one program; a ```text block right after one is all that it prints;
+- every ```console block is a shell's session: what follows a `$ ` is run, what follows that is all that it prints; `...`
+  stands for anything. `dpty` is this checkout's;
+- ```pytest blocks are a test file each, and must pass;
+- ```sh and ```py blocks are shown only: they need a terminal, or another machine;
+- `web` is a running container of busybox, everywhere. Standard input is empty.
+"""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import docker.errors
+import pytest
+import requests
+
+from tests.bed.engine import IMAGE, PREFIX, Bench, engine_url
+from tests.conftest import missing
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+TIME_LIMIT_S = 60
+SEPARATOR = "--- the end of one example ---"
+WEB = f"{PREFIX}-web-{os.getpid()}"
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    """List the fenced blocks of a page as (language, text), the word `web` replaced by the container's name."""
+    return [(language, re.sub(r"\bweb\b", WEB, text)) for language, text in _FENCE.findall(page)]
+
+
+def python_examples(page: str) -> list[tuple[str, str | None]]:
+    """List the python blocks of a page with what each must print, None for whatever it likes."""
+    found = blocks(page)
+    followers = [*found[1:], ("", "")]
+    return [
+        (text, after[1] if after[0] == "text" else None)
+        for (language, text), after in zip(found, followers, strict=True)
+        if language == "python"
+    ]
+
+
+def console_examples(block: str) -> list[tuple[str, str]]:
+    """List the commands of a console block with what each must print."""
+    examples: list[tuple[str, str]] = []
+    for line in block.splitlines():
+        if line.startswith("$ "):
+            examples.append((line[2:], ""))
+        else:
+            command, said = examples[-1]
+            examples[-1] = command, f"{said}{line}\n"
+    return examples
+
+
+def with_blocks(*languages: str) -> list[str]:
+    """Name the pages that have blocks in one of these languages."""
+    return [
+        page.name
+        for page in PAGES
+        if any(language in languages for language, _ in blocks(page.read_text(encoding="utf-8")))
+    ]
+
+
+def text_of(name: str) -> str:
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def web() -> Iterator[None]:
+    """The running container that the pages call `web`."""
+    client = docker.DockerClient(base_url=engine_url(), timeout=60)
+    try:
+        client.images.get(IMAGE)
+    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+        client.close()
+        missing(f"no engine at {engine_url()} with {IMAGE}: {error}")
+    bench = Bench(client)
+    try:
+        bench.container(name=WEB, start=True)
+        yield
+    finally:
+        bench.close()
+        client.close()
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """An environment in which `dpty` and `import dockerpty` are this checkout's."""
+    command = tmp_path / "bin" / "dpty"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m dockerpty "$@"\n')
+    command.chmod(0o755)
+    return {
+        **os.environ,
+        "DOCKER_HOST": engine_url(),
+        "PATH": f"{command.parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+    }
+
+
+def said_by(argv: list[str], environment: dict[str, str], folder: Path) -> tuple[int, str]:
+    """Run a program: its exit code, and what it wrote to stdout and stderr in their order."""
+    done = subprocess.run(
+        argv,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=TIME_LIMIT_S,
+        check=False,
+    )
+    return done.returncode, done.stdout.decode()
+
+
+def complaint(example: str, want: str, got: str) -> str:
+    """Say how what was printed differs from the page, "" if it does not."""
+    if doctest.OutputChecker().check_output(want, got, doctest.ELLIPSIS):
+        return ""
+    return f"{example.rstrip()}\nprints\n{got}\nand the page says\n{want}"
+
+
+@pytest.mark.engine
+@pytest.mark.usefixtures("web")
+@pytest.mark.parametrize("page", with_blocks("python"))
+def test_the_python_of_a_page_prints_what_the_page_says(
+    page: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    examples = python_examples(text_of(page))
+    script = tmp_path / "page.py"
+    script.write_text("".join(f"{text}\nprint({SEPARATOR!r}, flush=True)\n" for text, _ in examples))
+    code, said = said_by([sys.executable, "-W", "ignore", str(script)], environment, tmp_path)
+    assert code == 0, said
+    printed = said.split(f"{SEPARATOR}\n")[:-1]
+    assert len(printed) == len(examples), said
+    assert [
+        problem
+        for (text, want), got in zip(examples, printed, strict=True)
+        if want is not None and (problem := complaint(text, want, got))
+    ] == []
+
+
+@pytest.mark.engine
+@pytest.mark.usefixtures("web")
+@pytest.mark.parametrize("page", with_blocks("console"))
+def test_the_commands_of_a_page_print_what_the_page_says(
+    page: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    problems = []
+    for language, block in blocks(text_of(page)):
+        if language != "console":
+            continue
+        examples = console_examples(block)
+        # One shell for a block, in which `$?` is still that of the command before.
+        script = "".join(f"{text}\n(c=$?; echo '{SEPARATOR}'; exit $c)\n" for text, _ in examples)
+        _, said = said_by(["sh", "-c", script], environment, tmp_path)
+        printed = said.split(f"{SEPARATOR}\n")[:-1]
+        assert len(printed) == len(examples), said
+        problems += [complaint(text, want, got) for (text, want), got in zip(examples, printed, strict=True)]
+    assert [problem for problem in problems if problem] == []
+
+
+@pytest.mark.engine
+@pytest.mark.usefixtures("web")
+@pytest.mark.parametrize("capture", ["fd", "sys", "no"])
+@pytest.mark.parametrize("page", with_blocks("pytest"))
+def test_the_test_files_of_a_page_pass(
+    page: str, capture: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    for number, (language, block) in enumerate(blocks(text_of(page))):
+        if language == "pytest":
+            (tmp_path / f"test_{number}.py").write_text(block)
+    argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--capture={capture}", str(tmp_path)]
+    code, said = said_by(argv, environment, tmp_path)
+    assert code == 0, said
+
+
+# The reading of pages itself
+
+
+def test_a_block_knows_what_it_must_print() -> None:
+    page = "```python\na\n```\n\n```text\n1\n```\n\n```python\nb\n```\n"
+    assert python_examples(page) == [("a\n", "1\n"), ("b\n", None)]
+
+
+def test_a_console_block_is_commands_and_what_they_print() -> None:
+    assert console_examples("$ echo a\na\n$ true\n$ echo b\nb\n") == [
+        ("echo a", "a\n"),
+        ("true", ""),
+        ("echo b", "b\n"),
+    ]
+
+
+def test_every_block_has_a_language_that_says_whether_it_is_run() -> None:
+    known = {"python", "console", "pytest", "text", "sh", "py", "eval-rst"}
+    languages = {
+        f"{page.name}: {language or 'no language'}"
+        for page in PAGES
+        for language, _ in blocks(page.read_text(encoding="utf-8"))
+        if language not in known
+    }
+    assert languages == set()

@@ -1,0 +1,347 @@
+"""`dpty run` on a real engine: exit codes, what the container is like, and what is left of it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker.errors
+import pytest
+from docker.models.containers import Container
+
+from dockerpty.spec import owner
+from tests.bed.engine import IMAGE, Bench
+from tests.bed.proxy import Proxy
+from tests.bed.terminal import PIPE
+from tests.engine.command import DETACH, Done, dpty, shell, typed
+from tests.engine.command import docker as docker_command
+from tests.engine.conftest import Sessions
+
+# The tests' containers have no network: an engine inside a container may have none to give.
+RUN = ("run", "--network", "none")
+
+
+def seen(done: Done) -> tuple[int, bytes, bytes]:
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def name(bench: Bench) -> Iterator[str]:
+    """A container's name; what has it at the end of the test is removed."""
+    name = bench.name()
+    yield name
+    if found(bench, name):
+        bench.adopt(name)
+
+
+def found(bench: Bench, name: str) -> Container | None:
+    try:
+        return bench.client.containers.get(name)
+    except docker.errors.NotFound:
+        return None
+
+
+def attributes(bench: Bench, name: str) -> dict[str, Any]:
+    container = found(bench, name)
+    assert container is not None
+    return dict(container.attrs)
+
+
+def expect_gone(bench: Bench, name: str) -> None:
+    bench.wait_for(lambda: found(bench, name) is None, 20, f"the removal of {name}")
+
+
+# Where docker has a behaviour, it is ours: same code, same stdout.
+
+
+@pytest.mark.parametrize(
+    ("flags", "command", "stdin"),
+    [
+        ("", "echo shown", None),
+        ("", "exit 7", None),
+        ("", "kill -9 $$; sleep 1; exit 5", None),
+        ("", "cat", b"not read\n"),
+        ("-i", "cat", b"some\ninput without an end"),
+        ("-i", "wc -c", b"x" * 300_000),
+        ("-i", "cat", b""),
+        ("-i", "wc -c", None),
+        ("-w /tmp", "pwd", None),
+        ("-u 1:2", "id -u; id -g", None),
+        ("-h box", "hostname", None),
+        ("-e A=1 -e B= -e LC_ALL -e NOT_SET_HERE", "echo $A-$B-$LC_ALL-${NOT_SET_HERE-unset}", None),
+        ("-v /own", "test -d /own && echo mounted", None),
+        ("--entrypoint echo", "shown", None),
+        ("-t", "test -t 0 && test -t 1 && echo shown", None),
+        ("-l a=b", "exit 0", None),
+    ],
+)
+def test_what_docker_does_with_it_dpty_does(
+    flags: str, command: str, stdin: bytes | None, bench: Bench, sessions: Sessions
+) -> None:
+    argv = [
+        *RUN,
+        "--rm",
+        *flags.split(),
+        IMAGE,
+        *(["sh"] if "entrypoint" not in flags else []),
+        "-c",
+        command,
+    ]
+    ours, theirs = dpty(sessions, *argv, stdin=stdin), docker_command(sessions, *argv, stdin=stdin)
+    assert (ours.returncode, ours.stdout) == (theirs.returncode, theirs.stdout)
+    assert ours.stderr == b""
+
+
+def test_stdout_and_stderr_stay_apart(bench: Bench, sessions: Sessions) -> None:
+    done = dpty(sessions, *RUN, "--rm", IMAGE, "sh", "-c", "echo out; echo err >&2; exit 5")
+    assert seen(done) == (5, b"out\n", b"err\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        ("no-such-program", 127, b"executable file not found"),
+        ("/no/such/program", 127, b"no such file"),
+        ("/tmp", 126, b"permission denied"),
+    ],
+)
+def test_a_command_that_cannot_start_has_dockers_code_and_says_why(
+    command: str, code: int, words: bytes, bench: Bench, sessions: Sessions, name: str
+) -> None:
+    done = dpty(sessions, *RUN, "--rm", "--name", name, IMAGE, command)
+    assert (done.returncode, done.stdout) == (code, b"")
+    assert done.stderr.startswith(f"dpty: cannot start {name}: ".encode())
+    assert words in done.stderr
+    assert done.stderr.count(b"\n") == 1
+    assert docker_command(sessions, *RUN, "--rm", IMAGE, command).returncode == code
+    expect_gone(bench, name)
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--name", "in valid", IMAGE], b"Invalid container name"),
+        (["-v", "relative/x:y", IMAGE], b"invalid"),
+        (["-u", "nobody-here", IMAGE, "true"], b"unable to find user"),
+        (["IN:VALID:", "true"], b"invalid reference format"),
+    ],
+)
+def test_what_the_engine_refuses_is_125_in_one_line(
+    argv: list[str], words: bytes, bench: Bench, sessions: Sessions
+) -> None:
+    done = dpty(sessions, *RUN, "--rm", *argv)
+    assert (done.returncode, done.stdout) == (125, b"")
+    assert done.stderr.startswith(b"dpty: cannot ")
+    assert words in done.stderr
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_a_name_that_is_taken_is_125(bench: Bench, sessions: Sessions) -> None:
+    taken = str(bench.container().name)
+    done = dpty(sessions, *RUN, "--name", taken, IMAGE, "true")
+    assert (done.returncode, done.stdout) == (125, b"")
+    assert b"is already in use" in done.stderr
+
+
+# The image
+
+
+def test_an_image_that_is_not_there_is_pulled_and_a_refusal_is_125(
+    bench: Bench, proxy: Proxy, sessions: Sessions
+) -> None:
+    refusal = (
+        b'{"status":"Pulling"}\r\n{"errorDetail":{"message":"no such place"},"error":"no such place"}\r\n'
+    )
+    proxy.on("POST", "/images/create", answer=(200, refusal))
+    done = dpty(sessions, *RUN, "--rm", "no-such-image:there", "true")
+    assert (done.returncode, done.stdout) == (125, b"")
+    told = done.stderr.decode().splitlines()
+    assert told == [
+        "dpty: cannot find the image no-such-image:there on the engine: it is pulled",
+        "dpty: cannot pull no-such-image:there: no such place; is its name right, and may you have it?",
+    ]
+    assert [request.path.partition("?")[2] for request in proxy.seen("POST", "/images/create")] == [
+        "fromImage=no-such-image&tag=there"
+    ]
+
+
+def test_an_image_that_has_been_pulled_is_run(bench: Bench, proxy: Proxy, sessions: Sessions) -> None:
+    absent = b'{"message":"No such image: busybox:latest"}'
+    proxy.on("POST", "/containers/create", answer=(404, absent), times=1)
+    proxy.on("POST", "/images/create", answer=(200, b'{"status":"Pull complete"}\r\n'))
+    done = dpty(sessions, *RUN, "--rm", IMAGE, "echo", "shown")
+    assert (done.returncode, done.stdout) == (0, b"shown\n")
+    assert done.stderr == f"dpty: cannot find the image {IMAGE} on the engine: it is pulled\n".encode()
+
+
+# What is left
+
+
+def test_with_rm_nothing_is_left_and_the_code_is_the_containers(
+    bench: Bench, sessions: Sessions, name: str
+) -> None:
+    assert dpty(sessions, *RUN, "--rm", "--name", name, IMAGE, "sh", "-c", "exit 6").returncode == 6
+    expect_gone(bench, name)
+
+
+def test_without_rm_the_container_is_left_with_our_labels_and_the_users(
+    bench: Bench, sessions: Sessions, name: str
+) -> None:
+    done = dpty(sessions, *RUN, "--name", name, "-l", "mine=1", "--init", IMAGE, "sh", "-c", "exit 6")
+    assert done.returncode == 6
+    made = attributes(bench, name)
+    assert made["State"]["ExitCode"] == 6
+    labels = made["Config"]["Labels"]
+    assert (labels["mine"], labels["dockerpty.layer"], labels["dockerpty.role"]) == ("1", "bridge", "run")
+    assert labels["dockerpty.owner"].split("/")[:3] == owner().split("/")[:3]
+    assert made["HostConfig"]["Init"] is True
+    assert made["HostConfig"]["NetworkMode"] == "none"
+
+
+def test_a_directory_here_is_mounted(bench: Bench, sessions: Sessions, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("from here\n")
+    script = f"cd {tmp_path} && dpty run --rm --network none -v ./file:/file:ro {IMAGE} cat /file"
+    assert seen(shell(sessions, script)) == (0, b"from here\n", b"")
+
+
+@pytest.mark.parametrize("flags", [[], ["--rm"], ["-i"], ["-it"]])
+def test_in_the_background_only_its_id_is_printed(
+    flags: list[str], bench: Bench, sessions: Sessions, name: str
+) -> None:
+    done = dpty(sessions, *RUN, "-d", *flags, "--name", name, IMAGE, "tail", "-f", "/dev/null")
+    made = attributes(bench, name)
+    assert seen(done) == (0, made["Id"].encode() + b"\n", b"")
+    assert made["State"]["Running"]
+    config = made["Config"]
+    assert (config["AttachStdin"], config["AttachStdout"], config["StdinOnce"]) == (False, False, False)
+    assert config["OpenStdin"] is bool({"-i", "-it"} & set(flags))
+    assert config["Labels"]["dockerpty.role"] == "run"
+
+
+def test_in_the_background_a_command_that_cannot_start_is_127(
+    bench: Bench, sessions: Sessions, name: str
+) -> None:
+    done = dpty(sessions, *RUN, "-d", "--name", name, IMAGE, "no-such-program")
+    assert (done.returncode, done.stdout) == (127, b"")
+    assert done.stderr.startswith(f"dpty: cannot start {name}: ".encode())
+
+
+# At a terminal
+
+
+def test_a_person_works_in_a_shell_and_leaves_with_its_code(
+    bench: Bench, sessions: Sessions, name: str
+) -> None:
+    terminal = typed(sessions, *RUN, "--rm", "-it", "--name", name, IMAGE, rows=31, cols=97)
+    terminal.expect("# ")
+    assert terminal.is_raw()
+    terminal.send("echo $TERM $(stty size) END''MARK\r")
+    terminal.expect("xterm 31 97 ENDMARK")
+    terminal.send("exit 9\r")
+    assert terminal.wait() == 9
+    assert terminal.is_as_before()
+    expect_gone(bench, name)
+
+
+def test_a_terminal_where_stdin_is_none_is_refused_before_anything_is_created(
+    bench: Bench, sessions: Sessions, name: str
+) -> None:
+    done = dpty(sessions, *RUN, "-it", "--name", name, IMAGE)
+    assert (done.returncode, done.stdout) == (125, b"")
+    assert b"the input device is not a TTY; use --tty=auto" in done.stderr
+    assert found(bench, name) is None
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_the_detach_keys_leave_the_container_running(
+    named: bool, bench: Bench, sessions: Sessions, name: str
+) -> None:
+    flags = ["--name", name] if named else ["-l", f"test={name}"]
+    terminal = typed(sessions, *RUN, "-it", *flags, IMAGE, "sh", "-c", "echo up; exec tail -f /dev/null")
+    terminal.expect("up")
+    made = bench.client.containers.list(filters={"name": name} if named else {"label": f"test={name}"})
+    container = bench.adopt(made[0].id)
+    terminal.send(DETACH)
+    terminal.expect(f"dpty: detached from {name if named else str(container.id)[:12]}\r\n")
+    assert terminal.wait() == 0
+    assert terminal.is_as_before()
+    assert bench.is_running(container)
+
+
+# Signals and other ends
+
+TRAPS = (
+    "trap 'exit 44' TERM; trap 'exit 45' INT; trap 'exit 46' USR1; echo up; while true; do sleep 0.1; done"
+)
+
+
+@pytest.mark.parametrize(("signal_name", "code"), [("SIGTERM", 44), ("SIGINT", 45), ("SIGUSR1", 46)])
+@pytest.mark.parametrize("flags", [[], ["-t"]])
+def test_a_signal_is_the_containers_and_its_code_is_ours(
+    signal_name: str, code: int, flags: list[str], bench: Bench, sessions: Sessions
+) -> None:
+    terminal = typed(sessions, *RUN, "--rm", *flags, IMAGE, "sh", "-c", TRAPS, stdout=PIPE, stderr=PIPE)
+    terminal.expect_stdout("up")
+    terminal.signal(getattr(signal, signal_name))
+    assert terminal.wait() == code
+    assert terminal.stderr == b""
+
+
+def test_a_signal_that_is_not_passed_on_is_ours(bench: Bench, sessions: Sessions, name: str) -> None:
+    argv = (*RUN, "--sig-proxy=false", "--name", name, IMAGE, "sh", "-c", TRAPS)
+    terminal = typed(sessions, *argv, stdout=PIPE, stderr=PIPE)
+    terminal.expect_stdout("up")
+    terminal.signal(signal.SIGTERM)
+    assert terminal.wait() == -signal.SIGTERM
+    assert attributes(bench, name)["State"]["Running"]
+
+
+def test_ctrl_c_reaches_a_container_without_a_terminal(bench: Bench, sessions: Sessions) -> None:
+    terminal = typed(sessions, *RUN, "--rm", IMAGE, "sh", "-c", TRAPS)
+    terminal.expect("up")
+    terminal.send(b"\x03")
+    assert terminal.wait() == 45
+
+
+def test_past_its_time_limit_the_container_is_ended_and_the_code_is_124(
+    bench: Bench, sessions: Sessions, name: str
+) -> None:
+    done = dpty(sessions, *RUN, "--rm", "--timeout", "0.5", "--name", name, IMAGE, "sh", "-c", TRAPS)
+    assert (done.returncode, done.stdout) == (124, b"up\n")
+    assert done.stderr == f"dpty: cannot go on with {name}: it took longer than 0.5 s\n".encode()
+    expect_gone(bench, name)
+
+
+def test_a_reader_that_has_gone_ends_us_by_sigpipe_and_a_container_of_ours(
+    bench: Bench, sessions: Sessions, name: str
+) -> None:
+    command = ("sh", "-c", "while echo tick; do sleep 0.05; done")
+    terminal = typed(sessions, *RUN, "--rm", "--name", name, IMAGE, *command, stdout=PIPE, stderr=PIPE)
+    terminal.expect_stdout("tick")
+    terminal.stop_reading("stdout")
+    assert terminal.wait() == -signal.SIGPIPE
+    assert terminal.stderr == b""
+    expect_gone(bench, name)
+
+
+def test_a_container_removed_in_the_middle_is_137(bench: Bench, sessions: Sessions, name: str) -> None:
+    argv = (*RUN, "--name", name, IMAGE, "sh", "-c", "echo up; sleep 1000")
+    terminal = typed(sessions, *argv, stdout=PIPE, stderr=PIPE)
+    terminal.expect_stdout("up")
+    container = found(bench, name)
+    assert container is not None
+    container.remove(force=True)
+    assert terminal.wait(30) == 137
+
+
+def test_a_lost_session_is_255_and_says_so(bench: Bench, proxy: Proxy, sessions: Sessions, name: str) -> None:
+    argv = (*RUN, "--name", name, IMAGE, "sh", "-c", "echo up; sleep 1000")
+    terminal = typed(sessions, *argv, stdout=PIPE, stderr=PIPE)
+    terminal.expect_stdout("up")
+    proxy.refuse_connections()
+    proxy.drop_connections()
+    assert terminal.wait(30) == 255
+    assert terminal.stderr.startswith(b"dpty: cannot ")
+    assert terminal.stderr.count(b"\n") == 1

@@ -1,0 +1,128 @@
+"""Streams of a real engine over every transport, by every way to have the connection."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections.abc import Iterator
+
+import pytest
+from docker.models.containers import Container
+
+from dockerpty import calls
+from dockerpty.connection import Transport, wait_for
+from dockerpty.engine import Engine, engine_of, from_environment
+from dockerpty.foreign import ForeignEngine
+from dockerpty.frames import Decoder
+from tests.bed.transports import KINDS, Unavailable
+from tests.conftest import missing
+
+MEGABYTES = 20 * 1024 * 1024
+
+# Ourselves from the environment, over the address of a docker-py client, through that client's methods.
+DOORS = ("own", "client", "methods")
+ROUTES = [(kind, door) for kind in ("unix", "tcp", "tls", "ssh", "sshd") for door in DOORS]
+
+
+@pytest.fixture(scope="module", params=ROUTES, ids="-".join)
+def route(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Engine]]:
+    """The name of a way to the engine of the tests, and our engine by that way."""
+    kind, door = request.param
+    try:
+        way = KINDS[kind](tmp_path_factory.mktemp(kind))
+    except Unavailable as error:
+        missing(f"{kind}: {error}")
+        raise
+    with way.applied():
+        client = None if door == "own" else way.docker_client()
+        if client is None:
+            engine = from_environment()
+        else:
+            engine = engine_of(client) if door == "client" else ForeignEngine(client.api)
+        yield f"{kind}-{door}", engine
+        engine.close()
+        if client is not None:
+            client.close()
+    way.close()
+
+
+def started(engine: Engine, box: Container, command: str) -> tuple[str, Transport]:
+    """Start an exec with all its streams."""
+    assert box.id is not None
+    config = {"Cmd": ["sh", "-c", command], "AttachStdin": True, "AttachStdout": True, "AttachStderr": True}
+    made: str = engine.send(calls.create_exec(box.id, config)).json()["Id"]
+    return made, engine.hijack(calls.start_exec(made, tty=False))
+
+
+def converse(transport: Transport, data: bytes, *, end: bool = True) -> dict[int, bytes]:
+    """Send `data` and, with `end`, the end of it, while reading to the end of what comes: bytes by stream."""
+    view, ended, deadline = memoryview(data), not end, time.monotonic() + 60
+    decoder, buffer, got = Decoder(), bytearray(65536), {1: bytearray(), 2: bytearray()}
+    while True:
+        events = {transport.fileno(): select.POLLIN}
+        if view or transport.unsent():
+            events[transport.write_fileno()] = events.get(transport.write_fileno(), 0) | select.POLLOUT
+        if not transport.pending():
+            assert wait_for(list(events.items()), deadline), f"stuck with {len(got[1])} bytes"
+        try:
+            if view:
+                view = view[transport.send(view[:65536]) :]
+            else:
+                transport.flush()
+        except BlockingIOError:
+            pass
+        if not view and not ended:
+            transport.half_close()
+            ended = True
+        try:
+            count = transport.recv_into(buffer)
+        except BlockingIOError:
+            continue
+        if not count:
+            return {stream: bytes(text) for stream, text in got.items()}
+        for stream, payload in decoder.feed(memoryview(buffer)[:count]):
+            got[stream] += payload
+
+
+def test_twenty_megabytes_go_through_cat_and_come_back_exactly(
+    route: tuple[str, Engine], box: Container
+) -> None:
+    name, engine = route
+    made, transport = started(engine, box, "cat; echo late; echo error >&2; exit 7")
+    data = os.urandom(1 << 16) * (MEGABYTES >> 16)
+    if name == "tls-methods":
+        # docker-py's TLS socket cannot end one direction.
+        with pytest.raises(OSError, match="only be closed in both directions"):
+            transport.half_close()
+        transport.close()
+        return
+    got = converse(transport, data)
+    transport.close()
+    assert got[1] == data + b"late\n"
+    assert got[2] == b"error\n"
+    assert engine.send(calls.inspect_exec(made)).json()["ExitCode"] == 7
+
+
+def test_the_first_bytes_of_a_fast_command_are_not_lost(route: tuple[str, Engine], box: Container) -> None:
+    _, engine = route
+    for _ in range(5):
+        _, transport = started(engine, box, "echo first")
+        assert converse(transport, b"", end=False)[1] == b"first\n"
+        transport.close()
+
+
+def test_a_connection_can_be_left_while_the_command_runs(route: tuple[str, Engine], box: Container) -> None:
+    _, engine = route
+    made, transport = started(engine, box, "echo up; sleep 3")
+    deadline = time.monotonic() + 10
+    while not transport.pending():
+        assert wait_for([(transport.fileno(), select.POLLIN)], deadline)
+        try:
+            transport.unread(transport.recv(100))
+        except BlockingIOError:
+            continue
+    transport.close()
+    assert engine.send(calls.inspect_exec(made)).json()["Running"] is True
