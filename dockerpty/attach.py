@@ -161,14 +161,17 @@ class RunOperation(EngineOperation):
         self._wait = self._engine.begin(calls.wait_container(full, condition), subject=who)
         # The backlog of Podman 4.3 has frames whose length is wrong: there it is left out.
         backlog = bool(self.logs) and not self._engine.is_podman
+        reads = self._reads_input() and bool(config.get("OpenStdin"))
+        # Input has its own connection: its end is a plain close on every transport, and takes no output with it. Podman
+        # 4.3 closes one that carries the input of a terminal alone; there a terminal's input never ends by closing.
+        shared = reads and bool(config.get("Tty")) and bool(self._engine.is_podman)
         attach = calls.attach_container(
-            full, stdout=True, stderr=True, logs=backlog, detach_keys=keys.NEUTRAL
+            full, stdin=shared, stdout=True, stderr=True, logs=backlog, detach_keys=keys.NEUTRAL
         )
         out = self._keep(self._transport or self._engine.hijack(attach, subject=who))
         source = out if config.get("Tty") else Demuxer(out)
-        stdin = None
-        if self._reads_input() and config.get("OpenStdin"):
-            # Input has its own connection: its end is a plain close on every transport, and takes no output with it.
+        stdin = out if shared else None
+        if reads and not shared:
             attach = calls.attach_container(full, stdin=True, detach_keys=keys.NEUTRAL)
             stdin = self._keep(self._engine.hijack(attach, subject=who))
         if self._was_running and not self._inspect()["State"].get("Running"):

@@ -334,4 +334,5 @@ def _path(before: str, identity: str, after: str = "") -> str:
     # A server cleans "." and ".." out of a path, quoted or not: the request would mean another thing.
     if identity in ("", ".", ".."):
         raise DockerptyError("find", identity or '""', "nothing can have that name", "give an id or a name")
-    return before + quote(identity) + after
+    # In what the engine itself tells, a container's name begins with a slash.
+    return before + quote(identity.removeprefix("/")) + after

@@ -422,10 +422,10 @@ class Terminal:
     def _story(self, headline: str) -> str:
         code = self.process.poll()
         alive = f"alive, state {self.state}" if code is None else f"ended with {code}"
-        pipes = "".join(f"\n{which}: {bytes(o.data[-4000:])!r}" for which, o in self._outlets.items())
+        pipes = "".join(f"\n{which}: {bytes(o.data[-800:])!r}" for which, o in self._outlets.items())
         return (
             f"{headline}\nprogram: {self.argv} ({alive})\nreports: {self.reports}"
-            f"\nterminal ({len(self.transcript)} bytes, {self._seen} matched): {bytes(self.transcript[-4000:])!r}{pipes}"
+            f"\nterminal ({len(self.transcript)} bytes, {self._seen} matched): {bytes(self.transcript[-800:])!r}{pipes}"
         )
 
     # Moving bytes.

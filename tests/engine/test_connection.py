@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from docker.models.containers import Container
@@ -16,6 +16,7 @@ from dockerpty.engine import Engine, engine_of, from_environment
 from dockerpty.foreign import ForeignEngine
 from dockerpty.frames import Decoder
 from tests.bed.transports import KINDS, Unavailable
+from tests.bed.transports import Transport as Way
 from tests.conftest import missing
 
 MEGABYTES = 20 * 1024 * 1024
@@ -25,19 +26,32 @@ DOORS = ("own", "client", "methods")
 ROUTES = [(kind, door) for kind in ("unix", "tcp", "tls", "ssh", "sshd") for door in DOORS]
 
 
-@pytest.fixture(scope="module", params=ROUTES, ids="-".join)
-def route(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[str, Engine]]:
+@pytest.fixture(scope="module")
+def ways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Way]]:
+    """Start a way to the engine when it is first needed."""
+    started: dict[str, Way] = {}
+
+    def start(kind: str) -> Way:
+        if kind not in started:
+            try:
+                started[kind] = KINDS[kind](tmp_path_factory.mktemp(kind))
+            except Unavailable as error:
+                missing(f"{kind}: {error}")
+        return started[kind]
+
+    yield start
+    for way in started.values():
+        way.close()
+
+
+@pytest.fixture(params=ROUTES, ids="-".join)
+def route(request: pytest.FixtureRequest, ways: Callable[[str], Way]) -> Iterator[tuple[str, Engine]]:
     """The name of a way to the engine of the tests, and our engine by that way."""
     kind, door = request.param
-    try:
-        way = KINDS[kind](tmp_path_factory.mktemp(kind))
-    except Unavailable as error:
-        missing(f"{kind}: {error}")
-        raise
+    way = ways(kind)
     with way.applied():
         client = None if door == "own" else way.docker_client()
+        engine: Engine
         if client is None:
             engine = from_environment()
         else:
@@ -46,7 +60,6 @@ def route(
         engine.close()
         if client is not None:
             client.close()
-    way.close()
 
 
 def started(engine: Engine, box: Container, command: str) -> tuple[str, Transport]:

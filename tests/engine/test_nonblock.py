@@ -40,15 +40,20 @@ def test_a_sibling_can_write_to_the_terminal_all_the_while(box: Container, sessi
     terminal = sessions.exec_command(box, "echo up; cat")
     terminal.expect("up")
     terminal.reading = False
-    sibling = sessions.add(
-        Terminal([sys.executable, "-c", "import os; print(os.write(1, b'x' * 200000))"], stdout=terminal.slave, stderr=PIPE)
+    source = (
+        "from tests.bed.scripts.report import report; import os\n"
+        "report('writing'); report('written', count=os.write(1, b'x' * 200000))"
     )
+    sibling = sessions.add(Terminal.python(source, stdout=terminal.slave, stderr=PIPE))
+    sibling.report("writing")
     # It waits, as it would without a session, for a terminal that takes nothing.
-    sibling.wait_until(lambda: sibling.state == "S" and sibling.cpu_seconds() > 0, what="the sibling to wait")
+    sibling.read_for(0.2)
+    assert sibling.process.poll() is None
+    assert len(sibling.reports) == 1
     terminal.reading = True
-    terminal.expect("200000", 20)
+    terminal.wait_until(lambda: terminal.output.count(b"x") == 200_000, 20, "all that the sibling wrote")
+    assert sibling.report("written")["count"] == 200_000
     assert sibling.wait() == 0
-    assert sibling.stderr == b""
 
 
 def test_strace_sees_no_flag_being_set_on_the_standard_streams(
