@@ -299,7 +299,10 @@ class DirectControl(Control):
         """Give the end of the call in flight; the past, where something is to be done at once."""
         if not self._line:
             return None
-        return 0.0 if self._exchange is None or self._exchange.transport.pending() else self._deadline
+        exchange = self._exchange
+        # An answer that came while its request was being sent is complete: no poll will tell of it.
+        at_once = exchange is None or exchange.answer.complete or exchange.transport.pending()
+        return 0.0 if at_once else self._deadline
 
     def serve(self) -> None:
         """Move the call in flight, and the next ones as far as they go."""

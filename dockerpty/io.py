@@ -448,7 +448,8 @@ class Pump:
         for sink in self.sinks():
             if _needs_write(sink) and ready.get(_write_fileno(sink), 0) & WRITABLE:
                 self._guarded(sink, sink.do_write)
-        if self.eof or not (self.busy() or ready.get(self.fileno(), 0) & READABLE):
+        # Somebody else may have polled this descriptor: that it is ready does not say that there is room.
+        if self.eof or not self.has_room() or not (self.busy() or ready.get(self.fileno(), 0) & READABLE):
             return
         for _ in range(READS_PER_TURN):
             if not self.step(buffer) or self.eof or not self._never_waits or not self.has_room():

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+
 def missing(what: str) -> None:
     """Skip the test for the lack of `what`; in CI, and where an engine was promised, fail."""
     if os.environ.get("CI") or os.environ.get("DPTY_TEST_REQUIRE") == "1":

@@ -27,12 +27,20 @@ _numbers = itertools.count(1)
 
 def engine_url() -> str:
     """Where the engine of the tests listens."""
-    return os.environ.get("DPTY_TEST_ENGINE") or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    return (
+        os.environ.get("DPTY_TEST_ENGINE") or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    )
 
 
 def short_directory() -> tempfile.TemporaryDirectory[str]:
     """A directory whose name leaves room for the 108 bytes of a unix socket's address."""
     return tempfile.TemporaryDirectory(prefix="bed-", dir="/tmp")
+
+
+def id_of(container: Container) -> str:
+    """The full id, which an object that the engine gave always has."""
+    assert container.id
+    return container.id
 
 
 class Bench:
@@ -99,7 +107,7 @@ class Bench:
 
     def state(self, container: Container) -> dict[str, Any]:
         """`State` of the container's inspection."""
-        return cast("dict[str, Any]", self.api.inspect_container(container.id)["State"])
+        return cast("dict[str, Any]", self.api.inspect_container(id_of(container))["State"])
 
     def is_running(self, container: Container) -> bool:
         """Whether the container runs now."""
@@ -114,20 +122,21 @@ class Bench:
         """Wait until the container's log has `text`; the whole log."""
 
         def log() -> bytes:
-            found = cast(bytes, container.logs())
+            found: bytes = container.logs()
             return found if text in found else b""
 
-        return cast(bytes, self.wait_for(log, timeout, f"{text!r} in the log"))
+        found: bytes = self.wait_for(log, timeout, f"{text!r} in the log")
+        return found
 
     def execs(self, container: Container) -> list[dict[str, Any]]:
         """Inspections of the execs that the engine lists with the container."""
-        found = self.api.inspect_container(container.id)["ExecIDs"] or []
+        found = self.api.inspect_container(id_of(container))["ExecIDs"] or []
         return [self.exec_info(exec_id) for exec_id in found]
 
     def exec_info(self, exec_id: str) -> dict[str, Any]:
         """Inspection of an exec; `{}` when the engine has forgotten it."""
         try:
-            return cast("dict[str, Any]", self.api.exec_inspect(exec_id))
+            return self.api.exec_inspect(exec_id)
         except docker.errors.NotFound:
             return {}
 
@@ -137,8 +146,10 @@ class Bench:
 
     def run_inside(self, container: Container, command: str) -> tuple[int, bytes]:
         """Run `sh -c command` in the container, beside what is under test: exit code and output."""
-        result = container.exec_run(["sh", "-c", command])
-        return result.exit_code, result.output
+        code, output = container.exec_run(["sh", "-c", command])
+        assert isinstance(code, int)
+        assert isinstance(output, bytes)
+        return code, output
 
     def close(self) -> None:
         """Remove every container that was made here. Errors but 'not there' are raised, after all were tried."""

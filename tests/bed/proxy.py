@@ -204,7 +204,9 @@ class Proxy:
         with self._changed:
             return [r for r in self.requests if re.fullmatch(method, r.method) and re.search(path, r.path)]
 
-    def wait_for_request(self, method: str = ".*", path: str = "", count: int = 1, timeout: float = 10.0) -> Request:
+    def wait_for_request(
+        self, method: str = ".*", path: str = "", count: int = 1, timeout: float = 10.0
+    ) -> Request:
         """Wait until `count` requests that fit have come; the last of them."""
         wait_for(lambda: self.count(method, path) >= count, timeout, f"{count} of {method} {path}")
         return self.seen(method, path)[count - 1]
@@ -544,7 +546,7 @@ class _Connection:
 def still_running(body: bytes) -> bytes:
     """For `Rule.edit`: an inspection that says Running, whatever the truth."""
     found = json.loads(body)
-    (found["State"] if "State" in found else found)["Running"] = True
+    found.get("State", found)["Running"] = True
     if "ExitCode" in found:
         found["ExitCode"] = None
     return json.dumps(found).encode()

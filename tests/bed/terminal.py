@@ -44,7 +44,15 @@ CURSOR_ANSWER = b"\x1b[1;1R"
 CHUNK = 1 << 16
 
 # Left out of the child's environment: they override a client's own CA, its engine, or its locale.
-_DROPPED = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "LINES", "COLUMNS", "NORAW")
+_DROPPED = (
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "LINES",
+    "COLUMNS",
+    "NORAW",
+)
 _RESTORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGTSTP)
 
 
@@ -126,7 +134,8 @@ class Terminal:
         ours: list[int] = [report]
         redirections = ""
         handed: dict[str, int] = {}
-        for number, (which, wanted) in enumerate(zip(("stdin", "stdout", "stderr"), (stdin, stdout, stderr), strict=True)):
+        streams = {"stdin": stdin, "stdout": stdout, "stderr": stderr}
+        for number, (which, wanted) in enumerate(streams.items()):
             if wanted == CLOSED:
                 redirections += f" {number}>&-"
                 handed[which] = self.slave
@@ -203,7 +212,13 @@ class Terminal:
         self._close_descriptors()
 
     def _close_descriptors(self) -> None:
-        for fd in (self.master, self.slave, self._report, self._stdin, *(o.fd for o in self._outlets.values())):
+        for fd in (
+            self.master,
+            self.slave,
+            self._report,
+            self._stdin,
+            *(o.fd for o in self._outlets.values()),
+        ):
             if fd >= 0:
                 os.close(fd)
         self.master = self.slave = self._report = self._stdin = -1
@@ -256,8 +271,8 @@ class Terminal:
 
     def attributes(self) -> Attributes:
         """What `tcgetattr` says of the slave now."""
-        found = termios.tcgetattr(self.slave)
-        return Attributes(*found[:6], tuple(found[6]))
+        iflag, oflag, cflag, lflag, ispeed, ospeed, cc = termios.tcgetattr(self.slave)
+        return Attributes(iflag, oflag, cflag, lflag, ispeed, ospeed, tuple(cc))
 
     def flags(self) -> int:
         """File status flags of the slave's description, which the program's stdin shares."""
@@ -338,21 +353,30 @@ class Terminal:
             timeout: seconds until `Expected`, which carries the transcript.
         """
         pattern = _pattern(wanted)
-        found = self._until(lambda: _find(self.transcript, pattern, self._seen), timeout, repr(pattern.pattern))
+        found = self._until(
+            lambda: _find(self.transcript, pattern, self._seen), timeout, repr(pattern.pattern)
+        )
+        assert found
         self._seen = found.end
         return found.match
 
-    def expect_stdout(self, wanted: bytes | str | re.Pattern[bytes], timeout: float = 10.0) -> re.Match[bytes]:
+    def expect_stdout(
+        self, wanted: bytes | str | re.Pattern[bytes], timeout: float = 10.0
+    ) -> re.Match[bytes]:
         """The same for the pipe that is stdout, searched from its beginning each time."""
         return self._expect_on("stdout", _pattern(wanted), timeout)
 
-    def expect_stderr(self, wanted: bytes | str | re.Pattern[bytes], timeout: float = 10.0) -> re.Match[bytes]:
+    def expect_stderr(
+        self, wanted: bytes | str | re.Pattern[bytes], timeout: float = 10.0
+    ) -> re.Match[bytes]:
         """The same for the pipe that is stderr."""
         return self._expect_on("stderr", _pattern(wanted), timeout)
 
     def _expect_on(self, which: str, pattern: re.Pattern[bytes], timeout: float) -> re.Match[bytes]:
         data = self._outlets[which].data
-        return self._until(lambda: _find(data, pattern, 0), timeout, f"{pattern.pattern!r} on {which}").match
+        found = self._until(lambda: _find(data, pattern, 0), timeout, f"{pattern.pattern!r} on {which}")
+        assert found
+        return found.match
 
     def wait_until(self, condition: Callable[[], T], timeout: float = 10.0, what: str = "") -> T:
         """Call `condition` until its answer is true, and take output meanwhile."""
@@ -382,7 +406,9 @@ class Terminal:
         fd = os.open(self.name, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
         try:
             self._until(written, 10, "room for a mark in the terminal")
-            self._until(lambda: self.transcript.find(mark, start) >= 0, 10, "the mark written to the terminal")
+            self._until(
+                lambda: self.transcript.find(mark, start) >= 0, 10, "the mark written to the terminal"
+            )
         finally:
             os.close(fd)
         where = self.transcript.find(mark, start)
@@ -425,7 +451,8 @@ class Terminal:
         pipes = "".join(f"\n{which}: {bytes(o.data[-800:])!r}" for which, o in self._outlets.items())
         return (
             f"{headline}\nprogram: {self.argv} ({alive})\nreports: {self.reports}"
-            f"\nterminal ({len(self.transcript)} bytes, {self._seen} matched): {bytes(self.transcript[-800:])!r}{pipes}"
+            f"\nterminal ({len(self.transcript)} bytes, {self._seen} matched):"
+            f" {bytes(self.transcript[-800:])!r}{pipes}"
         )
 
     # Moving bytes.
@@ -435,7 +462,8 @@ class Terminal:
         poll = select.poll()
         if self.reading or self._to_master:
             poll.register(
-                self.master, (select.POLLIN if self.reading else 0) | (select.POLLOUT if self._to_master else 0)
+                self.master,
+                (select.POLLIN if self.reading else 0) | (select.POLLOUT if self._to_master else 0),
             )
         if not self._report_ended:
             poll.register(self._report, select.POLLIN)

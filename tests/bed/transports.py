@@ -67,7 +67,7 @@ class Transport(ABC):
         finally:
             _set(old)
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most have started nothing
         """Stop what was started for it."""
 
 
@@ -280,14 +280,16 @@ class Podman(Transport):
         if not settings.exists():
             runtime = shutil.which("runc") or shutil.which("crun") or "crun"
             settings.write_text(
-                "[containers]\nnetns = \"none\"\nlog_driver = \"k8s-file\"\n"
+                '[containers]\nnetns = "none"\nlog_driver = "k8s-file"\n'
                 'default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\npids_limit = 0\ncgroups = "enabled"\n'
                 f'[engine]\nruntime = "{os.environ.get("DPTY_TEST_PODMAN_RUNTIME", Path(runtime).name)}"\n'
             )
         return {**os.environ, "CONTAINERS_CONF": str(settings)}
 
     def _say(self, directory: Path, argv: list[str]) -> None:
-        done = subprocess.run(argv, capture_output=True, text=True, env=self._environment(directory), timeout=60)
+        done = subprocess.run(
+            argv, capture_output=True, text=True, env=self._environment(directory), timeout=60
+        )
         if done.returncode:
             raise Unavailable(f"{' '.join(argv[len(argv) - 4 :])}: {done.stderr.strip()[-400:]}")
 

@@ -5,7 +5,7 @@ The convention, for whoever writes a page:
 - every ```python block of a page is run, in order, in one program; a ```text block right after one is all that it prints;
 - every ```console block is a shell's session: what follows a `$ ` is run, what follows that is all that it prints; `...`
   stands for anything. `dpty` is this checkout's;
-- ```pytest blocks are a test file each, and must pass;
+- a ```python block with a `def test_` in it is a test file instead, and must pass;
 - ```sh and ```py blocks are shown only: they need a terminal, or another machine;
 - `web` is a running container of busybox, everywhere. Standard input is empty.
 """
@@ -34,12 +34,18 @@ TIME_LIMIT_S = 60
 SEPARATOR = "--- the end of one example ---"
 WEB = f"{PREFIX}-web-{os.getpid()}"
 
-_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
-    """List the fenced blocks of a page as (language, text), the word `web` replaced by the container's name."""
-    return [(language, re.sub(r"\bweb\b", WEB, text)) for language, text in _FENCE.findall(page)]
+    """List the fenced blocks of a page as (language, text), the word `web` replaced by the container's name.
+
+    The language of a test file is given as `test`.
+    """
+    return [
+        ("test" if language == "python" and "def test_" in text else language, re.sub(r"\bweb\b", WEB, text))
+        for language, text in _FENCE.findall(page)
+    ]
 
 
 def python_examples(page: str) -> list[tuple[str, str | None]]:
@@ -65,13 +71,9 @@ def console_examples(block: str) -> list[tuple[str, str]]:
     return examples
 
 
-def with_blocks(*languages: str) -> list[str]:
-    """Name the pages that have blocks in one of these languages."""
-    return [
-        page.name
-        for page in PAGES
-        if any(language in languages for language, _ in blocks(page.read_text(encoding="utf-8")))
-    ]
+def with_blocks(wanted: str) -> list[str]:
+    """Name the pages that have blocks in a language."""
+    return [page.name for page in PAGES if wanted in dict(blocks(page.read_text(encoding="utf-8")))]
 
 
 def text_of(name: str) -> str:
@@ -176,12 +178,12 @@ def test_the_commands_of_a_page_print_what_the_page_says(
 @pytest.mark.engine
 @pytest.mark.usefixtures("web")
 @pytest.mark.parametrize("capture", ["fd", "sys", "no"])
-@pytest.mark.parametrize("page", with_blocks("pytest"))
+@pytest.mark.parametrize("page", with_blocks("test"))
 def test_the_test_files_of_a_page_pass(
     page: str, capture: str, environment: dict[str, str], tmp_path: Path
 ) -> None:
     for number, (language, block) in enumerate(blocks(text_of(page))):
-        if language == "pytest":
+        if language == "test":
             (tmp_path / f"test_{number}.py").write_text(block)
     argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--capture={capture}", str(tmp_path)]
     code, said = said_by(argv, environment, tmp_path)
@@ -205,11 +207,10 @@ def test_a_console_block_is_commands_and_what_they_print() -> None:
 
 
 def test_every_block_has_a_language_that_says_whether_it_is_run() -> None:
-    known = {"python", "console", "pytest", "text", "sh", "py", "eval-rst"}
-    languages = {
+    known = {"python", "test", "console", "text", "sh", "py", "{toctree}", "{eval-rst}"}
+    assert {
         f"{page.name}: {language or 'no language'}"
         for page in PAGES
         for language, _ in blocks(page.read_text(encoding="utf-8"))
         if language not in known
-    }
-    assert languages == set()
+    } == set()

@@ -38,7 +38,9 @@ def test_an_idle_session_rests(box: Container, sessions: Sessions) -> None:
     assert terminal.peak_mib() < MEMORY_MIB
 
 
-def test_endless_input_into_a_process_that_does_not_read_stays_small(box: Container, sessions: Sessions) -> None:
+def test_endless_input_into_a_process_that_does_not_read_stays_small(
+    box: Container, sessions: Sessions
+) -> None:
     terminal = sessions.exec_command(
         box, "echo up; exec sleep 60", term_stdin=Path("/dev/zero"), term_stdout=PIPE
     )
@@ -75,7 +77,9 @@ def test_a_remote_that_does_not_read_does_not_stop_the_output(box: Container, se
 
 @pytest.mark.parametrize("keys", ["detach", "control-c"])
 def test_keys_work_while_the_terminal_takes_no_output(keys: str, box: Container, sessions: Sessions) -> None:
-    terminal = sessions.exec_command(box, "trap 'exit 6' INT; echo up; while :; do echo yyyyyyyyyyyyyyyyyyyy; done")
+    terminal = sessions.exec_command(
+        box, "trap 'exit 6' INT; echo up; while :; do echo yyyyyyyyyyyyyyyyyyyy; done"
+    )
     terminal.expect("up")
     terminal.reading = False
     assert share_of_a_core(terminal) < BUSY_SHARE

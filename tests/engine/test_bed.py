@@ -6,7 +6,7 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from tests.bed.engine import Bench
+from tests.bed.engine import Bench, id_of
 from tests.bed.proxy import Proxy, still_running
 from tests.bed.transports import Transport
 from tests.engine.conftest import Sessions
@@ -21,7 +21,7 @@ def test_a_container_is_made_looked_into_and_removed(bench: Bench) -> None:
 
 
 def test_execs_are_found_with_their_container(bench: Bench, box: Container) -> None:
-    created = bench.api.exec_create(box.id, ["sh", "-c", "echo in; exit 4"])
+    created = bench.api.exec_create(id_of(box), ["sh", "-c", "echo in; exit 4"])
     assert bench.api.exec_start(created["Id"]) == b"in\n"
     assert bench.exec_info(created["Id"])["ExitCode"] == 4
     assert bench.exec_info("0" * 64) == {}
@@ -31,7 +31,7 @@ def test_every_transport_leads_to_an_engine(bench: Bench, transport: Transport) 
     container = bench.container("exit 3", start=True)
     client = transport.docker_client()
     try:
-        assert client.containers.get(container.id).wait()["StatusCode"] == 3
+        assert client.containers.get(id_of(container)).wait()["StatusCode"] == 3
     finally:
         client.close()
 
@@ -39,16 +39,20 @@ def test_every_transport_leads_to_an_engine(bench: Bench, transport: Transport) 
 @pytest.mark.parametrize("rule", [{}, {"dribble": 60}, {"no_upgrade": True}], ids=str)
 def test_a_stream_of_the_engine_passes_the_proxy_whole(
     # Not `joined`: docker-py itself loses first data that come with the head.
-    rule: dict[str, object], proxy: Proxy, bench: Bench, box: Container, sessions: Sessions
+    rule: dict[str, object],
+    proxy: Proxy,
+    bench: Bench,
+    box: Container,
+    sessions: Sessions,
 ) -> None:
     proxy.on("POST", "/exec/.*/start", **rule)
     source = """
-import docker
+import docker, sys
 client = docker.from_env()
-created = client.api.exec_create(%r, ["sh", "-c", "seq 100000 | md5sum; seq 3"])
+created = client.api.exec_create(sys.argv[1], ["sh", "-c", "seq 100000 | md5sum; seq 3"])
 print(client.api.exec_start(created["Id"]).decode())
-""" % (box.id,)
-    with sessions.python(source) as terminal:
+"""
+    with sessions.python(source, id_of(box)) as terminal:
         terminal.expect("  -\r\n1\r\n2\r\n3\r\n")
         assert terminal.wait() == 0
     assert proxy.count("POST", "/exec/.*/start") == 1
@@ -58,7 +62,7 @@ def test_an_inspection_of_the_engine_can_be_made_to_lie(
     proxy: Proxy, bench: Bench, transport: Transport, box: Container
 ) -> None:
     proxy.on("GET", "/exec/.*/json", edit=still_running, times=1)
-    created = bench.api.exec_create(box.id, ["true"])
+    created = bench.api.exec_create(id_of(box), ["true"])
     bench.api.exec_start(created["Id"])
     client = docker.APIClient(base_url=proxy.tcp())
     try:

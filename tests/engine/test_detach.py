@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from docker.models.containers import Container
 
-from tests.bed.engine import Bench
+from tests.bed.engine import Bench, id_of
 from tests.bed.terminal import PIPE, Terminal
 from tests.engine.conftest import Sessions
 
@@ -77,7 +77,9 @@ def test_without_keys_everything_arrives(spelling: str, box: Container, sessions
     terminal.expect(P + Q + b"alive")
 
 
-def test_the_keys_are_found_in_the_middle_of_a_long_paste(bench: Bench, box: Container, sessions: Sessions) -> None:
+def test_the_keys_are_found_in_the_middle_of_a_long_paste(
+    bench: Bench, box: Container, sessions: Sessions
+) -> None:
     name = f"/tmp/{bench.name()}"
     terminal = sessions.exec_command(box, f"stty raw -echo; echo up; exec cat >{name}")
     terminal.expect("up\n")
@@ -100,7 +102,9 @@ def test_piped_bytes_are_never_searched(box: Container, sessions: Sessions) -> N
 
 
 def test_after_a_detach_the_container_can_be_attached_again(bench: Bench, sessions: Sessions) -> None:
-    container = bench.container("echo up; while read line; do echo got-$line; done", tty=True, stdin_open=True)
+    container = bench.container(
+        "echo up; while read line; do echo got-$line; done", tty=True, stdin_open=True
+    )
     first = sessions.start(container)
     first.expect("up")
     first.send(P + Q)
@@ -114,8 +118,10 @@ def test_after_a_detach_the_container_can_be_attached_again(bench: Bench, sessio
     assert bench.is_running(container)
 
 
-def test_an_exec_that_was_left_runs_on_and_is_not_marked_as_failed(bench: Bench, box: Container, sessions: Sessions) -> None:
-    created = bench.api.exec_create(box.id or "", ["sh", "-c", ECHO], stdin=True, tty=True)
+def test_an_exec_that_was_left_runs_on_and_is_not_marked_as_failed(
+    bench: Bench, box: Container, sessions: Sessions
+) -> None:
+    created = bench.api.exec_create(id_of(box), ["sh", "-c", ECHO], stdin=True, tty=True)
     terminal = sessions.start_exec(created["Id"])
     terminal.expect("up\n")
     # It was created elsewhere: the engine itself watches for its own keys there, and must not see them whole.
@@ -126,7 +132,9 @@ def test_an_exec_that_was_left_runs_on_and_is_not_marked_as_failed(bench: Bench,
     assert info["ExitCode"] is None
 
 
-def test_keys_that_nobody_can_type_are_refused_before_anything_is_touched(box: Container, sessions: Sessions) -> None:
+def test_keys_that_nobody_can_type_are_refused_before_anything_is_touched(
+    box: Container, sessions: Sessions
+) -> None:
     terminal = sessions.exec_command(box, ECHO, detach_keys="ctrl-p,enter")
     raised = terminal.report("raised")
     assert "DetachKeysError" in raised["kind"]

@@ -16,7 +16,7 @@ import pytest
 from docker.models.containers import Container
 
 from dockerpty.tty import size
-from tests.bed.engine import Bench
+from tests.bed.engine import Bench, id_of
 from tests.bed.proxy import Proxy
 from tests.bed.terminal import CLOSED, NULL, PIPE, Terminal
 from tests.bed.transports import FakeSsh, TlsTransport, Unavailable
@@ -92,7 +92,7 @@ for interactive in (True, False):
     created = dockerpty.exec_create(client, sys.argv[1], ["echo", "plain"], interactive=interactive)
     dockerpty.start_exec(client, created, interactive=not interactive)
 """
-    terminal = sessions.python(source, str(box.id), stdin=NULL, stdout=PIPE, stderr=PIPE)
+    terminal = sessions.python(source, id_of(box), stdin=NULL, stdout=PIPE, stderr=PIPE)
     assert terminal.wait() == 0, terminal.stderr
     assert terminal.stdout == b"plain\r\nplain\n"
 
@@ -120,7 +120,7 @@ def test_f06_what_a_container_has_printed_is_shown_whole_at_each_attach(
     container = bench.container("echo one; echo two; exec tail -f /dev/null", tty=tty, start=True)
     bench.wait_for_log(container, b"two")
     backlog = "one\\r\\ntwo\\r\\n" if tty else "one\\ntwo\\n"
-    terminal = sessions.python(ATTACH_TO_BACKLOG, str(container.id), backlog, "15")
+    terminal = sessions.python(ATTACH_TO_BACKLOG, id_of(container), backlog, "15")
     assert terminal.report("tried", 20)["lost"] == 0
 
 
@@ -130,11 +130,13 @@ def test_f06_first_data_that_come_in_one_piece_with_the_answers_head_are_not_los
     proxy.on("POST", "/attach", joined=True)
     container = bench.container("echo one; echo two; exec tail -f /dev/null", start=True)
     bench.wait_for_log(container, b"two")
-    terminal = sessions.python(ATTACH_TO_BACKLOG, str(container.id), "one\\ntwo\\n", "3")
+    terminal = sessions.python(ATTACH_TO_BACKLOG, id_of(container), "one\\ntwo\\n", "3")
     assert terminal.report("tried", 20)["lost"] == 0
 
 
-def test_f06_the_framing_of_a_busy_container_is_met_at_its_boundaries(bench: Bench, sessions: Sessions) -> None:
+def test_f06_the_framing_of_a_busy_container_is_met_at_its_boundaries(
+    bench: Bench, sessions: Sessions
+) -> None:
     container = bench.container("while :; do echo 0123456789; done", start=True)
     source = """
 import docker, dockerpty, io, sys
@@ -150,14 +152,16 @@ for _ in range(8):
     report("lines", count=len(lines), kinds=sorted({line.decode("latin-1") for line in lines}))
 report("done")
 """
-    terminal = sessions.python(source, str(container.id))
+    terminal = sessions.python(source, id_of(container))
     terminal.report("done", 20)
     found = [report for report in terminal.reports if report["event"] == "lines"]
     assert len(found) == 8
     assert all(report["kinds"] == ["0123456789"] for report in found)
 
 
-def test_f07_attaching_is_done_when_sockets_returns_and_nothing_runs_twice(bench: Bench, sessions: Sessions) -> None:
+def test_f07_attaching_is_done_when_sockets_returns_and_nothing_runs_twice(
+    bench: Bench, sessions: Sessions
+) -> None:
     container = bench.container("echo x >>/log; wc -l </log")
     source = """
 import docker, dockerpty, sys, time
@@ -170,14 +174,14 @@ client.api.start(sys.argv[1])
 client.api.wait(sys.argv[1])
 print("returned", terminal.start(sockets))
 """
-    terminal = sessions.python(source, str(container.id))
+    terminal = sessions.python(source, id_of(container))
     terminal.expect("returned 0")
     assert terminal.wait() == 0
     assert terminal.output.startswith(b"1\r\n")
 
 
 @pytest.fixture
-def tls(tmp_path: Path, bench: Bench) -> "TlsWay":
+def tls(tmp_path: Path, bench: Bench) -> TlsWay:
     return TlsWay(tmp_path)
 
 
@@ -229,7 +233,7 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RL
 files = [open("/dev/null") for _ in range(1100)]
 print("returned", dockerpty.exec_command(docker.from_env(), sys.argv[1], ["sh", "-c", "read x; echo got $x; exit 4"]))
 """
-    terminal = sessions.python(source, str(box.id))
+    terminal = sessions.python(source, id_of(box))
     terminal.wait_until(terminal.is_raw, what="raw mode")
     terminal.send("it\r")
     terminal.expect("got it\r\n")
@@ -335,7 +339,9 @@ def test_f17_the_detach_keys_leave_a_container_that_runs_on(bench: Bench, sessio
     assert bench.is_running(container)
 
 
-def test_f17_the_detach_keys_leave_an_exec_that_runs_on(bench: Bench, box: Container, sessions: Sessions) -> None:
+def test_f17_the_detach_keys_leave_an_exec_that_runs_on(
+    bench: Bench, box: Container, sessions: Sessions
+) -> None:
     terminal = sessions.exec_command(box, "echo up; exec sleep 47")
     terminal.expect("up")
     terminal.send("\x10\x11")
@@ -380,22 +386,28 @@ import docker, dockerpty, sys
 client = docker.from_env(timeout=60 if int(sys.argv[2]) > 60 else 1)
 print("returned", dockerpty.exec_command(client, sys.argv[1], ["sh", "-c", f"sleep {sys.argv[2]}; echo late; exit 4"]))
 """
-    terminal = sessions.python(source, str(box.id), str(seconds))
+    terminal = sessions.python(source, id_of(box), str(seconds))
     terminal.expect("late\r\n", seconds + 10)
     terminal.expect("returned 4")
 
 
-def test_f22_exit_codes_are_returned_and_a_start_error_is_no_output(box: Container, sessions: Sessions) -> None:
+def test_f22_exit_codes_are_returned_and_a_start_error_is_no_output(
+    box: Container, sessions: Sessions
+) -> None:
     plain = sessions.exec_command(box, "exit 7")
     assert plain.report("returned")["value"] == 7
-    missing_command = sessions.exec_command(box, ["nosuch"], term_stdin=NULL, term_stdout=PIPE, term_stderr=PIPE)
+    missing_command = sessions.exec_command(
+        box, ["nosuch"], term_stdin=NULL, term_stdout=PIPE, term_stderr=PIPE
+    )
     assert missing_command.report("returned")["value"] == 127
     missing_command.wait()
     assert missing_command.stdout == b""
     assert b"nosuch" in missing_command.stderr
 
 
-def test_f23_a_sibling_that_reads_the_same_terminal_waits_for_its_input(box: Container, sessions: Sessions) -> None:
+def test_f23_a_sibling_that_reads_the_same_terminal_waits_for_its_input(
+    box: Container, sessions: Sessions
+) -> None:
     terminal = sessions.exec_command(box, "echo up; exec sleep 60")
     terminal.expect("up")
     with subprocess.Popen(["cat"], stdin=terminal.slave, stdout=subprocess.PIPE) as sibling:
@@ -473,7 +485,7 @@ sys.stdin.fileno(), sys.stdout.flush()
 print("still open", flush=True)
 print("also open", file=sys.stderr, flush=True)
 """
-    terminal = sessions.python(source, str(container.id))
+    terminal = sessions.python(source, id_of(container))
     terminal.expect("from the container\r\nstill open\r\nalso open")
     assert terminal.wait() == 0
 
@@ -497,12 +509,12 @@ def test_f27_writing_does_not_jam_while_output_flows(box: Container, sessions: S
     assert terminal.stdout == data
 
 
-def test_f27_tls_gives_no_ciphertext_at_the_end_of_input(tls: TlsWay, box: Container, sessions: Sessions) -> None:
+def test_f27_tls_gives_no_ciphertext_at_the_end_of_input(
+    tls: TlsWay, box: Container, sessions: Sessions
+) -> None:
     data = os.urandom(1_000_000)
     with tls as way:
         terminal = sessions.exec_command(box, ["cat"], term_env=way.env, term_stdin=PIPE, term_stdout=PIPE)
         terminal.feed(data, end=True)
         assert terminal.wait(20) == 0
         assert terminal.stdout == data
-
-

@@ -21,7 +21,7 @@ def test_the_flags_never_change_during_a_session(kind: str, box: Container, sess
     terminal = sessions.exec_command(
         box, "for i in $(seq 30); do echo line $i; usleep 20000; done; cat", term_stdin=kind, term_stdout=kind
     )
-    seen = set()
+    seen: set[tuple[int, int]] = set()
 
     def over() -> bool:
         seen.update((fd, terminal.flags_of(fd) & os.O_NONBLOCK) for fd in (0, 1, 2))

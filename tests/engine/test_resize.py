@@ -39,7 +39,9 @@ def test_a_program_sees_the_size_from_its_second_moment(
 ) -> None:
     command = "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do stty size 2>&1; usleep 50000; done"
     if verb == "start":
-        terminal = sessions.start(bench.container(command, tty=True, stdin_open=True), term_rows=31, term_cols=97)
+        terminal = sessions.start(
+            bench.container(command, tty=True, stdin_open=True), term_rows=31, term_cols=97
+        )
     else:
         terminal = sessions.exec_command(box, command, term_rows=31, term_cols=97)
     assert terminal.wait() == 0
@@ -95,7 +97,9 @@ def test_an_engine_that_is_slow_to_resize_does_not_delay_a_key(
     terminal.wait_until(lambda: sizes(proxy)[-1] == (42, 102), 5, "the last size")
 
 
-def test_the_first_size_is_tried_again_when_it_is_refused(box: Container, proxy: Proxy, sessions: Sessions) -> None:
+def test_the_first_size_is_tried_again_when_it_is_refused(
+    box: Container, proxy: Proxy, sessions: Sessions
+) -> None:
     proxy.on("POST", "/resize", answer=(500, b'{"message":"not running yet"}'), times=4)
     terminal = sessions.exec_command(box, ASK, term_rows=31, term_cols=97)
     terminal.expect("up")
@@ -116,7 +120,9 @@ def test_an_engine_that_never_resizes_is_left_alone_after_a_while(
     assert b"never" not in terminal.drain()
 
 
-def test_no_exec_is_resized_before_its_start_was_answered(box: Container, proxy: Proxy, sessions: Sessions) -> None:
+def test_no_exec_is_resized_before_its_start_was_answered(
+    box: Container, proxy: Proxy, sessions: Sessions
+) -> None:
     gate = threading.Event()
     proxy.on("POST", "/exec/.*/start", hold_answer=gate)
     terminal = sessions.exec_command(box, ASK)
@@ -128,7 +134,9 @@ def test_no_exec_is_resized_before_its_start_was_answered(box: Container, proxy:
     wait_for_size(terminal, "24 80")
 
 
-def test_attaching_to_a_running_terminal_makes_it_redraw(bench: Bench, proxy: Proxy, sessions: Sessions) -> None:
+def test_attaching_to_a_running_terminal_makes_it_redraw(
+    bench: Bench, proxy: Proxy, sessions: Sessions
+) -> None:
     container = bench.container("exec cat", tty=True, stdin_open=True, start=True)
     sessions.start(container, term_rows=31, term_cols=97)
     proxy.wait_for_request("POST", "/resize", count=2)

@@ -13,7 +13,7 @@ import threading
 import pytest
 from docker.models.containers import Container
 
-from tests.bed.engine import Bench
+from tests.bed.engine import Bench, id_of
 from tests.bed.proxy import Proxy
 from tests.bed.terminal import SCRIPTS, Terminal
 from tests.bed.waiting import wait_for
@@ -23,7 +23,9 @@ from tests.engine.conftest import Sessions
 DEADLY = ["SIGTERM", "SIGHUP", "SIGQUIT", "SIGINT", "SIGUSR1"]
 
 
-def session_of(verb: str, command: str, bench: Bench, box: Container, sessions: Sessions, **options: object) -> Terminal:
+def session_of(
+    verb: str, command: str, bench: Bench, box: Container, sessions: Sessions, **options: object
+) -> Terminal:
     """A session with a terminal at both ends, by way of either function."""
     if verb == "start":
         return sessions.start(bench.container(command, tty=True, stdin_open=True), **options)
@@ -93,7 +95,9 @@ def test_a_killed_session_gives_the_terminal_back_too(box: Container, sessions: 
     terminal.wait_until(terminal.is_as_before, what="the terminal as before")
 
 
-def test_what_a_handler_of_the_callers_raises_passes_through_and_restores(box: Container, sessions: Sessions) -> None:
+def test_what_a_handler_of_the_callers_raises_passes_through_and_restores(
+    box: Container, sessions: Sessions
+) -> None:
     terminal = sessions.exec_command(box, "echo up; exec cat", script_raising=["SIGTERM"])
     terminal.expect("up")
     terminal.signal(signal.SIGTERM)
@@ -102,8 +106,12 @@ def test_what_a_handler_of_the_callers_raises_passes_through_and_restores(box: C
     assert terminal.is_as_before()
 
 
-def test_a_handler_of_the_callers_that_returns_lets_the_session_go_on(box: Container, sessions: Sessions) -> None:
-    terminal = sessions.exec_command(box, "echo up; read line; echo got-$line", script_python_handlers=["SIGTERM"])
+def test_a_handler_of_the_callers_that_returns_lets_the_session_go_on(
+    box: Container, sessions: Sessions
+) -> None:
+    terminal = sessions.exec_command(
+        box, "echo up; read line; echo got-$line", script_python_handlers=["SIGTERM"]
+    )
     terminal.expect("up")
     terminal.signal(signal.SIGTERM)
     assert terminal.report("handled")["number"] == signal.SIGTERM
@@ -121,7 +129,7 @@ signal.signal(signal.SIGHUP, signal.SIG_IGN)
 code = dockerpty.exec_command(docker.from_env(), sys.argv[1], ["sh", "-c", "echo up; read line; exit 4"])
 print("code", code, signal.getsignal(signal.SIGHUP) is signal.SIG_IGN)
 """
-    terminal = sessions.python(source, str(box.id))
+    terminal = sessions.python(source, id_of(box))
     terminal.expect("up")
     terminal.signal(signal.SIGHUP)
     terminal.send("\r")
@@ -134,12 +142,13 @@ import docker, dockerpty, sys
 class Full:
     def write(self, data):
         raise OSError(28, "no space for it")
+command = ["sh", "-c", "sleep 0.3; echo up; cat"]
 try:
-    dockerpty.exec_command(docker.from_env(), sys.argv[1], ["sh", "-c", "sleep 0.3; echo up; cat"], stdout=Full(), tty=True)
+    dockerpty.exec_command(docker.from_env(), sys.argv[1], command, stdout=Full(), tty=True)
 except Exception as error:
     print("raised", error)
 """
-    terminal = sessions.python(source, str(box.id))
+    terminal = sessions.python(source, id_of(box))
     terminal.wait_until(terminal.is_raw, what="raw mode")
     terminal.expect("no space for it")
     assert terminal.wait() == 0
@@ -202,7 +211,9 @@ def command_line(box: Container, command: str) -> str:
     return f"{sys.executable} {SCRIPTS}/session.py exec_command '{options}'"
 
 
-def test_a_stopped_session_gives_the_terminal_back_and_takes_it_again(box: Container, sessions: Sessions) -> None:
+def test_a_stopped_session_gives_the_terminal_back_and_takes_it_again(
+    box: Container, sessions: Sessions
+) -> None:
     shell = Shell(sessions)
     terminal = shell.terminal
     shell.type(command_line(box, "echo u''p; while read line; do stty size; done"))

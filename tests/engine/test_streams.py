@@ -1,4 +1,4 @@
-"""No byte lost, reordered or invented, in either direction; the end of input and of output; a broken stream is no success."""
+"""No byte lost, reordered or invented, in either direction; the end of input and of output."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 import pytest
 from docker.models.containers import Container
 
-from tests.bed.engine import Bench
+from tests.bed.engine import Bench, id_of
 from tests.bed.proxy import Proxy, still_running
 from tests.bed.terminal import NULL, PIPE, Terminal
 from tests.engine.conftest import Sessions
@@ -52,8 +52,17 @@ def test_both_output_streams_are_whole_and_apart(box: Container, sessions: Sessi
     assert terminal.stderr == b"".join(b"err%d\n" % i for i in range(1, 3001))
 
 
-@pytest.mark.parametrize("rule", [{"joined": True}, {"dribble": 300}, {"no_upgrade": True}], ids=str)
-@pytest.mark.parametrize("verb", ["start", "exec_command"])
+@pytest.mark.parametrize(
+    ("verb", "rule"),
+    [
+        ("start", {"dribble": 300}),
+        ("start", {"no_upgrade": True}),
+        ("exec_command", {"joined": True}),
+        ("exec_command", {"dribble": 300}),
+        ("exec_command", {"no_upgrade": True}),
+    ],
+    ids=str,
+)
 def test_however_the_answer_and_the_first_data_arrive_nothing_is_lost(
     verb: str, rule: dict[str, object], bench: Bench, box: Container, proxy: Proxy, sessions: Sessions
 ) -> None:
@@ -77,7 +86,9 @@ def test_all_output_of_a_short_process_comes_with_its_code(box: Container, sessi
 
 
 @pytest.mark.parametrize("trial", range(20 if SOAK else 3))
-def test_a_container_that_ends_at_once_shows_all_and_its_code(trial: int, bench: Bench, sessions: Sessions) -> None:
+def test_a_container_that_ends_at_once_shows_all_and_its_code(
+    trial: int, bench: Bench, sessions: Sessions
+) -> None:
     terminal = sessions.start(bench.container("echo all; exit 6"), **NO_INPUT)
     assert code_of(terminal) == 6
     assert terminal.stdout == b"all\n"
@@ -105,13 +116,12 @@ def test_objects_without_a_descriptor_are_written_and_read(box: Container, sessi
     source = """
 import docker, dockerpty, io, sys
 from tests.bed.scripts.report import report
-out, err = io.BytesIO(), io.StringIO()
-code = dockerpty.exec_command(
-    docker.from_env(), sys.argv[1], ["sh", "-c", "cat; echo err >&2; exit 6"], True, out, err, io.BytesIO(b"in" * 100000)
-)
+out, err, given = io.BytesIO(), io.StringIO(), io.BytesIO(b"in" * 100000)
+command = ["sh", "-c", "cat; echo err >&2; exit 6"]
+code = dockerpty.exec_command(docker.from_env(), sys.argv[1], command, True, out, err, given)
 report("over", code=code, out=out.getvalue() == b"in" * 100000, err=err.getvalue())
 """
-    terminal = sessions.python(source, str(box.id))
+    terminal = sessions.python(source, id_of(box))
     over = terminal.report("over")
     assert (over["code"], over["out"], over["err"]) == (6, True, "err\n")
 
@@ -141,7 +151,9 @@ def test_the_end_of_input_reaches_the_process_and_output_goes_on(
     assert terminal.stdout == expected
 
 
-def test_where_input_stays_open_by_creation_its_end_does_not_end_the_output(bench: Bench, sessions: Sessions) -> None:
+def test_where_input_stays_open_by_creation_its_end_does_not_end_the_output(
+    bench: Bench, sessions: Sessions
+) -> None:
     container = bench.container("head -n 1; sleep 1; echo late; exit 6", stdin_open=True, detach=True)
     terminal = sessions.start(container, **PIPES)
     terminal.feed(b"line\n", end=True)
@@ -251,14 +263,16 @@ def test_an_error_of_the_engine_within_the_stream_is_shown_and_no_success(
 
 
 @pytest.mark.parametrize("how", ["end", "reset"])
-@pytest.mark.parametrize("place", [5, 12, 8 + 4], ids=["in a header", "at a boundary", "at the end of a payload"])
+@pytest.mark.parametrize(
+    "place", [5, 12, 8 + 4], ids=["in a header", "at a boundary", "at the end of a payload"]
+)
 def test_a_connection_that_breaks_while_the_process_runs_is_lost(
     place: int, how: str, box: Container, proxy: Proxy, sessions: Sessions
 ) -> None:
     proxy.on("POST", "/exec/.*/start", cut_down=place, cut=how)
     terminal = sessions.call(
         "exec_command",
-        str(box.id),
+        id_of(box),
         ["sh", "-c", "echo abc; sleep 20"],
         term_env={"DOCKER_HOST": proxy.tcp()},
         **NO_INPUT,
@@ -353,7 +367,7 @@ for _ in range(int(sys.argv[2])):
 report("over", before=before, after=(len(os.listdir("/proc/self/fd")), threading.active_count()))
 """
     count = 1000 if SOAK else 30
-    over = sessions.python(source, str(box.id), str(count)).report("over", 30 + count / 4)
+    over = sessions.python(source, id_of(box), str(count)).report("over", 30 + count / 4)
     assert over["before"] == over["after"]
 
 
@@ -384,10 +398,8 @@ for thread in threads:
     thread.join()
 report("over")
 """
-    terminal = sessions.python(source, str(box.id))
+    terminal = sessions.python(source, id_of(box))
     assert "text" in terminal.report("second on one")
     assert terminal.report("thread 0")["code"] == 6
     assert terminal.report("thread 1")["code"] == 6
     terminal.report("over")
-
-

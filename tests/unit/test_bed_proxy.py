@@ -47,17 +47,22 @@ class EchoEngine:
                 while head := _head(lines):
                     self.heads.append(head)
                     if b"Content-Length: " in head:
-                        self.bodies.append(lines.read(int(head.split(b"Content-Length: ")[1].split(b"\r\n")[0])))
+                        self.bodies.append(
+                            lines.read(int(head.split(b"Content-Length: ")[1].split(b"\r\n")[0]))
+                        )
                     if b"/attach" in head:
                         upgraded = b"Upgrade: tcp" in head
-                        sock.sendall(b"HTTP/1.1 101 UPGRADED\r\n\r\n" if upgraded else b"HTTP/1.1 200 OK\r\n\r\n")
+                        sock.sendall(
+                            b"HTTP/1.1 101 UPGRADED\r\n\r\n" if upgraded else b"HTTP/1.1 200 OK\r\n\r\n"
+                        )
                         sock.sendall(b"first")
                         while data := lines.read1(1 << 16):
                             sock.sendall(data)
                         sock.sendall(b"tail")
                         return
                     if b"/chunked" in head:
-                        sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")
+                        sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                        sock.sendall(b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")
                     else:
                         body = b'{"State": {"Running": false}}'
                         sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
@@ -169,11 +174,16 @@ def test_the_end_of_one_direction_passes_while_the_other_goes_on(
     else:
         with connect(getattr(proxy, way)()) as sock:
             sock.sendall(ATTACH)
-            writer = threading.Thread(target=lambda: (sock.sendall(data), sock.shutdown(socket.SHUT_WR)))
+            writer = threading.Thread(target=send_and_end, args=(sock, data))
             writer.start()
             received = rest(sock)
             writer.join()
     assert received == b"HTTP/1.1 101 UPGRADED\r\n\r\nfirst" + data + b"tail"
+
+
+def send_and_end(sock: socket.socket, data: bytes) -> None:
+    sock.sendall(data)
+    sock.shutdown(socket.SHUT_WR)
 
 
 def _tls_round_trip(
@@ -225,14 +235,14 @@ def _tls_round_trip(
 def test_a_client_certificate_is_asked_for(proxy: Proxy, certificates: Certificates) -> None:
     url = proxy.tls(certificates.server_context())
     context = ssl.create_default_context(cafile=str(certificates.ca))
-    with (
-        connect(url) as plain,
-        context.wrap_socket(plain, server_hostname="localhost") as sock,
-        pytest.raises((ssl.SSLError, ConnectionError), match="(?i)certificate required|reset|broken"),
-    ):
-        sock.sendall(GET)
-        assert rest(sock) == b""
-        raise ConnectionResetError("reset: some versions of TLS end without saying why")
+    with connect(url) as plain, context.wrap_socket(plain, server_hostname="localhost") as sock:
+        try:
+            sock.sendall(GET)
+            answer = rest(sock)
+        except (ssl.SSLError, ConnectionError):
+            answer = b""
+    assert answer == b""
+    assert proxy.count() == 0
 
 
 def test_an_answer_can_be_held_until_the_test_lets_it_go(proxy: Proxy) -> None:
@@ -298,8 +308,8 @@ def test_the_beginning_can_come_byte_by_byte(proxy: Proxy) -> None:
     proxy.on("POST", "/attach", dribble=20)
     with connect(proxy.unix()) as sock:
         sock.sendall(ATTACH)
-        pieces = []
-        while sum(map(len, pieces)) < 30:
+        pieces: list[bytes] = []
+        while len(b"".join(pieces)) < 30:
             pieces.append(sock.recv(4096))
         assert len(pieces) > 10
         assert b"".join(pieces) == b"HTTP/1.1 101 UPGRADED\r\n\r\nfirst"

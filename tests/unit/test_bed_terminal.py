@@ -48,7 +48,13 @@ def test_the_terminal_is_the_controlling_one_so_that_control_c_is_a_signal() -> 
 
 
 def test_a_new_window_size_is_told_to_the_program() -> None:
-    source = "import signal, os; signal.signal(signal.SIGWINCH, lambda *_: None); print('up', flush=True)\nsignal.pause(); print(os.get_terminal_size(0))"
+    source = """
+import signal, os
+signal.signal(signal.SIGWINCH, lambda *_: None)
+print('up', flush=True)
+signal.pause()
+print(os.get_terminal_size(0))
+"""
     with Terminal.python(source, rows=5, cols=60) as terminal:
         terminal.expect("up")
         assert terminal.winsize == (5, 60)
@@ -87,7 +93,14 @@ def test_pipes_carry_bytes_as_they_are_and_apart_from_the_terminal() -> None:
 
 
 def test_a_descriptor_can_be_closed_or_nowhere() -> None:
-    source = "import os\nfor n in (0, 1, 2):\n    try: print(n, os.readlink(f'/proc/self/fd/{n}'))\n    except OSError: print(n, 'closed')"
+    source = """
+import os
+for n in (0, 1, 2):
+    try:
+        print(n, os.readlink(f'/proc/self/fd/{n}'))
+    except OSError:
+        print(n, 'closed')
+"""
     with Terminal(["python3", "-c", source], stdin=CLOSED, stdout=PIPE, stderr=NULL) as terminal:
         terminal.wait()
         zero, one, two = terminal.stdout.decode().splitlines()
@@ -152,15 +165,21 @@ def test_a_hang_up_reaches_the_program() -> None:
 
 def test_processor_and_memory_are_measured() -> None:
     with Terminal.python("data = b'x' * (100 << 20)\nwhile True: pass") as terminal:
-        terminal.wait_until(lambda: terminal.cpu_seconds() > 0.1 and terminal.rss_mib() > 100, what="some work")
+        terminal.wait_until(
+            lambda: terminal.cpu_seconds() > 0.1 and terminal.rss_mib() > 100, what="some work"
+        )
         assert terminal.rss_mib() <= terminal.peak_mib() < 200
 
 
 def test_closing_leaves_no_process_and_no_descriptor() -> None:
     before = os.listdir("/proc/self/fd")
-    with Terminal([sys.executable, "-c", "import os, time; os.fork(); time.sleep(60)"], stdin=PIPE) as terminal:
+    with Terminal(
+        [sys.executable, "-c", "import os, time; os.fork(); time.sleep(60)"], stdin=PIPE
+    ) as terminal:
         pid = terminal.pid
-        wait_for(lambda: len([p for p in os.listdir("/proc") if p.isdigit() and _session_of(int(p)) == pid]) == 2)
+        wait_for(
+            lambda: len([p for p in os.listdir("/proc") if p.isdigit() and _session_of(int(p)) == pid]) == 2
+        )
     wait_for(lambda: not [p for p in os.listdir("/proc") if p.isdigit() and _session_of(int(p)) == pid])
     assert os.listdir("/proc/self/fd") == before
 

@@ -48,7 +48,9 @@ def main(verb: str, options: dict[str, Any]) -> None:
 def call(client: Any, kind: str, verb: str, options: dict[str, Any]) -> None:
     """Call the function; report what it returned or raised."""
     try:
-        value = getattr(dockerpty, verb)(client.api if kind == "api" else client, *options["args"], **options["kwargs"])
+        value = getattr(dockerpty, verb)(
+            client.api if kind == "api" else client, *options["args"], **options["kwargs"]
+        )
     except BaseException as error:
         result = getattr(error, "result", None)
         report(

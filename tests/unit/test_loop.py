@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+import os
+import select
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from dockerpty.frames import encode
+from dockerpty.host_io import DescriptorInput, open_output
+from dockerpty.io import Demuxer, Pump, Stream
+from dockerpty.loop import Loop
+from dockerpty.pumps import InputPump, OutputPump
+
+LONG = 60.0
+
+
+@pytest.fixture
+def connection() -> Iterator[tuple[socket.socket, socket.socket]]:
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    far.setblocking(False)
+    with near, far:
+        yield near, far
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    """Yield the two ends of a pipe; the test may hand either to somebody who closes it."""
+    read_fd, write_fd = os.pipe()
+    with os.fdopen(read_fd, "rb"), os.fdopen(write_fd, "wb"):
+        yield read_fd, write_fd
+
+
+class Counting:
+    """Is never ready, and counts the turns."""
+
+    def __init__(self) -> None:
+        self.turns = 0
+
+    def interest(self) -> list[tuple[int, int]]:
+        return []
+
+    def busy(self) -> bool:
+        return False
+
+    def deadline(self) -> float | None:
+        return None
+
+    def serve(self, ready: dict[int, int]) -> None:
+        self.turns += 1
+
+
+def turn_until(loop: Loop, seconds: float) -> int:
+    """Let the loop turn for a while; count its turns."""
+    counting = Counting()
+    loop.watch(counting)
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit:
+        loop.turn(limit)
+    return counting.turns
+
+
+def test_a_turn_ends_at_its_limit() -> None:
+    limit = time.monotonic() + 0.02
+    Loop().turn(limit)
+    assert time.monotonic() >= limit
+
+
+def test_a_turn_moves_what_is_ready(connection: tuple[socket.socket, socket.socket], pipe: tuple[int, int]) -> None:
+    near, far = connection
+    read_fd, write_fd = pipe
+    loop = Loop()
+    loop.pump(Pump(Stream(near), Stream(write_fd), propagate_close=False))
+    far.send(b"hello")
+    loop.turn(time.monotonic() + LONG)
+    assert os.read(read_fd, 100) == b"hello"
+
+
+def test_an_action_is_called_once_its_time_has_come_and_not_before() -> None:
+    loop, called = Loop(), []
+    due: list[float | None] = [None]
+
+    def act() -> None:
+        called.append(time.monotonic())
+        due[0] = None
+
+    loop.at(lambda: due[0], act)
+    loop.turn(time.monotonic())
+    assert not called
+    at = due[0] = time.monotonic() + 0.02
+    loop.turn(time.monotonic() + LONG)
+    assert len(called) == 1
+    assert called[0] >= at
+
+
+def test_who_is_busy_is_served_at_once() -> None:
+    class Busy(Counting):
+        def busy(self) -> bool:
+            return True
+
+    loop, busy = Loop(), Busy()
+    loop.watch(busy)
+    loop.turn(None)
+    assert busy.turns == 1
+
+
+def test_all_are_served_in_the_order_they_were_given() -> None:
+    order: list[int] = []
+
+    class Named(Counting):
+        def __init__(self, number: int) -> None:
+            super().__init__()
+            self.number = number
+
+        def serve(self, ready: dict[int, int]) -> None:
+            order.append(self.number)
+
+    loop = Loop()
+    for number in (2, 3, 1):
+        loop.watch(Named(number))
+    loop.turn(time.monotonic())
+    assert order == [2, 3, 1]
+
+
+def test_who_is_served_may_add_somebody() -> None:
+    loop, late = Loop(), Counting()
+
+    class Adding(Counting):
+        def serve(self, ready: dict[int, int]) -> None:
+            if not self.turns:
+                loop.watch(late)
+            super().serve(ready)
+
+    loop.watch(Adding())
+    loop.turn(time.monotonic())
+    assert late.turns == 0
+    loop.turn(time.monotonic())
+    assert late.turns == 1
+
+
+def test_calls_are_served_when_their_descriptor_is_ready_or_their_time_has_come(
+    connection: tuple[socket.socket, socket.socket],
+) -> None:
+    near, far = connection
+
+    class Calls:
+        served = 0
+        until: float | None = None
+
+        def interest(self) -> list[tuple[int, int]]:
+            return [(near.fileno(), select.POLLIN)]
+
+        def deadline(self) -> float | None:
+            return self.until
+
+        def serve(self) -> None:
+            self.served += 1
+            self.until = None
+
+    loop, calls = Loop(), Calls()
+    loop.calls(calls)
+    loop.turn(time.monotonic())
+    assert calls.served == 0
+    calls.until = time.monotonic() + 0.01
+    loop.turn(time.monotonic() + LONG)
+    assert calls.served == 1
+    far.send(b"x")
+    loop.turn(time.monotonic() + LONG)
+    assert calls.served == 2
+
+
+def test_half_a_frame_does_not_spin(connection: tuple[socket.socket, socket.socket], pipe: tuple[int, int]) -> None:
+    near, far = connection
+    read_fd, write_fd = pipe
+    loop = Loop()
+    loop.pump(Pump(Demuxer(Stream(near)), Stream(write_fd), propagate_close=False))
+    frame = encode(1, b"both halves")
+    for part in (frame[:4], frame[4:12]):
+        far.send(part)
+        assert turn_until(loop, 0.1) < 10
+    assert os.read(read_fd, 100) == b"both"
+    far.send(frame[12:])
+    loop.turn(time.monotonic() + LONG)
+    assert os.read(read_fd, 100) == b" halves"
+
+
+def test_an_output_that_takes_nothing_does_not_spin(
+    connection: tuple[socket.socket, socket.socket], pipe: tuple[int, int]
+) -> None:
+    near, far = connection
+    read_fd, write_fd = pipe
+    out = open_output(write_fd, "stdout")
+    loop = Loop()
+    pump = OutputPump(Stream(near), out)
+    loop.pump(pump)
+    try:
+        with pytest.raises(BlockingIOError):
+            while True:
+                far.send(bytes(65536))
+                loop.turn(time.monotonic())
+        assert turn_until(loop, 0.1) < 10
+        assert out.backlog() <= 2 * 65536
+        taken = 0
+        while out.backlog():
+            taken += len(os.read(read_fd, 65536))
+            loop.turn(time.monotonic() + LONG)
+        assert taken
+    finally:
+        out.abandon()
+
+
+def test_an_input_that_is_not_taken_does_not_stop_the_output(
+    connection: tuple[socket.socket, socket.socket], pipe: tuple[int, int]
+) -> None:
+    near, far = connection
+    read_fd, write_fd = pipe
+    with pytest.raises(BlockingIOError):
+        while True:
+            near.send(bytes(65536))
+    remote = Stream(near)
+    zero = os.open("/dev/zero", os.O_RDONLY)
+    out = open_output(write_fd, "stdout")
+    try:
+        typed = InputPump(Stream(DescriptorInput(zero, False)), remote)
+        loop = Loop()
+        loop.pump(typed)
+        loop.pump(OutputPump(remote, out))
+        for _ in range(20):
+            loop.turn(time.monotonic())
+        assert remote.backlog() <= 2 * 65536
+        assert turn_until(loop, 0.05) < 10
+        far.send(b"still here")
+        loop.turn(time.monotonic() + LONG)
+        assert os.read(read_fd, 100) == b"still here"
+    finally:
+        out.abandon()
+        os.close(zero)
+
+
+def test_an_idle_loop_does_not_turn(connection: tuple[socket.socket, socket.socket], pipe: tuple[int, int]) -> None:
+    near, _ = connection
+    _, write_fd = pipe
+    out = open_output(write_fd, "stdout")
+    try:
+        loop = Loop()
+        loop.pump(OutputPump(Stream(near), out))
+        assert turn_until(loop, 0.1) < 10
+    finally:
+        out.abandon()
