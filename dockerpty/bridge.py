@@ -1,8 +1,8 @@
 """One session: the host's terminal made raw, the loop that serves it, and every way out.
 
-The order of things is the point of this file. Raw mode comes as late as possible and goes first; signals are noted before
-anything can need them; whatever happens in between, the terminal, the handlers and the descriptors are as they were.
-What is peculiar to a container or to an exec is asked of the operation.
+The order of things is the point of this file. Raw mode comes as late as possible and goes first; signals are noted
+before anything can need them; whatever happens in between, the terminal, the handlers and the descriptors are as they
+were. What is peculiar to a container or to an exec is asked of the operation.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from dockerpty.result import SessionResult
 
     class WindowWatch(Protocol):
+        """What follows the size of the host's terminal."""
+
         def start(self) -> None: ...
         def stop(self) -> None: ...
 
@@ -190,7 +192,7 @@ class Bridge:
             self._notice(line)
 
     def _appoint_guardian(self) -> None:
-        """Somebody has to act if we are killed: for an exec that would live on, and for a terminal that would stay raw."""
+        """Somebody has to act if we are killed: for an exec that would live on, and a terminal that would stay raw."""
         will = self._operation._last_will()
         held = held_descriptors()
         if will is None and not held:

@@ -11,6 +11,7 @@ import sys
 import time
 
 from . import endpoint as endpoints
+from . import log
 from .calls import Reply
 from .connection import Exchange, connect
 from .errors import DockerptyError, EngineError, EngineUnreachable, ProtocolError
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from .interface import Done
 
 __all__ = ["Control", "DirectEngine", "Engine", "Pending", "Reply", "engine_of", "from_environment"]
+
+_log = log.get(__name__)
 
 CONNECT_TIMEOUT = 10.0
 MINIMUM_VERSION = (1, 24)
@@ -107,6 +110,7 @@ class DirectEngine(Engine):
                     "is there a proxy in between that cannot upgrade a connection?",
                 )
             transport.unread(answer.rest)
+            _log.debug("stream started: %s status=%d bytes=%d", call.path, answer.status, len(answer.rest))
         except BaseException:
             transport.close()
             raise
@@ -153,6 +157,7 @@ class DirectEngine(Engine):
     def connect(self, timeout: float | None = None) -> Transport:
         """Open a connection."""
         limit = self._connect_timeout if timeout is None else min(timeout, self._connect_timeout)
+        _log.debug("connection started: %s", self.name)
         try:
             return connect(self._endpoint, limit)
         except EngineUnreachable as error:
@@ -199,6 +204,7 @@ class DirectEngine(Engine):
             self._kept = exchange.transport
         else:
             exchange.transport.close()
+        _log.debug("call complete: %s %s status=%d", call.method, call.path, answer.status)
         self.learn(answer)
         return self.check(answer, call, subject)
 

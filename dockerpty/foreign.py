@@ -272,18 +272,37 @@ class _Program:
         self._process.wait()
 
 
+class ProgramTransport(ThreadTransport):
+    """The same as a transport, with the object that docker-py handed out for it."""
+
+    __slots__ = ("_handed",)
+
+    def __init__(self, handed: Any, program: _Program, name: str) -> None:
+        super().__init__(program, name)
+        self._handed = handed
+
+    def close(self) -> None:
+        """Close also the pipes, when no thread uses them any more."""
+        super().close()
+        self._handed.proc.stdin.close()
+        self._handed.proc.stdout.close()
+        # docker-py's own `close` does nothing once the program's input is closed.
+        socket.socket.close(self._handed)
+
+
 def transport_of(handed: Any, name: str) -> Transport:
     """Make a transport of what `attach_socket` or `exec_start(socket=True)` returned, which it owns from now on."""
     response = getattr(handed, "_response", None)
     sock = getattr(handed, "_sock", handed)
-    if hasattr(sock, "proc"):
-        sock = _Program(sock.proc)
+    program = _Program(sock.proc) if hasattr(sock, "proc") else None
+    early = _read_ahead(program or sock, response)
     pollable = all(hasattr(sock, method) for method in ("fileno", "recv", "send"))
-    early = _read_ahead(sock, response)
+    if program is not None:
+        transport: Transport = ProgramTransport(handed, program, name)
     # A channel of paramiko has a descriptor that tells of reading only.
-    if pollable and not hasattr(sock, "send_ready"):
+    elif pollable and not hasattr(sock, "send_ready"):
         kept = tuple(each for each in (response, handed) if hasattr(each, "close"))
-        transport: Transport = ObjectTransport(sock, name, kept)
+        transport = ObjectTransport(sock, name, kept)
     else:
         if hasattr(sock, "settimeout"):
             # docker-py's 60 s are for the head; a stream may be silent for longer.

@@ -41,7 +41,7 @@ def open_input(source: Any) -> Stream | None:
         return None
     fd = descriptor(source)
     if fd is None:
-        return None if isinstance(source, int) or not hasattr(source, "read") else Stream(ThreadInput(source))
+        return None if _has_number(source) or not hasattr(source, "read") else Stream(ThreadInput(source))
     ahead = _read_ahead(source, fd)
     mode = os.fstat(fd).st_mode
     if stat.S_ISSOCK(mode) and _default_timeout() is None:
@@ -61,7 +61,7 @@ def open_output(target: Any, what: str) -> Stream:
     fd = None if getattr(target, "closed", False) else descriptor(target)
     if fd is None:
         usable = hasattr(target, "write") and not getattr(target, "closed", False)
-        return Stream(ObjectOutput(target) if usable else ClosedOutput(what))
+        return Stream(ObjectOutput(target) if usable and not _has_number(target) else ClosedOutput(what))
     mode = os.fstat(fd).st_mode
     try:
         if hasattr(target, "flush"):
@@ -129,8 +129,8 @@ class SocketInput(DescriptorInput):
     def __init__(self, fd: int, ahead: bytes = b"") -> None:
         import socket
 
-        super().__init__(fd, False, ahead)
         self._socket = socket.socket(fileno=os.dup(fd))
+        super().__init__(self._socket.fileno(), False, ahead)
         self._flags = socket.MSG_DONTWAIT
 
     def recv_into(self, buffer: memoryview) -> int:
@@ -201,6 +201,7 @@ class DescriptorOutput:
         self.read_size = PIPE_READ_SIZE if is_pipe else READ_SIZE
         # What a poll for nothing tells of it: a pipe nobody reads any more, a terminal that is gone.
         self.tells_its_end = own
+        self.is_terminal = own and not is_pipe
 
     def fileno(self) -> int:
         return self._fd
@@ -223,6 +224,7 @@ class SocketOutput:
     """A socket, told with each call not to wait."""
 
     tells_its_end = True
+    is_terminal = False
     read_size = READ_SIZE
 
     def __init__(self, fd: int) -> None:
@@ -245,6 +247,7 @@ class ThreadOutput:
     """A descriptor that could not be opened anew (another user's terminal): a thread writes what comes by a pipe."""
 
     tells_its_end = True
+    is_terminal = False
     read_size = PIPE_READ_SIZE
 
     def __init__(self, target: int) -> None:
@@ -283,6 +286,7 @@ class ObjectOutput:
     """An object with only `write`: bytes, or text decoded as it comes (UTF-8, what is invalid replaced)."""
 
     tells_its_end = False
+    is_terminal = False
     read_size = READ_SIZE
 
     def __init__(self, target: Any) -> None:
@@ -325,6 +329,7 @@ class ClosedOutput:
     """No output was given: the first byte for it is an error, since silence would lose it."""
 
     tells_its_end = False
+    is_terminal = False
     read_size = READ_SIZE
 
     def __init__(self, what: str) -> None:
@@ -391,6 +396,14 @@ def _reopen(fd: int, mode: int, access: int) -> int | None:
 
 def _never_waits(fd: int, mode: int) -> bool:
     return stat.S_ISREG(mode) or (stat.S_ISCHR(mode) and not os.isatty(fd)) or stat.S_ISBLK(mode)
+
+
+def _has_number(target: Any) -> bool:
+    """Say whether it stands on a descriptor, open or not."""
+    try:
+        return isinstance(target if isinstance(target, int) else target.fileno(), int)
+    except (AttributeError, OSError, ValueError):  # io.UnsupportedOperation is both of the last two
+        return False
 
 
 def _readable(fd: int) -> bool:

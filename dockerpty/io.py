@@ -49,7 +49,7 @@ def set_blocking(fd: Any, blocking: bool = True) -> bool:
     The flag belongs to the open file description: other processes that share it see the change.
 
     Returns:
-        The previous state: True if it was blocking.
+        Whether it was blocking before.
     """
     number = fd if isinstance(fd, int) else fd.fileno()
     previous = os.get_blocking(number)

@@ -1,8 +1,8 @@
 """One loop: poll(), deadlines, and who is served when.
 
-What is watched has four methods: `interest` (descriptors and poll events that matter now), `busy` (can be served without
-a poll), `deadline` (on the monotonic clock, or None) and `serve` (the descriptors that are ready). They are asked afresh
-each turn, so that a state is written down once, where it belongs, and never here.
+What is watched has four methods: `interest` (descriptors and poll events that matter now), `busy` (can be served
+without a poll), `deadline` (on the monotonic clock, or None) and `serve` (the descriptors that are ready). They are
+asked afresh each turn, so that a state is written down once, where it belongs, and never here.
 """
 
 from __future__ import annotations
@@ -20,12 +20,16 @@ if TYPE_CHECKING:
     from dockerpty.io import Pump
 
     class Watched(Protocol):
+        """What a loop serves."""
+
         def interest(self) -> Iterable[tuple[int, int]]: ...
         def busy(self) -> bool: ...
         def deadline(self) -> float | None: ...
         def serve(self, ready: dict[int, int]) -> None: ...
 
     class Calls(Protocol):
+        """Calls to an engine, as a loop sees them."""
+
         def interest(self) -> list[tuple[int, int]]: ...
         def deadline(self) -> float | None: ...
         def serve(self) -> None: ...

@@ -32,7 +32,10 @@ RESIZE_LIMIT_S = 10.0
 
 
 class Operation:
-    """What a `PseudoTerminal` drives. A subclass needs `israw`, `start`, `resize`, `sockets` and `stdin`, `stdout`, `stderr`."""
+    """What a `PseudoTerminal` drives.
+
+    A subclass needs `israw`, `start`, `resize`, `sockets` and the attributes `stdin`, `stdout`, `stderr`.
+    """
 
     stdin: Any = None
     stdout: Any = None

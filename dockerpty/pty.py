@@ -1,8 +1,8 @@
 """Your own terminal becomes the container's.
 
-`start` attaches to a container, `exec_command` runs a process in one; both are a `PseudoTerminal` that drives an operation.
-What one session does, and in which order, is in `bridge`; how bytes move is in `io` and `pumps`; the operations are in
-`attach` and `exec`.
+`start` attaches to a container, `exec_command` runs a process in one; both are a `PseudoTerminal` that drives an
+operation. What one session does, and in which order, is in `bridge`; how bytes move is in `io` and `pumps`; the
+operations are in `attach` and `exec`.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ class PseudoTerminal:
             SessionTimeout, SessionLost: the session ended without an exit code; `result` says how far it came.
             EngineError: the engine refused, or could not be reached.
             DockerptyError: stdout cannot be written to, or another thread has the terminal.
-            Whatever a signal handler of the caller's raises, with everything as it was before.
+
+        What a signal handler of the caller's raises comes through, with everything as it was before.
         """
         operation = self.operation
         result = self.result = SessionResult()
@@ -128,8 +129,8 @@ class PseudoTerminal:
 class WINCHHandler:
     """Calls `pty.resize()` after the window has changed: outside the signal handler, once for a burst of changes.
 
-    Construction has no effect. In a thread that is not the main one there are no signals: the size is looked at four times
-    a second instead.
+    Construction has no effect. In a thread that is not the main one there are no signals: the size is looked at four
+    times a second instead.
 
     Attributes:
         pty: what was given.
@@ -268,8 +269,8 @@ def start(
         client: `docker.DockerClient`, `docker.APIClient`, or an object with the same low-level methods.
         container: id, name, dict with `Id`, or an object with `id`.
         interactive: read stdin, if the container was created to read it.
-        stdout, stderr, stdin: a file object, a descriptor's number, or an object with only `write` or `read`; None is the
-            present `sys.stdout` and so on.
+        stdout, stderr, stdin: a file object, a descriptor's number, or an object with only `write` or `read`; None is
+            the present `sys.stdout` and so on.
         logs: True also shows what a running container has written before.
         detach_keys: as Docker spells them; None is `ctrl-p,ctrl-q`, `""` or `"none"` switch detaching off.
         sig_proxy: pass signals on to the container instead of dying by them.
@@ -350,8 +351,7 @@ def exec_command(
     Returns:
         The exit code; 127 or 126 if it could not be started (why is written to stderr); None after a detach.
 
-    Raises:
-        As `start`.
+    What is raised is that of `start`.
     """
     operation = ExecOperation.create(
         client,
@@ -405,8 +405,7 @@ def start_exec(
         exec_id: its id, or the dict that `exec_create` returned.
         Others: as `start` takes them.
 
-    Returns, Raises:
-        As `exec_command`.
+    What is returned and raised is that of `exec_command`.
     """
     operation = ExecOperation(
         client,
@@ -453,7 +452,7 @@ def exec_create(
         Others: as `exec_command` takes them.
 
     Returns:
-        The engine's answer, `{"Id": ...}`.
+        The engine's answer, a dict with the exec's `Id`.
     """
     config = exec_config(
         command,

@@ -1,7 +1,8 @@
 """The two directions of a session: what is typed, and what the container writes.
 
-Both are `dockerpty.io.Pump`s that know a session's rules: detach keys and the end of input on the way in; on the way out the
-modes switched on in the user's terminal, the end of the caller's stdout, and the text of an exec that could not start.
+Both are `dockerpty.io.Pump`s that know a session's rules: detach keys and the end of input on the way in; on the way
+out the modes switched on in the user's terminal, the end of the caller's stdout, and the text of an exec that could not
+start.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import errno
 import select
 import time
 
+from dockerpty.errors import DockerptyError
 from dockerpty.io import Pump
 
 TYPE_CHECKING = False
@@ -102,10 +104,13 @@ class InputPump(Pump):
             return False
 
     def serve(self, ready: dict[int, int], buffer: memoryview) -> None:
+        if self._is_terminal and not self.eof and ready.get(self.fileno(), 0) & select.POLLHUP:
+            # Reading would give an end of input, which a terminal that is gone is not: nothing is sent for it.
+            self.hung_up = self.eof = True
         super().serve(ready, buffer)
         if self._half_close and not self.to_stream.needs_write():
             self._half_close = False
-            self._guarded(self.to_stream, self.to_stream.half_close)
+            self._end_input()
 
     def busy(self) -> bool:
         return super().busy() or (self._half_close and not self.to_stream.needs_write())
@@ -128,6 +133,20 @@ class InputPump(Pump):
         """The process has closed its stdin: the rest of the input is dropped, the output goes on."""
         self.eof = self._refused = True
         sink.drop()
+
+    def _end_input(self) -> None:
+        try:
+            self._guarded(self.to_stream, self.to_stream.half_close)
+        except OSError as error:
+            if error.errno != errno.ENOTSUP:
+                raise
+            # Silence would leave a reader waiting for an end that never comes.
+            raise DockerptyError(
+                "end the input of",
+                "the process",
+                "this client's connection can only be closed as a whole",
+                "pass a docker.DockerClient, or stdin_eof='ignore'",
+            ) from error
 
     def _forward(self, data: bytes | memoryview) -> None:
         if not data:
@@ -168,12 +187,13 @@ class OutputPump(Pump):
         self._withheld_until = 0.0
 
     def interest(self) -> list[tuple[int, int]]:
-        # For nothing: poll tells of a pipe that lost its reader, and of a terminal that is gone, also while all is idle.
+        # For nothing: poll tells of a pipe that lost its reader, or of a terminal that is gone, also while all is idle.
         return super().interest() + [(sink.fileno(), 0) for sink in self.sinks() if _tells_its_end(sink)]
 
     def serve(self, ready: dict[int, int], buffer: memoryview) -> None:
         for sink in self.sinks():
             if _tells_its_end(sink) and ready.get(sink.fileno(), 0) & _GONE:
+                self.hung_up = self.hung_up or sink.fd.is_terminal
                 self.broken(sink)
         super().serve(
             ready, buffer[: self.to_stream.fd.read_size] if hasattr(self.to_stream, "fd") else buffer

@@ -1,7 +1,7 @@
 """Signals that reach us during a session: noted, coalesced, forwarded; and an exec found again to be signalled.
 
-A handler only notes and returns; the wake-up descriptor (`signal.set_wakeup_fd`) makes the session's loop look. In a thread
-that is not the main one Python allows no handlers: there a session has none, and polls the window size instead.
+A handler only notes and returns; the wake-up descriptor (`signal.set_wakeup_fd`) makes the session's loop look. In a
+thread that is not the main one Python allows no handlers: there a session has none, and polls the window size instead.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ _SHIELDED = ["sh", "-c", 'trap "" INT QUIT; exec ssh "$@"', "ssh"]
 
 # Seconds that ssh is given: to end when its input has ended, to end when it is told to, to write its last words.
 _PATIENCE_S = 0.2
-_TERMINATION_S = 2.0
+_TERMINATION_S = 0.5
 _LAST_WORDS_S = 0.5
 # Of what ssh said, the end: the rest may be a banner.
 _WORDS = 400
@@ -52,7 +52,7 @@ class SSHTransport(SocketTransport):
         return f"ssh ended with {self._process.returncode}" if self._process.returncode else ""
 
     def close(self) -> None:
-        """Close the socket and see ssh out, for two seconds at most before it is killed."""
+        """Close the socket and see ssh out, for less than a second before it is killed."""
         super().close()
         if self._said.closed:
             return

@@ -172,7 +172,10 @@ class Terminal:
         held = _held.get(self._device) if self._device is not None else None
         if held is None or in_background(held.fd):
             return
-        now = termios.tcgetattr(held.fd)
+        try:
+            now = termios.tcgetattr(held.fd)
+        except termios.error:
+            return  # a hang-up also brings SIGCONT: the terminal is gone, which reading it will tell
         if now == held.raw:
             return
         held.original = self.original_attributes = now

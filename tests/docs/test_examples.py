@@ -2,12 +2,12 @@
 
 The convention, for whoever writes a page:
 
-- every ```python block of a page is run, in order, in one program; a ```text block right after one is all that it prints;
-- every ```console block is a shell's session: what follows a `$ ` is run, what follows that is all that it prints; `...`
-  stands for anything. `dpty` is this checkout's;
+- the ```python blocks of a page are run, in order, as one program; a ```text block right after one is all that it
+  prints, with `...` for anything;
 - a ```python block with a `def test_` in it is a test file instead, and must pass;
+- a ```console block is a shell's session: what follows a `$ ` is run, what follows that is all that it prints;
 - ```sh and ```py blocks are shown only: they need a terminal, or another machine;
-- `web` is a running container of busybox, everywhere. Standard input is empty.
+- `web` is a running container of busybox, `dpty` is this checkout's, and standard input is empty.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import docker.errors
 import pytest
 import requests
 
+import dockerpty
 from tests.bed.engine import IMAGE, PREFIX, Bench, engine_url
 from tests.conftest import missing
 
@@ -185,8 +186,8 @@ def test_the_test_files_of_a_page_pass(
     for number, (language, block) in enumerate(blocks(text_of(page))):
         if language == "test":
             (tmp_path / f"test_{number}.py").write_text(block)
-    argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--capture={capture}", str(tmp_path)]
-    code, said = said_by(argv, environment, tmp_path)
+    options = ["-q", "-p", "no:cacheprovider", f"--capture={capture}"]
+    code, said = said_by([sys.executable, "-m", "pytest", *options, "."], environment, tmp_path)
     assert code == 0, said
 
 
@@ -214,3 +215,8 @@ def test_every_block_has_a_language_that_says_whether_it_is_run() -> None:
         for language, _ in blocks(page.read_text(encoding="utf-8"))
         if language not in known
     } == set()
+
+
+def test_the_reference_has_every_public_name() -> None:
+    page = text_of("reference.md")
+    assert [name for name in dockerpty.__all__ if not re.search(rf"\b{name}\b", page)] == []

@@ -262,7 +262,8 @@ def test_the_detach_keys_leave_the_container_running(
     flags = ["--name", name] if named else ["-l", f"test={name}"]
     terminal = typed(sessions, *RUN, "-it", *flags, IMAGE, "sh", "-c", "echo up; exec tail -f /dev/null")
     terminal.expect("up")
-    made = bench.client.containers.list(filters={"name": name} if named else {"label": f"test={name}"})
+    sought: dict[str, Any] = {"name": name} if named else {"label": f"test={name}"}
+    made = bench.client.containers.list(all=True, filters=sought)
     container = bench.adopt(str(made[0].id))
     terminal.send(DETACH)
     terminal.expect(f"dpty: detached from {name if named else id_of(container)[:12]}\r\n")

@@ -60,9 +60,13 @@ def route(request: pytest.FixtureRequest, ways: dict[str, Way | Unavailable]) ->
         if door == "own":
             engine = from_environment()
         else:
-            # With a version given it connects to nothing by itself.
-            options = {"use_ssh_client": True} if kind == "ssh" else {}
-            client = docker.APIClient(way.host_url, "1.41", **options) if options else way.docker_client().api
+            # With a version given docker-py makes no connection, which it would leave open with this one.
+            by_ssh = kind == "ssh"
+            client = (
+                docker.APIClient(way.host_url, "1.41", use_ssh_client=True)
+                if by_ssh
+                else way.docker_client().api
+            )
             engine = engine_of(client) if door == "client" else ForeignEngine(client)
         yield f"{kind}-{door}", engine
         engine.close()

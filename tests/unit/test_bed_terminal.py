@@ -50,9 +50,9 @@ def test_the_terminal_is_the_controlling_one_so_that_control_c_is_a_signal() -> 
 def test_a_new_window_size_is_told_to_the_program() -> None:
     source = """
 import signal, os
-signal.signal(signal.SIGWINCH, lambda *_: None)
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGWINCH})
 print('up', flush=True)
-signal.pause()
+signal.sigwait({signal.SIGWINCH})
 print(os.get_terminal_size(0))
 """
     with Terminal.python(source, rows=5, cols=60) as terminal:

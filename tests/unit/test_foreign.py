@@ -8,6 +8,7 @@ import os
 import select
 import socket
 import ssl
+import subprocess
 import tempfile
 import threading
 import time
@@ -550,3 +551,42 @@ def test_a_closed_control_leaves_no_descriptor() -> None:
     loop = Loop(Client())
     loop.control.close()
     assert os.listdir("/proc/self/fd") == before
+
+
+class SSHSocket(socket.socket):
+    """As docker-py's around the system's ssh: a socket that is never connected, and the program in `proc`."""
+
+    def __init__(self, program: subprocess.Popen[bytes]) -> None:
+        super().__init__()
+        self.proc = program
+        self._response = Reading(program.stdout)
+
+    def close(self) -> None:
+        assert self.proc.stdin is not None
+        if not self.proc.stdin.closed:
+            self.proc.terminate()
+
+
+def test_the_program_that_docker_py_runs_as_ssh_is_read_by_its_pipes() -> None:
+    script = "printf 'head\\nfirst '; cat; printf ' late'"
+    program = subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert program.stdout is not None
+    assert program.stdout.readline() == b"head\n"
+    handed = SSHSocket(program)
+    transport = transport_of(handed, "x")
+    assert isinstance(transport, ThreadTransport)
+    transport.send(b"typed")
+    transport.half_close()
+    assert read_all(transport) == b"first typed late"
+    transport.close()
+    assert program.returncode is not None
+    assert handed.fileno() == -1
+
+
+def test_leaving_ends_the_program_that_docker_py_runs_as_ssh() -> None:
+    program = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    transport = transport_of(SSHSocket(program), "x")
+    transport.send(b"typed")
+    assert wait_for([(transport.fileno(), select.POLLIN)], soon())
+    transport.close()
+    assert program.returncode is not None

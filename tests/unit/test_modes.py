@@ -56,7 +56,9 @@ def test_a_second_time_there_is_nothing_left_to_undo() -> None:
     assert tracker.undo() == b""
 
 
-@pytest.mark.parametrize("data", [b"\x1b[?", b"\x1b[?10", b"\x1b[?1049x", b"\x1b[1049h", b"[?1049h", b"\x1b[?1049 h"])
+@pytest.mark.parametrize(
+    "data", [b"\x1b[?", b"\x1b[?10", b"\x1b[?1049x", b"\x1b[1049h", b"[?1049h", b"\x1b[?1049 h"]
+)
 def test_what_only_looks_like_it_is_nothing(data: bytes) -> None:
     assert undone(data, b"tail") == b""
 

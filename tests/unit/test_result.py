@@ -14,7 +14,18 @@ def test_a_new_result_knows_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("code", "number"),
-    [(None, None), (0, None), (1, None), (128, None), (129, 1), (137, 9), (143, 15), (192, 64), (193, None), (255, None)],
+    [
+        (None, None),
+        (0, None),
+        (1, None),
+        (128, None),
+        (129, 1),
+        (137, 9),
+        (143, 15),
+        (192, 64),
+        (193, None),
+        (255, None),
+    ],
 )
 def test_a_signal_is_told_by_the_exit_code(code: int | None, number: int | None) -> None:
     result = SessionResult()

@@ -1,0 +1,447 @@
+from __future__ import annotations
+
+import errno
+import os
+import select
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dockerpty.errors import ProtocolError
+from dockerpty.frames import encode
+from dockerpty.io import Demuxer, Stream
+from dockerpty.keys import Matcher
+from dockerpty.modes import ModeTracker
+from dockerpty.pumps import InputPump, OutputPump
+from tests.unit import strategies
+from tests.unit.test_io import ReadyWire, Taker
+
+KEYS = b"\x10\x11"
+
+
+class Refusing(Taker):
+    """A process that has closed its stdin, or a reader that is gone."""
+
+    code = errno.EPIPE
+
+    def send(self, data: bytes | bytearray | memoryview) -> int:
+        raise OSError(self.code, "gone")
+
+
+class Host(Taker):
+    """What host_io gives for an output that is its own description of a pipe."""
+
+    read_size = 32768
+    tells_its_end = True
+    number = 1001
+    closes = 0
+
+    def fileno(self) -> int:
+        return self.number
+
+    def close(self) -> None:
+        self.closes += 1
+
+
+class Remote(Taker):
+    """A connection that can be half-closed."""
+
+    ends = 0
+    closes = 0
+
+    def fileno(self) -> int:
+        return 1002
+
+    def half_close(self) -> None:
+        self.ends += 1
+
+    def close(self) -> None:
+        self.closes += 1
+
+
+def typing(*pieces: bytes | None, remote: Any = None, **options: Any) -> tuple[InputPump, Any]:
+    remote = Remote([]) if remote is None else remote
+    return InputPump(Stream(ReadyWire(list(pieces))), Stream(remote), **options), remote
+
+
+def run(pump: Any, steps: int = 100) -> None:
+    buffer = memoryview(bytearray(1000))
+    for _ in range(steps):
+        if pump.eof:
+            return
+        pump.step(buffer)
+
+
+# Input -------------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_typed_arrives_and_is_counted() -> None:
+    pump, remote = typing(b"hello ", None, b"world")
+    run(pump)
+    assert remote.data == b"hello world"
+    assert pump.moved == 11
+    assert pump.is_done()
+
+
+def test_nobody_waits_for_input_to_end() -> None:
+    pump, _ = typing(b"x")
+    assert pump.is_done()
+
+
+@pytest.mark.parametrize(
+    "cut", [[b"ab\x10\x11cd"], [b"ab\x10", b"\x11cd"], [b"a", b"b", b"\x10", b"\x11", b"cd"]]
+)
+def test_detach_keys_are_found_and_neither_they_nor_the_rest_are_sent(cut: list[bytes]) -> None:
+    pump, remote = typing(*cut, matcher=Matcher(KEYS))
+    run(pump, len(cut))
+    assert pump.detached
+    assert remote.data == b"ab"
+
+
+def test_piped_input_is_never_searched() -> None:
+    pump, remote = typing(b"ab\x10\x11cd")
+    run(pump)
+    assert not pump.detached
+    assert remote.data == b"ab\x10\x11cd"
+
+
+def test_a_first_detach_key_is_withheld_until_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    pump, remote = typing(b"a\x10", None, b"b", matcher=Matcher(KEYS), detach_timeout=0.5)
+    assert pump.release_at() is None
+    run(pump, 1)
+    assert remote.data == b"a"
+    assert pump.release_at() == 100.5
+    now[0] = 100.5
+    pump.release()
+    assert remote.data == b"a\x10"
+    assert pump.release_at() is None
+    assert pump.moved == 2
+    run(pump, 2)
+    assert remote.data == b"a\x10b"
+
+
+def test_the_time_counts_from_the_last_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    pump, remote = typing(b"\x10", b"\x10", matcher=Matcher(KEYS), detach_timeout=0.5)
+    run(pump, 1)
+    now[0] = 100.4
+    run(pump, 1)
+    assert remote.data == b"\x10"
+    assert pump.release_at() == pytest.approx(100.9)
+
+
+def test_a_released_key_does_not_detach_with_the_next() -> None:
+    pump, remote = typing(b"\x10", b"\x11", matcher=Matcher(KEYS))
+    run(pump, 1)
+    pump.release()
+    run(pump, 1)
+    assert not pump.detached
+    assert remote.data == KEYS
+
+
+def test_what_is_withheld_at_the_end_of_input_is_sent() -> None:
+    pump, remote = typing(b"a\x10", matcher=Matcher(KEYS), at_end="keep")
+    run(pump)
+    assert remote.data == b"a\x10"
+
+
+def test_a_release_with_nothing_withheld_sends_nothing() -> None:
+    pump, remote = typing(matcher=Matcher(KEYS))
+    pump.release()
+    piped, _ = typing()
+    piped.release()
+    assert remote.data == b""
+    assert piped.release_at() is None
+
+
+@given(strategies.typed, strategies.keys, strategies.cuts)
+def test_without_detach_keys_in_it_all_that_is_typed_arrives(
+    typed: bytes, keys: bytes, lengths: list[int]
+) -> None:
+    pump, remote = typing(*strategies.cut(typed, lengths), matcher=Matcher(keys), at_end="keep")
+    run(pump)
+    if keys and keys in typed:
+        assert pump.detached
+        assert remote.data == typed[: typed.index(keys)]
+    else:
+        assert remote.data == typed
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        ([], b"\x04"),
+        ([b"line\n"], b"line\n\x04"),
+        ([b"no newline"], b"no newline\x04\x04"),
+        ([b"a\n", b"b"], b"a\nb\x04\x04"),
+    ],
+)
+def test_at_a_terminal_the_end_of_input_is_ctrl_d(typed: list[bytes], sent: bytes) -> None:
+    pump, remote = typing(*typed, at_end="eot")
+    run(pump)
+    assert remote.data == sent
+    assert remote.ends == remote.closes == 0
+
+
+def test_a_half_close_waits_until_all_was_sent() -> None:
+    pump, remote = typing(b"0123456789", remote=Remote([4, 0, 0, 3]))
+    run(pump)
+    assert pump.eof
+    buffer = memoryview(bytearray(10))
+    for _ in range(3):
+        assert not pump.busy()
+        assert pump.interest() == [(1002, select.POLLOUT)]
+        assert remote.ends == 0
+        pump.serve({1002: select.POLLOUT}, buffer)
+    pump.serve({1002: select.POLLOUT}, buffer)
+    assert (remote.data, remote.ends, remote.closes) == (b"0123456789", 1, 0)
+    assert not pump.busy()
+    pump.serve({}, buffer)
+    assert remote.ends == 1
+
+
+def test_a_half_close_with_nothing_to_send_needs_no_poll() -> None:
+    pump, remote = typing(b"")
+    run(pump)
+    assert pump.busy()
+    pump.serve({}, memoryview(bytearray(10)))
+    assert remote.ends == 1
+    assert not pump.busy()
+
+
+def test_a_connection_of_its_own_is_closed_at_the_end_of_input() -> None:
+    pump, remote = typing(b"0123456789", remote=Remote([4]), at_end="close")
+    run(pump)
+    assert remote.closes == 0
+    pump.to_stream.do_write()
+    assert (remote.data, remote.closes) == (b"0123456789", 1)
+
+
+def test_a_kept_connection_is_left_alone_at_the_end_of_input() -> None:
+    pump, remote = typing(b"all", at_end="keep")
+    run(pump)
+    assert (remote.data, remote.ends, remote.closes) == (b"all", 0, 0)
+
+
+@pytest.mark.parametrize("code", [errno.EPIPE, errno.ECONNRESET])
+@pytest.mark.parametrize("at_end", ["half-close", "eot", "close", "keep"])
+def test_a_process_that_closed_its_stdin_drops_input_and_keeps_the_connection(code: int, at_end: str) -> None:
+    class Gone(Refusing, Remote):
+        pass
+
+    remote = Gone([])
+    remote.code = code
+    pump, _ = typing(b"x", b"y", remote=remote, at_end=at_end)
+    run(pump)
+    assert pump.eof
+    assert pump.is_done()
+    assert pump.interest() == []
+    assert not pump.busy()
+    assert remote.closes == 0
+    assert not pump.hung_up
+
+
+def test_the_terminal_that_is_gone_is_a_hang_up() -> None:
+    class Gone:
+        def recv_into(self, buffer: memoryview) -> int:
+            raise OSError(errno.EIO, "gone")
+
+    pump = InputPump(Stream(Gone()), Stream(Remote([])), is_terminal=True)
+    run(pump)
+    assert pump.hung_up
+    assert pump.eof
+    piped = InputPump(Stream(Gone()), Stream(Remote([])))
+    with pytest.raises(OSError, match="gone"):
+        run(piped)
+
+
+def test_input_waits_while_the_process_takes_none() -> None:
+    pump, _ = typing(*[b"x" * 1000] * 500, remote=Remote([0] * 1000))
+    buffer = memoryview(bytearray(1000))
+    while pump.has_room():
+        pump.step(buffer)
+    assert pump.to_stream.backlog() <= 65536 + 1000
+    assert pump.interest() == [(1002, select.POLLOUT)]
+
+
+# Output ------------------------------------------------------------------------------------------------------------
+
+
+def framed(*frames: tuple[int, bytes], tail: bytes = b"") -> Demuxer:
+    pieces: list[bytes | None] = [encode(*frame) for frame in frames]
+    return Demuxer(Stream(ReadyWire([*pieces, tail] if tail else pieces)))
+
+
+def test_what_the_container_writes_arrives_where_it_belongs_and_is_counted() -> None:
+    out, err = Host([]), Host([])
+    pump = OutputPump(framed((1, b"out"), (2, b"err"), (0, b"echo")), Stream(out), Stream(err))
+    run(pump)
+    assert (out.data, err.data, pump.moved) == (b"outecho", b"err", 10)
+    assert pump.is_done()
+    assert (pump.lost, pump.stdout_closed, pump.hung_up) == (False, False, False)
+
+
+def test_the_end_of_output_closes_nothing_of_the_callers() -> None:
+    out = Host([])
+    run(OutputPump(Stream(ReadyWire([b"x"])), Stream(out)))
+    assert out.closes == 0
+
+
+@pytest.mark.parametrize("cut", [3, 8, 10])
+def test_a_stream_that_ends_in_a_frame_is_lost(cut: int) -> None:
+    pump = OutputPump(framed((1, b"all"), tail=encode(1, b"cut off")[:cut]), Stream(Host([])))
+    run(pump)
+    assert pump.lost
+
+
+def test_a_reset_connection_is_lost_and_says_why() -> None:
+    class Reset:
+        def recv_into(self, buffer: memoryview) -> int:
+            raise ConnectionResetError(errno.ECONNRESET, "reset by peer")
+
+    pump = OutputPump(Stream(Reset()), Stream(Host([])))
+    run(pump)
+    assert pump.lost
+    assert pump.eof
+    assert isinstance(pump.failure, ConnectionResetError)
+
+
+@pytest.mark.parametrize("bad", [encode(3, b"daemon broke"), b"\x09\0\0\0\0\0\0\1x", b"\x01\0\0\0\x80\0\0\0"])
+def test_what_cannot_be_is_lost_after_what_was_good(bad: bytes) -> None:
+    out = Host([])
+    pump = OutputPump(framed((1, b"good"), tail=bad), Stream(out))
+    run(pump)
+    assert out.data == b"good"
+    assert pump.lost
+    assert isinstance(pump.failure, ProtocolError)
+
+
+def test_a_reader_that_went_away_ends_the_session() -> None:
+    class Gone(Refusing, Host):
+        pass
+
+    out = Gone([])
+    pump = OutputPump(framed((1, b"x")), Stream(out))
+    run(pump)
+    assert pump.stdout_closed
+    assert pump.eof
+    assert out.closes == 1
+    assert pump.interest() == []
+
+
+def test_a_reader_that_went_away_is_noticed_while_all_is_idle() -> None:
+    read_fd, write_fd = os.pipe()
+    out = Host([])
+    out.number = write_fd
+    pump = OutputPump(Stream(ReadyWire([None])), Stream(out))
+    pump._inner.fd.fileno = lambda: read_fd
+    assert (write_fd, 0) in pump.interest()
+    os.close(read_fd)
+    poll = select.poll()
+    poll.register(write_fd, 0)
+    ready = dict(poll.poll(1000))
+    pump.serve(ready, memoryview(bytearray(10)))
+    assert pump.stdout_closed
+    os.close(write_fd)
+
+
+def test_a_stderr_that_went_away_is_dropped_and_the_rest_goes_on() -> None:
+    class Gone(Refusing, Host):
+        pass
+
+    out, err = Host([]), Gone([])
+    pump = OutputPump(framed((1, b"one "), (2, b"lost"), (2, b"lost"), (1, b"two")), Stream(out), Stream(err))
+    run(pump)
+    assert out.data == b"one two"
+    assert err.closes == 1
+    assert not pump.stdout_closed
+
+
+def test_a_terminal_that_is_gone_is_a_hang_up() -> None:
+    class Gone(Refusing, Host):
+        code = errno.EIO
+
+    pump = OutputPump(framed((1, b"x")), Stream(Gone([])))
+    run(pump)
+    assert pump.hung_up
+
+
+def test_it_reads_no_more_at_once_than_the_sink_takes_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Wire(ReadyWire):
+        sizes: tuple[int, ...] = ()
+
+        def fileno(self) -> int:
+            return 1003
+
+        def recv_into(self, buffer: memoryview) -> int:
+            self.sizes += (len(buffer),)
+            return super().recv_into(buffer)
+
+    source = Wire([b"x", None])
+    pump = OutputPump(Stream(source), Stream(Host([])))
+    pump.serve({1003: select.POLLIN}, memoryview(bytearray(65536)))
+    assert set(source.sizes) == {32768}
+
+
+def test_the_modes_that_output_switches_on_are_followed() -> None:
+    modes = ModeTracker()
+    pump = OutputPump(Stream(ReadyWire([b"\x1b[?10", b"49h"])), Stream(Host([])), modes=modes)
+    run(pump)
+    assert modes.undo() == b"\x1b[?1049l"
+
+
+def test_the_text_of_a_failed_start_is_withheld_for_the_one_who_asks() -> None:
+    out = Host([])
+    text = b"OCI runtime exec failed: nosuch: executable file not found\r\n"
+    pump = OutputPump(framed((1, text)), Stream(out), may_fail_to_start=True)
+    run(pump)
+    assert (out.data, pump.moved) == (b"", 0)
+    assert pump.take_withheld() == text
+    assert pump.take_withheld() == b""
+
+
+def test_what_only_looked_like_it_is_output_when_more_comes() -> None:
+    out = Host([])
+    pump = OutputPump(framed((1, b"windows line\r\n"), (2, b"more")), Stream(out), may_fail_to_start=True)
+    run(pump)
+    assert out.data == b"windows line\r\nmore"
+    assert pump.take_withheld() == b""
+
+
+def test_what_only_looked_like_it_is_output_when_its_time_is_over() -> None:
+    out, err = Host([]), Host([])
+    pump = OutputPump(framed((2, b"exec failed")), Stream(out), Stream(err), may_fail_to_start=True)
+    assert pump.release_at() is None
+    run(pump, 1)
+    until = pump.release_at()
+    assert until is not None
+    assert time.monotonic() < until <= time.monotonic() + 1
+    pump.release()
+    assert (out.data, err.data, pump.moved) == (b"", b"exec failed", 11)
+    assert pump.release_at() is None
+
+
+@given(strategies.frames, strategies.cuts, st.lists(st.integers(0, 9), max_size=20))
+def test_output_equals_input_per_stream_and_in_order(
+    frames: list[tuple[int, bytes]], lengths: list[int], taken: list[int]
+) -> None:
+    frames = [(stream, payload) for stream, payload in frames if stream != 3]
+    wire = b"".join(encode(*frame) for frame in frames)
+    out, err = Host(list(taken)), Host(list(taken))
+    source = Demuxer(Stream(ReadyWire(list(strategies.cut(wire, lengths)))))
+    pump = OutputPump(source, Stream(out), Stream(err), may_fail_to_start=bool(taken))
+    run(pump, 10_000)
+    pump.release()
+    for sink in pump.sinks():
+        while sink.needs_write():
+            sink.do_write()
+    assert out.data == b"".join(payload for stream, payload in frames if stream != 2)
+    assert err.data == b"".join(payload for stream, payload in frames if stream == 2)
+    assert pump.moved == sum(len(payload) for _, payload in frames)
+    assert pump.is_done()

@@ -1,0 +1,429 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from dockerpty.calls import Call, resize_container
+from dockerpty.errors import DockerptyError
+from dockerpty.loop import Loop
+from dockerpty.signals import Coalescer, Resizer, Signals, forwardable, marker, name_of
+
+USED = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+
+@pytest.fixture(autouse=True)
+def handlers_as_before() -> Iterator[None]:
+    """Whatever a test does, and forgets to undo, the next one finds the handlers of this process."""
+    before = {number: signal.getsignal(number) for number in USED}
+    yield
+    after = {number: signal.getsignal(number) for number in USED}
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    wakeup = signal.set_wakeup_fd(-1)
+    assert after == before
+    assert wakeup == -1
+
+
+class Noted:
+    """Signals with a loop of their own."""
+
+    def __init__(self) -> None:
+        self.numbers: list[int] = []
+        self.signals = Signals(self.numbers.append)
+        self.loop = Loop()
+        self.loop.watch(self.signals)
+
+    def turn(self) -> None:
+        self.loop.turn(time.monotonic() + 10)
+
+    def __enter__(self) -> Noted:
+        self.signals.start()
+        return self
+
+    def __exit__(self, *arguments: object) -> None:
+        self.signals.stop()
+
+
+def test_nothing_is_noted_before_the_start() -> None:
+    signals = Signals(lambda number: None)
+    assert not signals.works
+    signals.note({signal.SIGUSR1})
+    assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
+    signals.stop()
+
+
+def test_a_noted_signal_wakes_the_loop_and_is_acted_on_outside_its_handler() -> None:
+    with Noted() as noted:
+        assert noted.signals.works
+        noted.signals.note({signal.SIGUSR1, signal.SIGUSR2})
+        os.kill(os.getpid(), signal.SIGUSR1)
+        os.kill(os.getpid(), signal.SIGUSR2)
+        assert noted.numbers == []
+        assert noted.signals.busy()
+        noted.turn()
+        assert noted.numbers == [signal.SIGUSR1, signal.SIGUSR2]
+        assert not noted.signals.busy()
+
+
+def test_a_signal_ends_a_wait_that_has_begun() -> None:
+    with Noted() as noted:
+        noted.signals.note({signal.SIGALRM})
+        signal.setitimer(signal.ITIMER_REAL, 0.03)
+        noted.turn()
+        assert noted.numbers == [signal.SIGALRM]
+
+
+def test_handlers_and_the_wake_up_descriptor_are_as_before_afterwards() -> None:
+    read_fd, write_fd = os.pipe()
+    os.set_blocking(write_fd, False)
+
+    def mine(number: int, frame: object) -> None:
+        """Stay what it is."""
+
+    signal.signal(signal.SIGUSR1, mine)
+    signal.set_wakeup_fd(write_fd)
+    with Noted() as noted:
+        noted.signals.note({signal.SIGUSR1, signal.SIGUSR2})
+        assert signal.getsignal(signal.SIGUSR1) is not mine
+    assert signal.getsignal(signal.SIGUSR1) is mine
+    assert signal.getsignal(signal.SIGUSR2) is signal.SIG_DFL
+    noted.signals.stop()
+    assert signal.set_wakeup_fd(-1) == write_fd
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    os.close(read_fd)
+    os.close(write_fd)
+
+
+def test_what_is_ignored_stays_ignored() -> None:
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    with Noted() as noted:
+        noted.signals.note({signal.SIGUSR1})
+        assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
+    assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+
+
+def test_handlers_of_the_caller_can_be_left_in_place() -> None:
+    handled = []
+    signal.signal(signal.SIGUSR1, lambda number, frame: handled.append(number))
+    with Noted() as noted:
+        noted.signals.note({signal.SIGUSR1, signal.SIGUSR2}, only_default=True)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        os.kill(os.getpid(), signal.SIGUSR2)
+        noted.turn()
+        assert noted.numbers == [signal.SIGUSR2]
+        assert handled == [signal.SIGUSR1]
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+
+
+def test_ctrl_c_stays_a_keyboard_interrupt_where_only_defaults_are_noted() -> None:
+    def interrupt() -> None:
+        with Noted() as noted:
+            noted.signals.note(forwardable(), only_default=True)
+            os.kill(os.getpid(), signal.SIGINT)
+            noted.turn()
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
+
+
+def test_noting_twice_keeps_the_first_handler() -> None:
+    with Noted() as noted:
+        noted.signals.note({signal.SIGUSR1})
+        noted.signals.note({signal.SIGUSR1})
+    assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
+
+
+def test_one_signal_can_be_forgotten() -> None:
+    with Noted() as noted:
+        noted.signals.note({signal.SIGUSR1, signal.SIGUSR2})
+        assert noted.signals.forget(signal.SIGUSR1)
+        assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
+        assert not noted.signals.forget(signal.SIGUSR1)
+        assert not noted.signals.forget(signal.SIGTERM)
+
+
+def test_what_no_loop_has_acted_on_can_be_asked_for() -> None:
+    with Noted() as noted:
+        noted.signals.note({signal.SIGUSR1})
+        os.kill(os.getpid(), signal.SIGUSR1)
+    assert noted.signals.unserved() == [signal.SIGUSR1]
+    assert noted.signals.unserved() == []
+
+
+def test_a_handler_that_raises_while_all_is_put_back_leaves_the_rest_to_the_next_call() -> None:
+    def raising(number: int, frame: object) -> None:
+        raise LookupError("the caller's own")
+
+    signal.signal(signal.SIGUSR1, raising)
+    noted = Noted()
+    noted.signals.start()
+    noted.signals.note({signal.SIGUSR1})
+    noted.signals.note({signal.SIGUSR2, signal.SIGTERM})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    os.kill(os.getpid(), signal.SIGUSR1)
+    really_set = signal.signal
+
+    def unblock_after(number: int, handler: Any) -> Any:
+        previous = really_set(number, handler)
+        if number == signal.SIGUSR1:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
+        return previous
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(signal, "signal", unblock_after)
+        with pytest.raises(LookupError):
+            noted.signals.stop()
+    noted.signals.stop()
+    assert signal.getsignal(signal.SIGUSR2) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGUSR1) is raising
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+
+
+def test_a_flood_of_signals_neither_blocks_nor_grows_the_wake_up_pipe() -> None:
+    with Noted() as noted:
+        noted.signals.note({signal.SIGUSR1})
+        for _ in range(70_000):
+            signal.raise_signal(signal.SIGUSR1)
+        while noted.signals.busy():
+            noted.turn()
+        assert len(noted.numbers) == 70_000
+
+
+def test_in_another_thread_there_are_no_handlers_and_no_error() -> None:
+    worked = []
+
+    def use() -> None:
+        with Noted() as noted:
+            noted.signals.note({signal.SIGUSR1})
+            worked.append((noted.signals.works, noted.signals.interest(), noted.signals.busy()))
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    thread.join()
+    assert worked == [(False, (), False)]
+    assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
+
+
+def test_what_concerns_this_process_alone_is_never_forwarded() -> None:
+    forwarded = forwardable()
+    ours = [
+        "CHLD",
+        "PIPE",
+        "URG",
+        "CONT",
+        "STOP",
+        "KILL",
+        "TSTP",
+        "TTIN",
+        "TTOU",
+        "WINCH",
+        "SEGV",
+        "BUS",
+        "FPE",
+        "ILL",
+        "ABRT",
+    ]
+    assert not forwarded & {int(getattr(signal, f"SIG{name}")) for name in ours}
+    assert forwarded >= {
+        int(getattr(signal, f"SIG{name}")) for name in ["INT", "TERM", "QUIT", "HUP", "USR1", "USR2", "ALRM"]
+    }
+
+
+def test_signals_are_named_as_the_engine_names_them() -> None:
+    assert name_of(signal.SIGTERM) == "TERM"
+    assert name_of(signal.SIGUSR1) == "USR1"
+    assert name_of(40) == "40"
+
+
+@pytest.mark.parametrize("blocked", [False, True])
+def test_dying_by_a_signal_is_what_the_parent_sees(blocked: bool) -> None:
+    block = "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM});" if blocked else ""
+    source = f"import signal; from dockerpty.signals import die_by; {block} die_by(signal.SIGTERM)"
+    assert subprocess.run([sys.executable, "-c", source], check=False).returncode == -signal.SIGTERM
+
+
+def test_every_mark_of_an_exec_is_another_one() -> None:
+    assert marker().startswith("DPTY_EXEC=")
+    assert marker() != marker()
+
+
+# Coalescing --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_without_an_event_nothing_is_due(clock: list[float]) -> None:
+    burst = Coalescer()
+    assert burst.due() is None
+    assert not burst.take()
+
+
+def test_a_single_event_is_due_soon_and_once(clock: list[float]) -> None:
+    burst = Coalescer()
+    burst.event()
+    due = burst.due()
+    assert due is not None
+    assert 1000 < due <= 1000.1
+    assert not burst.take()
+    clock[0] = due
+    assert burst.take()
+    assert not burst.take()
+    assert burst.due() is None
+
+
+def test_a_burst_without_a_pause_is_acted_on_within_100_ms_and_seldom(clock: list[float]) -> None:
+    burst, taken = Coalescer(), []
+    for step in range(5000):
+        clock[0] = 1000 + step * 0.0006
+        burst.event()
+        if burst.take():
+            taken.append(clock[0])
+    assert taken[0] <= 1000.1
+    assert 20 < len(taken) < 100
+    clock[0] += 0.1
+    assert burst.take()
+
+
+# Resizing ----------------------------------------------------------------------------------------------------------
+
+
+class Control:
+    """Takes one call at a time; the test answers it."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[int, int]] = []
+        self._done: Callable[[Any], None] | None = None
+
+    def submit(self, call: Call, done: Callable[[Any], None], timeout: float) -> None:
+        assert self._done is None, "two are in flight"
+        assert timeout == 2.0
+        self.sent.append((int(dict(call.query)["h"]), int(dict(call.query)["w"])))
+        self._done = done
+
+    def answer(self, reply: Any = "ok") -> None:
+        done, self._done = self._done, None
+        assert done is not None
+        done(reply)
+
+    def refuse(self) -> None:
+        self.answer(DockerptyError("resize", "it", "not yet"))
+
+
+def resizer() -> tuple[Resizer, Control]:
+    control = Control()
+
+    def call(rows: int, cols: int) -> Call:
+        return resize_container("id", rows, cols)
+
+    return Resizer(control, call, 2.0), control  # type: ignore[arg-type]
+
+
+def test_one_request_is_in_flight_and_the_last_size_is_always_sent() -> None:
+    sizes, control = resizer()
+    for rows in range(1, 11):
+        sizes.send(rows, 80)
+    assert control.sent == [(1, 80)]
+    control.answer()
+    assert control.sent == [(1, 80), (10, 80)]
+    control.answer()
+    assert len(control.sent) == 2
+
+
+def test_a_refused_size_does_not_keep_the_next_from_being_sent() -> None:
+    sizes, control = resizer()
+    sizes.send(1, 80)
+    sizes.send(2, 80)
+    control.refuse()
+    assert control.sent[-1] == (2, 80)
+    control.refuse()
+    assert sizes.again_at() is None
+
+
+@pytest.mark.parametrize("size", [(0, 80), (24, 0), (-1, 80), (70000, 80), (24, 65536)])
+def test_what_the_engine_would_take_for_a_size_and_is_none_is_not_sent(size: tuple[int, int]) -> None:
+    sizes, control = resizer()
+    sizes.send(*size)
+    assert control.sent == []
+    sizes.send(24, 80)
+    assert control.sent == [(24, 80)]
+
+
+def test_the_first_size_is_tried_again_ten_times_after_growing_pauses(clock: list[float]) -> None:
+    sizes, control = resizer()
+    sizes.first(24, 80)
+    pauses = []
+    while True:
+        control.refuse()
+        at = sizes.again_at()
+        if at is None:
+            break
+        pauses.append(round((at - clock[0]) * 1000))
+        clock[0] = at
+        sizes.again()
+    assert pauses == list(range(10, 101, 10))
+    assert control.sent == [(24, 80)] * 11
+
+
+def test_a_size_that_was_taken_is_not_sent_again(clock: list[float]) -> None:
+    sizes, control = resizer()
+    sizes.first(24, 80)
+    control.refuse()
+    sizes.again()
+    control.answer()
+    assert sizes.again_at() is None
+    sizes.send(25, 80)
+    control.refuse()
+    assert sizes.again_at() is None
+
+
+def test_a_new_size_takes_the_place_of_a_first_one_that_was_refused(clock: list[float]) -> None:
+    sizes, control = resizer()
+    sizes.first(24, 80)
+    sizes.send(30, 90)
+    control.refuse()
+    assert control.sent == [(24, 80), (30, 90)]
+
+
+def test_a_new_size_during_a_pause_is_the_one_tried_again(clock: list[float]) -> None:
+    sizes, control = resizer()
+    sizes.first(24, 80)
+    control.refuse()
+    sizes.send(30, 90)
+    control.answer()
+    sizes.again()
+    while control._done is not None:
+        control.answer()
+    assert control.sent[-1] == (30, 90)
+
+
+def test_nothing_is_sent_to_what_has_ended() -> None:
+    sizes, control = resizer()
+    sizes.ended = True
+    sizes.first(24, 80)
+    assert control.sent == []
+
+
+def test_a_redraw_sends_another_size_and_then_the_right_one() -> None:
+    sizes, control = resizer()
+    sizes.redraw(24, 80)
+    control.answer()
+    assert control.sent == [(25, 81), (24, 80)]
+    control.answer()
+    sizes.redraw(65535, 80)
+    control.answer()
+    assert control.sent[2:] == [(65535, 81), (65535, 80)]
