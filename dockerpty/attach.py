@@ -9,7 +9,7 @@ import time
 
 from dockerpty import calls, keys, log
 from dockerpty.bridge import Options
-from dockerpty.errors import APIError, DockerptyError, EngineError, NotFound
+from dockerpty.errors import APIError, DockerptyError, EngineError, EngineUnreachable, NotFound, SessionLost
 from dockerpty.io import Demuxer, Pump, Stream
 from dockerpty.operation import RESIZE_LIMIT_S, EngineOperation, conflict, identity
 from dockerpty.result import KILLED_CODE
@@ -259,7 +259,10 @@ class RunOperation(EngineOperation):
     def _start_answered(self, answer: Any) -> None:
         self._starting = False
         self._has_started = not isinstance(answer, DockerptyError)
-        if isinstance(answer, DockerptyError):
+        if isinstance(answer, EngineUnreachable):
+            reason = answer.reason or "the engine did not answer"
+            self._failure = SessionLost("learn whether it started:", self.describe(), reason)
+        elif isinstance(answer, DockerptyError):
             answer.subject = self.describe()
             self._failure = answer
 
@@ -292,6 +295,8 @@ class RunOperation(EngineOperation):
         ours = self._created and (timed_out or host.get("AutoRemove"))
         if not ours or (not timed_out and sig != signal.SIGPIPE):
             return ""
+        # Engine 20.10 does not answer to the kill of a container whose output waits for a reader.
+        self._hang_up()
         full, grace = self._full_id(), self._container_info()["Config"].get("StopTimeout") or 10
         try:
             self._engine.send(calls.kill_container(full, "TERM"), subject=self.describe())

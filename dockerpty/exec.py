@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import binascii
-import os
 import signal
 import time
 
@@ -14,6 +13,7 @@ from dockerpty.io import Demuxer, Pump, Stream
 from dockerpty.operation import RESIZE_LIMIT_S, EngineOperation, environment_list, identity, name_for
 from dockerpty.result import KILLED_CODE, start_error_code
 from dockerpty.signals import marker, reap
+from dockerpty.spec import with_term
 from dockerpty.tty import is_terminal
 
 TYPE_CHECKING = False
@@ -104,9 +104,8 @@ class ExecOperation(EngineOperation):
         if tty is None:
             tty = operation._reads_input() and is_terminal(operation.stdin)
         variables = environment_list(environment)
-        term = os.environ.get("TERM")
-        if tty and term and not any(v == "TERM" or v.startswith("TERM=") for v in variables):
-            variables.append(f"TERM={term}")
+        if tty:
+            variables = with_term(variables)
         options = operation._options
         if reap and (options.sig_proxy or options.timeout is not None or options.idle_timeout is not None):
             operation._marker = marker()

@@ -108,6 +108,16 @@ def i_see(context: Any, text: str) -> None:
     context.screen.wait_for(text)
 
 
+@then('typing "{line}" soon shows "{text}"')
+def typing_soon_shows(context: Any, line: str, text: str) -> None:
+    def shows() -> bool:
+        context.terminal.send(line + "\r")
+        context.terminal.read_for(0.2)
+        return any(text in row for row in context.screen.lines())
+
+    context.terminal.wait_until(shows, what=f"{text!r} on the screen")
+
+
 @then('I see "{text}" in the last row')
 def i_see_in_the_last_row(context: Any, text: str) -> None:
     context.screen.wait_for(text, row=-1)

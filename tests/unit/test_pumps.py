@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dockerpty.errors import ProtocolError
+from dockerpty.errors import DockerptyError, ProtocolError
 from dockerpty.frames import encode
 from dockerpty.io import Demuxer, Stream
 from dockerpty.keys import Matcher
@@ -36,6 +36,7 @@ class Host(Taker):
 
     read_size = 32768
     tells_its_end = True
+    is_terminal = False
     number = 1001
     closes = 0
 
@@ -261,6 +262,41 @@ def test_the_terminal_that_is_gone_is_a_hang_up() -> None:
         run(piped)
 
 
+def test_a_terminal_that_hangs_up_sends_no_end_of_input() -> None:
+    class Gone(ReadyWire):
+        def fileno(self) -> int:
+            return 1003
+
+    remote = Remote([])
+    pump = InputPump(Stream(Gone([b""])), Stream(remote), is_terminal=True, at_end="eot")
+    pump.serve({1003: select.POLLIN | select.POLLHUP}, memoryview(bytearray(10)))
+    assert (pump.hung_up, pump.eof) == (True, True)
+    assert (remote.data, remote.ends) == (b"", 0)
+
+
+def test_the_end_of_a_pipe_comes_with_a_hang_up_and_is_the_end_of_input() -> None:
+    class Ended(ReadyWire):
+        def fileno(self) -> int:
+            return 1003
+
+    remote = Remote([])
+    pump = InputPump(Stream(Ended([b"last", b""])), Stream(remote))
+    pump.serve({1003: select.POLLIN | select.POLLHUP}, memoryview(bytearray(10)))
+    assert not pump.hung_up
+    assert (remote.data, remote.ends) == (b"last", 1)
+
+
+def test_a_connection_that_cannot_be_half_closed_is_an_error_that_says_so() -> None:
+    class Whole(Remote):
+        def half_close(self) -> None:
+            raise OSError(errno.ENOTSUP, "not supported")
+
+    pump, _ = typing(b"", remote=Whole([]))
+    run(pump)
+    with pytest.raises(DockerptyError, match="cannot end the input of the process"):
+        pump.serve({}, memoryview(bytearray(10)))
+
+
 def test_input_waits_while_the_process_takes_none() -> None:
     pump, _ = typing(*[b"x" * 1000] * 500, remote=Remote([0] * 1000))
     buffer = memoryview(bytearray(1000))
@@ -349,6 +385,20 @@ def test_a_reader_that_went_away_is_noticed_while_all_is_idle() -> None:
     pump.serve(ready, memoryview(bytearray(10)))
     assert pump.stdout_closed
     os.close(write_fd)
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_only_a_terminal_that_went_away_while_all_is_idle_is_a_hang_up(is_terminal: bool) -> None:
+    class Quiet(ReadyWire):
+        def fileno(self) -> int:
+            return 1003
+
+    out = Host([])
+    out.is_terminal = is_terminal
+    pump = OutputPump(Stream(Quiet([None])), Stream(out))
+    pump.serve({out.number: select.POLLHUP}, memoryview(bytearray(10)))
+    assert pump.hung_up is is_terminal
+    assert out.closes == 1
 
 
 def test_a_stderr_that_went_away_is_dropped_and_the_rest_goes_on() -> None:
