@@ -253,12 +253,12 @@ class RunOperation(EngineOperation):
             self._engine.send(call, subject=self.describe(), timeout=_START_LIMIT_S)
             self._has_started = True
         else:
-            self._starting = True
+            self._starting = self._has_started = True
             self._controlled().submit(call, self._start_answered, _START_LIMIT_S)
 
     def _start_answered(self, answer: Any) -> None:
         self._starting = False
-        self._has_started = not isinstance(answer, DockerptyError)
+        self._has_started = not isinstance(answer, APIError)
         if isinstance(answer, EngineUnreachable):
             reason = answer.reason or "the engine did not answer"
             self._failure = SessionLost("learn whether it started:", self.describe(), reason)

@@ -123,6 +123,7 @@ class Bridge:
         self._pumps: list[Pump] = []
         self._inputs: list[InputPump] = []
         self._outputs: list[OutputPump] = []
+        self._waited_for: list[Pump] = []
         self._die_by: int | None = None
         self._timed_out = ""
         self._insisted: list[float] = []
@@ -224,6 +225,7 @@ class Bridge:
         self._pumps = self._operation.start(sockets=sockets)
         self._inputs = [pump for pump in self._pumps if isinstance(pump, InputPump)]
         self._outputs = [pump for pump in self._pumps if isinstance(pump, OutputPump)]
+        self._waited_for = [pump for pump in self._pumps if pump.wait_for_output] or self._pumps
         for pump in self._pumps:
             self._loop.pump(pump)
             if isinstance(pump, (InputPump, OutputPump)):
@@ -251,23 +253,30 @@ class Bridge:
                 self._active = time.monotonic()
 
     def _is_over(self) -> bool:
+        # Asked after each turn: plain loops, since a generator for each question costs more than the question.
         result, operation = self._result, self._operation
-        if any(pump.hung_up for pump in self._inputs) or any(pump.hung_up for pump in self._outputs):
-            self._die_by = self._die_by or signal.SIGHUP
+        for pump in self._inputs:
+            if pump.hung_up:
+                self._die_by = self._die_by or signal.SIGHUP
+            elif pump.detached:
+                result.reason = "detached"
+        for output in self._outputs:
+            if output.hung_up:
+                self._die_by = self._die_by or signal.SIGHUP
+            elif output.stdout_closed:
+                result.reason = result.reason or "stdout-closed"
+            elif output.lost:
+                result.reason = result.reason or "lost"
         if operation._failure is not None:
             raise operation._failure
-        if any(pump.detached for pump in self._inputs):
-            result.reason = "detached"
-        elif any(pump.stdout_closed for pump in self._outputs):
-            result.reason = "stdout-closed"
-        elif self._timed_out:
-            result.reason = "timeout"
-        elif any(pump.lost for pump in self._outputs):
-            result.reason = "lost"
+        if self._timed_out:
+            result.reason = result.reason or "timeout"
         if self._die_by is not None or result.reason is not None or operation._over:
             return True
-        waited_for = [pump for pump in self._pumps if pump.wait_for_output]
-        return all(pump.is_done() for pump in waited_for or self._pumps) and bool(operation._settled())
+        for waited_for in self._waited_for:
+            if not waited_for.is_done():
+                return False
+        return bool(operation._settled())
 
     def _signalled(self, number: int) -> None:
         if number == signal.SIGTSTP:

@@ -29,6 +29,8 @@ READ_SIZE = 65536
 #: Above HIGH_WATER bytes waiting for a sink its source is not read; below LOW_WATER it is read again.
 HIGH_WATER = 65536
 LOW_WATER = 32768
+#: What a key or a line of text stays below, and a stream that fills the socket does not.
+SHORT_READ = 4096
 #: Reads in one turn of a loop, so that a fast stream cannot keep keys and signals waiting.
 READS_PER_TURN = 16
 
@@ -456,7 +458,7 @@ class Pump:
                 break
 
     def step(self, buffer: memoryview) -> bool:
-        """Move what one read gives, without copying where both ends are ours. False: nothing was there."""
+        """Move what one read gives, without copying where both ends are ours. False: nothing more is to be expected."""
         if not self._in_place:
             return bool(self.flush(len(buffer)))
         try:
@@ -473,7 +475,8 @@ class Pump:
             self._deliver_frames(frames.feed(buffer[:n]))
             if frames.failed is not None:
                 raise frames.failed
-        return True
+        # After so little there is hardly more: poll is asked before the next read, which for a key would be in vain.
+        return bool(n >= SHORT_READ)
 
     def deliver(self, stream: int, pieces: list[memoryview]) -> None:
         """Write pieces of one stream (1 stdout, 2 stderr) to where they belong."""

@@ -40,13 +40,16 @@ class Loop:
 
     def __init__(self) -> None:
         self._watched: list[Watched] = []
+        self._timers: list[tuple[Callable[[], float | None], Callable[[], None]]] = []
         #: One buffer for all who read: it is empty again when `serve` returns.
         self.buffer = memoryview(bytearray(READ_SIZE))
 
     def watch(self, watched: Watched) -> None:
+        """Serve this from now on."""
         self._watched.append(watched)
 
     def pump(self, pump: Pump) -> None:
+        """Move the bytes of a pump from now on."""
         self.watch(_WatchedPump(pump, self.buffer))
 
     def calls(self, calls: Calls) -> None:
@@ -55,31 +58,41 @@ class Loop:
 
     def at(self, deadline: Callable[[], float | None], action: Callable[[], None]) -> None:
         """Call `action` when the deadline has passed; the deadline is asked each turn."""
-        self.watch(_Timer(deadline, action))
+        self._timers.append((deadline, action))
 
-    def turn(self, limit: float | None = None) -> None:
-        """Wait until somebody can be served, or until `limit` (monotonic seconds), and serve them all once."""
+    def turn(self) -> None:
+        """Wait until somebody can be served or a deadline has passed, and serve all of them once."""
         wanted: dict[int, int] = {}
-        until = limit
-        busy = False
+        owners: list[tuple[Watched, Iterable[tuple[int, int]], float | None]] = []
+        until: float | None = None
         for watched in self._watched:
-            for fd, events in watched.interest():
+            interest = watched.interest()
+            for fd, events in interest:
                 wanted[fd] = wanted.get(fd, 0) | events
-            busy = busy or watched.busy()
-            deadline = watched.deadline()
-            if deadline is not None and (until is None or deadline < until):
-                until = deadline
+            # 0.0: it can be served without a poll.
+            due = 0.0 if watched.busy() else watched.deadline()
+            if due is not None and (until is None or due < until):
+                until = due
+            owners.append((watched, interest, due))
+        for deadline, _ in self._timers:
+            due = deadline()
+            if due is not None and (until is None or due < until):
+                until = due
         poll = select.poll()
         for fd, events in wanted.items():
             poll.register(fd, events)
-        if busy:
-            timeout: float | None = 0
-        else:
-            # Rounded up: a poll that returns a moment too early would turn for nothing.
-            timeout = None if until is None else max(0.0, until - time.monotonic()) * 1000 + 0.999
+        # Rounded up: a poll that returns a moment too early would turn for nothing.
+        timeout = None if until is None else max(0.0, until - time.monotonic()) * 1000 + 0.999
         ready = dict(poll.poll(timeout))
-        for watched in list(self._watched):
-            watched.serve(ready)
+        now = 0.0 if until is None else time.monotonic()
+        for watched, interest, due in owners:
+            if (due is not None and due <= now) or any([fd in ready for fd, _ in interest]):
+                watched.serve(ready)
+        if until is not None and until <= now:
+            for deadline, action in list(self._timers):
+                due = deadline()
+                if due is not None and due <= now:
+                    action()
 
 
 class _WatchedPump:
@@ -97,7 +110,7 @@ class _WatchedPump:
 
 
 class _WatchedCalls:
-    """Serves calls only when there is something for them: most turns of a session are not about them."""
+    """Calls to an engine, which find out for themselves what can be sent and read."""
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
@@ -108,25 +121,4 @@ class _WatchedCalls:
         return False
 
     def serve(self, ready: dict[int, int]) -> None:
-        deadline = self.deadline()
-        if any(fd in ready for fd, _ in self.interest()) or (
-            deadline is not None and time.monotonic() >= deadline
-        ):
-            self._calls.serve()
-
-
-class _Timer:
-    def __init__(self, deadline: Callable[[], float | None], action: Callable[[], None]) -> None:
-        self.deadline = deadline
-        self._action = action
-
-    def interest(self) -> Iterable[tuple[int, int]]:
-        return ()
-
-    def busy(self) -> bool:
-        return False
-
-    def serve(self, ready: dict[int, int]) -> None:
-        deadline = self.deadline()
-        if deadline is not None and time.monotonic() >= deadline:
-            self._action()
+        self._calls.serve()

@@ -25,11 +25,13 @@ PREFIX = "dpty-bed"
 _numbers = itertools.count(1)
 
 
+# Looked up once: a transport in use changes DOCKER_HOST in this process.
+_URL = os.environ.get("DPTY_TEST_ENGINE") or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+
+
 def engine_url() -> str:
     """Where the engine of the tests listens."""
-    return (
-        os.environ.get("DPTY_TEST_ENGINE") or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
-    )
+    return _URL
 
 
 def short_directory() -> tempfile.TemporaryDirectory[str]:

@@ -178,6 +178,21 @@ def test_a_hang_up_of_the_terminal_ends_the_session(bench: Bench, sessions: Sess
     assert bench.is_running(container)
 
 
+def test_a_terminal_that_is_gone_is_no_end_of_input(bench: Bench, sessions: Sessions) -> None:
+    container = bench.container("echo up; cat; echo ended", tty=True, stdin_open=True)
+    source = """
+import docker, dockerpty, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+dockerpty.start(docker.from_env(), sys.argv[1])
+"""
+    terminal = sessions.python(source, id_of(container))
+    terminal.expect("up")
+    terminal.hang_up()
+    # The signal that would have told it is ignored: it is seen by reading, and is one all the same.
+    assert terminal.wait() == -signal.SIGHUP
+    assert b"ended" not in container.logs()
+
+
 def test_modes_that_the_remote_switched_on_are_switched_off(box: Container, sessions: Sessions) -> None:
     on = r"printf '\033[?1049h\033[?25l\033[?1000h\033[?2004h\033='; echo up; exec cat"
     terminal = sessions.exec_command(box, on)

@@ -90,7 +90,7 @@ _KINDS = {
     "operation",
 }
 ALLOWED["attach"] = set(_KINDS)
-ALLOWED["exec"] = set(_KINDS)
+ALLOWED["exec"] = {*_KINDS, "spec"}
 BRIDGE = set(ALLOWED)
 ALLOWED["pty"] = {*_KINDS, "attach", "exec"}
 ALLOWED[""] = {"errors", "io", "tty", "pty"}

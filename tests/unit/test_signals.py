@@ -15,6 +15,7 @@ from dockerpty.calls import Call, resize_container
 from dockerpty.errors import DockerptyError
 from dockerpty.loop import Loop
 from dockerpty.signals import Coalescer, Resizer, Signals, forwardable, marker, name_of
+from tests.unit.test_loop import turn
 
 USED = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
@@ -42,7 +43,7 @@ class Noted:
         self.loop.watch(self.signals)
 
     def turn(self) -> None:
-        self.loop.turn(time.monotonic() + 10)
+        turn(self.loop)
 
     def __enter__(self) -> Noted:
         self.signals.start()

@@ -14,6 +14,7 @@ import pytest
 
 from dockerpty import tty
 from dockerpty.errors import TerminalError
+from dockerpty.io import select
 from dockerpty.tty import Terminal, size
 from tests.bed.terminal import Terminal as Bed
 
@@ -217,14 +218,19 @@ def test_the_callers_descriptor_may_be_closed_before_the_end(slave: Slave) -> No
 
 
 def test_what_was_typed_before_is_not_thrown_away(slave: Slave) -> None:
+    seen = b""
     os.write(slave.master, b"typed ahead\n")
+    assert select([slave.fd], [], timeout=10)[0]
     with Terminal(slave.fd):
         os.write(slave.master, b"and while")
-        os.set_blocking(slave.fd, False)
-        seen = os.read(slave.fd, 100)
+        while not seen.endswith(b"while"):
+            assert select([slave.fd], [], timeout=10)[0], f"only {seen!r} came"
+            seen += os.read(slave.fd, 100)
         os.write(slave.master, b"not read\n")
-    assert seen.startswith(b"typed ahead\n")
-    assert os.read(slave.fd, 100) in (b"not read\n", b"and whilenot read\n")
+        assert select([slave.fd], [], timeout=10)[0]
+    assert seen == b"typed ahead\nand while"
+    assert select([slave.fd], [], timeout=10)[0]
+    assert os.read(slave.fd, 100) == b"not read\n"
 
 
 def test_attributes_are_set_at_once_without_waiting_or_flushing(
