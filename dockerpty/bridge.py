@@ -313,8 +313,11 @@ class Bridge:
         """Count what has moved; say whether anything has."""
         result = self._result
         before = result.bytes_in, result.bytes_out
-        result.bytes_in = sum([pump.moved for pump in self._inputs])
-        result.bytes_out = sum([pump.moved for pump in self._outputs])
+        result.bytes_in = result.bytes_out = 0
+        for pump in self._inputs:
+            result.bytes_in += pump.moved
+        for output in self._outputs:
+            result.bytes_out += output.moved
         if result.bytes_out != before[1]:
             self._typed_at = None
         elif result.bytes_in != before[0]:

@@ -115,6 +115,7 @@ class Stream:
         self.close_requested = False
         self.closed = False
         self._unsent = bytearray()
+        self._may_hold = hasattr(fd, "unsent")  # accepted bytes may wait inside it, as TLS records
 
     @property
     def buffer(self) -> bytes:
@@ -203,7 +204,7 @@ class Stream:
         if self._unsent:
             sent = self._send(self._unsent)
             del self._unsent[:sent]
-        elif _ciphertext(self.fd):
+        elif self.needs_write():
             self.fd.flush()
         if self.close_requested and not self.needs_write():
             self.close()
@@ -211,7 +212,7 @@ class Stream:
 
     def needs_write(self) -> bool:
         """Say whether accepted bytes have not been sent."""
-        return bool(self._unsent) or _ciphertext(self.fd)
+        return bool(self._unsent) or (self._may_hold and bool(self.fd.unsent()))
 
     def half_close(self) -> None:
         """End our direction once nothing waits, and go on reading."""
@@ -390,9 +391,15 @@ class Pump:
         self._in_place = type(inner) is Stream and type(self).flush is Pump.flush
         self._never_waits = self._in_place and _never_waits(inner.fd)
         self._inner = inner
+        self._fd: int | None = None
+        # Streams of ours, whose state is looked at in place: this is asked several times for each key.
+        sinks = self.sinks()
+        self._own_sinks: tuple[Stream, ...] = sinks if all(type(sink) is Stream for sink in sinks) else ()
 
     def fileno(self) -> int:
-        return _fileno(self.from_stream)
+        if self._fd is None or not self._in_place:
+            self._fd = _fileno(self.from_stream)
+        return self._fd
 
     def set_blocking(self, value: bool) -> bool:
         return bool(self.from_stream.set_blocking(value))
@@ -429,6 +436,15 @@ class Pump:
     def sinks(self) -> tuple[Any, ...]:
         return (self.to_stream,) if self.error_stream is None else (self.to_stream, self.error_stream)
 
+    def quiet(self) -> bool:
+        """Say whether the source is read and nothing waits to be written: while that is so `interest` is the same."""
+        if self.eof or not self._own_sinks:
+            return False
+        for sink in self._own_sinks:  # noqa: SIM110  # a generator costs more than one or two sinks
+            if sink.closed or sink.needs_write():
+                return False
+        return True
+
     def interest(self) -> list[tuple[int, int]]:
         """Return the descriptors to poll now, with the events that matter."""
         wanted = [(_write_fileno(sink), _select.POLLOUT) for sink in self.sinks() if _needs_write(sink)]
@@ -438,11 +454,14 @@ class Pump:
 
     def busy(self) -> bool:
         """Say whether there is something to read that no poll would tell."""
-        return not self.eof and self.has_room() and _pending(self.from_stream)
+        return not self.eof and _pending(self._inner) and self.has_room()
 
     def has_room(self) -> bool:
-        waiting = max([_backlog(sink) for sink in self.sinks()], default=0)
-        self._full = waiting > (LOW_WATER if self._full else HIGH_WATER)
+        limit = LOW_WATER if self._full else HIGH_WATER
+        self._full = False
+        for sink in self._own_sinks or self.sinks():
+            if _backlog(sink) > limit:
+                self._full = True
         return not self._full
 
     def serve(self, ready: dict[int, int], buffer: memoryview) -> None:
@@ -450,8 +469,10 @@ class Pump:
         for sink in self.sinks():
             if _needs_write(sink) and ready.get(_write_fileno(sink), 0) & WRITABLE:
                 self._guarded(sink, sink.do_write)
+        if self.eof or not (ready.get(self.fileno(), 0) & READABLE or _pending(self._inner)):
+            return
         # Somebody else may have polled this descriptor: that it is ready does not say that there is room.
-        if self.eof or not self.has_room() or not (self.busy() or ready.get(self.fileno(), 0) & READABLE):
+        if not self.has_room():
             return
         for _ in range(READS_PER_TURN):
             if not self.step(buffer) or self.eof or not self._never_waits or not self.has_room():
@@ -563,10 +584,6 @@ def _write_pieces(sink: Any, pieces: list[memoryview]) -> None:
 
 def _never_waits(fd: Any) -> bool:
     return hasattr(fd, "recv_into") and not (hasattr(fd, "getblocking") and fd.getblocking())
-
-
-def _ciphertext(fd: Any) -> bool:
-    return bool(fd.unsent()) if hasattr(fd, "unsent") else False
 
 
 def _binary(data: bytes | str) -> bytes:

@@ -81,12 +81,13 @@ class Loop:
         poll = select.poll()
         for fd, events in wanted.items():
             poll.register(fd, events)
-        # Rounded up: a poll that returns a moment too early would turn for nothing.
-        timeout = None if until is None else max(0.0, until - time.monotonic()) * 1000 + 0.999
+        # Rounded up: a poll that returns a moment too early would turn for nothing. What is due does not wait at all.
+        left = None if until is None else until - time.monotonic()
+        timeout = left if left is None else left * 1000 + 0.999 if left > 0 else 0
         ready = dict(poll.poll(timeout))
         now = 0.0 if until is None else time.monotonic()
         for watched, interest, due in owners:
-            if (due is not None and due <= now) or any([fd in ready for fd, _ in interest]):
+            if (due is not None and due <= now) or any([fd in ready for fd, _ in interest]):  # noqa: C419  # cheaper
                 watched.serve(ready)
         if until is not None and until <= now:
             for deadline, action in list(self._timers):
@@ -99,8 +100,15 @@ class _WatchedPump:
     def __init__(self, pump: Pump, buffer: memoryview) -> None:
         self._pump = pump
         self._buffer = buffer
-        self.interest = pump.interest
+        self._quiet: list[tuple[int, int]] | None = None
         self.busy = pump.busy
+
+    def interest(self) -> list[tuple[int, int]]:
+        if not self._pump.quiet():
+            return self._pump.interest()
+        if self._quiet is None:
+            self._quiet = self._pump.interest()
+        return self._quiet
 
     def deadline(self) -> float | None:
         return None

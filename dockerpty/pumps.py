@@ -69,7 +69,9 @@ class InputPump(Pump):
         self._held_since = 0.0
         self._last = b""
         self._half_close = False
-        self._refused = False
+
+    #: The process takes no more input. (Of the class, since the base asks for the sinks before all is set.)
+    _refused = False
 
     def sinks(self) -> tuple[Any, ...]:
         return () if self._refused else super().sinks()

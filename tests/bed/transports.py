@@ -9,6 +9,7 @@ from __future__ import annotations
 import getpass
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from abc import ABC, abstractmethod
@@ -51,6 +52,7 @@ class Transport(ABC):
             "DOCKER_CERT_PATH": None,
             "DOCKER_CONTEXT": None,
             "DOCKER_API_VERSION": None,
+            "BED_CLIENT": None,
         }
 
     @abstractmethod
@@ -155,7 +157,11 @@ class FakeSsh(Transport):
             f"unset DOCKER_HOST DOCKER_CONTEXT\nexec {docker_cli} -H {engine_url()} system dial-stdio\n"
         )
         script.chmod(0o755)
-        self.env |= {"DOCKER_HOST": self.host_url, "PATH": f"{directory}:{os.environ['PATH']}"}
+        self.env |= {
+            "DOCKER_HOST": self.host_url,
+            "PATH": f"{directory}:{os.environ['PATH']}",
+            "BED_CLIENT": "ssh",
+        }
 
     def docker_client(self, timeout: int = 60) -> docker.DockerClient:
         """A client that starts the system's ssh for each connection; only within `applied`."""
@@ -214,11 +220,12 @@ SetEnv PATH={docker_cli.parent}:/usr/local/bin:/usr/bin:/bin DOCKER_HOST={engine
         wrapper.chmod(0o755)
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True, mode=0o755)
-        self._server = subprocess.Popen(
-            [server, "-D", "-e", "-f", str(directory / "sshd_config")],
-            stdin=subprocess.DEVNULL,
-            stderr=log.open("wb"),
-        )
+        with log.open("wb") as said:
+            self._server = subprocess.Popen(
+                [server, "-D", "-e", "-f", str(directory / "sshd_config")],
+                stdin=subprocess.DEVNULL,
+                stderr=said,
+            )
         self.host_url = f"ssh://{getpass.getuser()}@127.0.0.1:{port}"
         self.env |= {
             "DOCKER_HOST": self.host_url,
@@ -260,15 +267,16 @@ class Podman(Transport):
         self._socket = directory / "podman.sock"
         self.host_url = f"unix://{self._socket}"
         self.env["DOCKER_HOST"] = self.host_url
-        self._log = directory / "service.log"
-        self._service = subprocess.Popen(
-            [*base, "system", "service", "--time=0", self.host_url],
-            stdin=subprocess.DEVNULL,
-            stdout=self._log.open("wb"),
-            stderr=subprocess.STDOUT,
-            env=self._environment(directory),
-        )
-        wait_for(self._socket.exists, 20, f"podman's socket; it says {self._log.read_text()[-500:]}")
+        log = directory / "service.log"
+        with log.open("wb") as said:
+            self._service = subprocess.Popen(
+                [*base, "system", "service", "--time=0", self.host_url],
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                env=self._environment(directory),
+            )
+        wait_for(self._socket.exists, 20, f"podman's socket; it says {log.read_text()[-500:]}")
 
     def _options(self, directory: Path) -> list[str]:
         options = [f"--root={self._storage}", f"--runroot={directory}/run", f"--tmpdir={directory}/tmp"]
@@ -301,9 +309,27 @@ class Podman(Transport):
         return docker.DockerClient(base_url=self.host_url, timeout=timeout)
 
     def close(self) -> None:
-        """Stop the service."""
+        """Stop the service, and the monitors of execs whose clients went away, which Podman leaves for ever."""
         self._service.terminate()
         self._service.wait(10)
+        for entry in Path("/proc").iterdir():
+            command = _command_of(entry)
+            if command.startswith(b"/usr/bin/conmon") and os.fsencode(self._storage) in command:
+                _kill(int(entry.name))
+
+
+def _command_of(entry: Path) -> bytes:
+    try:
+        return (entry / "cmdline").read_bytes() if entry.name.isdigit() else b""
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
 
 
 KINDS: dict[str, Callable[[Path], Transport]] = {

@@ -21,12 +21,14 @@ from docker.models.containers import Container
 from tests.bed.engine import IMAGE, Bench, engine_url
 from tests.bed.proxy import Proxy
 from tests.bed.terminal import Terminal
-from tests.bed.transports import KINDS, Transport, Unavailable, wanted
+from tests.bed.transports import KINDS, FakeSsh, TlsTransport, Transport, Unavailable, wanted
 from tests.bed.waiting import wait_for
 from tests.conftest import missing
 
 HERE = Path(__file__).parent
 TIME_LIMIT_S = 120
+OWN_WAY = {"proxy", "tls", "fake_ssh"}
+"""Fixtures that are a way to the engine themselves."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -42,7 +44,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Repeat a test on each transport that was asked for."""
     if "transport" in metafunc.fixturenames:
-        names = ("unix",) if "proxy" in metafunc.fixturenames else wanted()
+        names = ("unix",) if OWN_WAY & set(metafunc.fixturenames) else wanted()
         metafunc.parametrize("transport", names, indirect=True, scope="session")
 
 
@@ -115,6 +117,24 @@ def proxy(engine: docker.DockerClient) -> Iterator[Proxy]:
         yield proxy
 
 
+@pytest.fixture
+def tls(engine: docker.DockerClient, tmp_path: Path) -> Iterator[TlsTransport]:
+    """TLS, whatever the transport of the run; its `env` is for a session."""
+    way = TlsTransport(tmp_path)
+    yield way
+    way.close()
+
+
+@pytest.fixture
+def fake_ssh(engine: docker.DockerClient, tmp_path: Path) -> FakeSsh:
+    """A program called ssh, whatever the transport of the run; its `env` is for a session."""
+    try:
+        return FakeSsh(tmp_path)
+    except Unavailable as error:
+        missing(f"ssh: {error}")
+        raise
+
+
 class Sessions:
     """Programs under a terminal that make one call of dockerpty; all are closed with the test.
 
@@ -122,9 +142,8 @@ class Sessions:
         env: how they find the engine.
     """
 
-    def __init__(self, env: dict[str, str | None], client: str) -> None:
+    def __init__(self, env: dict[str, str | None]) -> None:
         self.env = env
-        self._client = client
         self._open: list[Terminal] = []
 
     def start(self, container: Any, *args: Any, **options: Any) -> Terminal:
@@ -149,7 +168,7 @@ class Sessions:
         """
         terminal = {name[5:]: options.pop(name) for name in list(options) if name.startswith("term_")}
         script = {name[7:]: options.pop(name) for name in list(options) if name.startswith("script_")}
-        wish = {"client": self._client, **script, "args": args, "kwargs": options}
+        wish = {**script, "args": args, "kwargs": options}
         return self.run("session.py", verb, json.dumps(wish), **terminal)
 
     def run(self, script: str, *arguments: str, **terminal: Any) -> Terminal:
@@ -184,7 +203,7 @@ def sessions(request: pytest.FixtureRequest, transport: Transport) -> Iterator[S
     env = dict(transport.env)
     if "proxy" in request.fixturenames:
         env["DOCKER_HOST"] = request.getfixturevalue("proxy").unix()
-    sessions = Sessions(env, "ssh" if transport.name == "ssh" else "docker")
+    sessions = Sessions(env)
     yield sessions
     sessions.close()
 

@@ -47,8 +47,9 @@ def test_a_stream_of_the_engine_passes_the_proxy_whole(
 ) -> None:
     proxy.on("POST", "/exec/.*/start", **rule)
     source = """
-import docker, sys
-client = docker.from_env()
+import sys
+from tests.bed.scripts.clients import from_env
+client = from_env()
 created = client.api.exec_create(sys.argv[1], ["sh", "-c", "seq 100000 | md5sum; seq 3"])
 print(client.api.exec_start(created["Id"]).decode())
 """

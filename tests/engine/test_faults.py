@@ -19,9 +19,8 @@ from dockerpty.tty import size
 from tests.bed.engine import Bench, id_of
 from tests.bed.proxy import Proxy
 from tests.bed.terminal import CLOSED, NULL, PIPE, Terminal
-from tests.bed.transports import FakeSsh, TlsTransport, Unavailable
+from tests.bed.transports import FakeSsh, TlsTransport
 from tests.bed.waiting import wait_for
-from tests.conftest import missing
 from tests.engine.conftest import Sessions
 
 BUSY_SHARE = 0.10
@@ -31,8 +30,9 @@ BUSY_SHARE = 0.10
 def test_f01_todays_clients_and_container_objects_are_taken(bench: Bench, sessions: Sessions) -> None:
     container = bench.container("echo shown; exit 3")
     terminal = sessions.python(
-        "import docker, dockerpty, sys\n"
-        "client = docker.from_env()\n"
+        "import dockerpty, sys\n"
+        "from tests.bed.scripts.clients import from_env\n"
+        "client = from_env()\n"
         "container = client.containers.get(sys.argv[1])\n"
         "print('first', dockerpty.start(client, container, interactive=False))\n"
         "print('second', dockerpty.start(client.api, {'Id': container.id}, interactive=False))\n",
@@ -86,8 +86,9 @@ def test_f05_an_exec_is_started_as_it_was_created_so_that_no_header_is_printed(
     bench: Bench, box: Container, sessions: Sessions
 ) -> None:
     source = """
-import docker, dockerpty, sys
-client = docker.from_env()
+import dockerpty, sys
+from tests.bed.scripts.clients import from_env
+client = from_env()
 for interactive in (True, False):
     created = dockerpty.exec_create(client, sys.argv[1], ["echo", "plain"], interactive=interactive)
     dockerpty.start_exec(client, created, interactive=not interactive)
@@ -98,9 +99,10 @@ for interactive in (True, False):
 
 
 ATTACH_TO_BACKLOG = """
-import docker, dockerpty, io, sys
+import dockerpty, io, sys
+from tests.bed.scripts.clients import from_env
 from tests.bed.scripts.report import report
-client = docker.from_env()
+client = from_env()
 expected = sys.argv[2].encode().decode("unicode_escape").encode()
 lost = 0
 for _ in range(int(sys.argv[3])):
@@ -139,9 +141,10 @@ def test_f06_the_framing_of_a_busy_container_is_met_at_its_boundaries(
 ) -> None:
     container = bench.container("while :; do echo 0123456789; done", start=True)
     source = """
-import docker, dockerpty, io, sys
+import dockerpty, io, sys
+from tests.bed.scripts.clients import from_env
 from tests.bed.scripts.report import report
-client = docker.from_env()
+client = from_env()
 for _ in range(8):
     out = io.BytesIO()
     try:
@@ -164,8 +167,9 @@ def test_f07_attaching_is_done_when_sockets_returns_and_nothing_runs_twice(
 ) -> None:
     container = bench.container("echo x >>/log; wc -l </log")
     source = """
-import docker, dockerpty, sys, time
-client = docker.from_env()
+import dockerpty, sys, time
+from tests.bed.scripts.clients import from_env
+client = from_env()
 operation = dockerpty.RunOperation(client, sys.argv[1])
 terminal = dockerpty.PseudoTerminal(client, operation)
 sockets = terminal.sockets()
@@ -180,35 +184,15 @@ print("returned", terminal.start(sockets))
     assert terminal.output.startswith(b"1\r\n")
 
 
-@pytest.fixture
-def tls(tmp_path: Path, bench: Bench) -> TlsWay:
-    return TlsWay(tmp_path)
-
-
-class TlsWay:
-    """The environment of a session over TLS, whatever the transport of the run."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-
-    def __enter__(self) -> TlsTransport:
-        self.transport = TlsTransport(self._directory)
-        return self.transport
-
-    def __exit__(self, *error: object) -> None:
-        self.transport.close()
-
-
 def test_f08_over_tls_the_tail_of_a_burst_does_not_wait_for_the_next_byte(
-    tls: TlsWay, box: Container, sessions: Sessions
+    tls: TlsTransport, box: Container, sessions: Sessions
 ) -> None:
-    with tls as way:
-        terminal = sessions.exec_command(
-            box, "head -c 1000000 /dev/zero; sleep 20", term_env=way.env, term_stdin=NULL, term_stdout=PIPE
-        )
-        terminal.report("calling")
-        terminal.wait_until(lambda: len(terminal.stdout) == 1_000_000, 5, "the whole burst")
-        terminal.close()
+    terminal = sessions.exec_command(
+        box, "head -c 1000000 /dev/zero; sleep 20", term_env=tls.env, term_stdin=NULL, term_stdout=PIPE
+    )
+    terminal.report("calling")
+    terminal.wait_until(lambda: len(terminal.stdout) == 1_000_000, 5, "the whole burst")
+    terminal.close()
 
 
 def test_f09_a_storm_of_window_changes_does_not_kill_the_session(box: Container, sessions: Sessions) -> None:
@@ -228,10 +212,11 @@ def test_f09_a_storm_of_window_changes_does_not_kill_the_session(box: Container,
 
 def test_f10_more_than_1024_open_files_are_no_obstacle(box: Container, sessions: Sessions) -> None:
     source = """
-import docker, dockerpty, resource, sys
+import dockerpty, resource, sys
+from tests.bed.scripts.clients import from_env
 resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 files = [open("/dev/null") for _ in range(1100)]
-print("returned", dockerpty.exec_command(docker.from_env(), sys.argv[1], ["sh", "-c", "read x; echo got $x; exit 4"]))
+print("returned", dockerpty.exec_command(from_env(), sys.argv[1], ["sh", "-c", "read x; echo got $x; exit 4"]))
 """
     terminal = sessions.python(source, id_of(box))
     terminal.wait_until(terminal.is_raw, what="raw mode")
@@ -382,8 +367,9 @@ def test_f20_a_thread_that_is_not_the_main_one_can_call(box: Container, sessions
 def test_f21_silence_longer_than_the_clients_timeout_ends_nothing(box: Container, sessions: Sessions) -> None:
     seconds = 90 if os.environ.get("DPTY_SOAK") == "1" else 3
     source = """
-import docker, dockerpty, sys
-client = docker.from_env(timeout=60 if int(sys.argv[2]) > 60 else 1)
+import dockerpty, sys
+from tests.bed.scripts.clients import from_env
+client = from_env(timeout=60 if int(sys.argv[2]) > 60 else 1)
 print("returned", dockerpty.exec_command(client, sys.argv[1], ["sh", "-c", f"sleep {sys.argv[2]}; echo late; exit 4"]))
 """
     terminal = sessions.python(source, id_of(box), str(seconds))
@@ -418,19 +404,15 @@ def test_f23_a_sibling_that_reads_the_same_terminal_waits_for_its_input(
 
 
 def test_f24_an_interactive_exec_through_the_systems_ssh_answers(
-    box: Container, sessions: Sessions, tmp_path: Path
+    fake_ssh: FakeSsh, box: Container, sessions: Sessions
 ) -> None:
-    try:
-        way = FakeSsh(tmp_path)
-    except Unavailable as error:
-        missing(str(error))
-    terminal = sessions.exec_command(
-        box, "echo up; read line; echo got-$line; exit 4", script_client="ssh", term_env=way.env
-    )
+    command = "echo up; read line; echo got-$line; exit 4"
+    terminal = sessions.exec_command(box, command, term_env=fake_ssh.env)
     terminal.expect("up")
     terminal.send("it\r")
     terminal.expect("got-it")
     assert terminal.report("returned")["value"] == 4
+    assert "dial-stdio" in fake_ssh.arguments.read_text()
 
 
 def test_f25_sizes_are_unsigned_and_an_unknown_one_is_not_zero(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -479,8 +461,9 @@ def test_f26_killed_clients_leave_no_process_behind(bench: Bench, box: Container
 def test_f27_the_callers_stdout_stays_open(bench: Bench, sessions: Sessions) -> None:
     container = bench.container("echo from the container")
     source = """
-import docker, dockerpty, sys
-dockerpty.start(docker.from_env(), sys.argv[1])
+import dockerpty, sys
+from tests.bed.scripts.clients import from_env
+dockerpty.start(from_env(), sys.argv[1])
 sys.stdin.fileno(), sys.stdout.flush()
 print("still open", flush=True)
 print("also open", file=sys.stderr, flush=True)
@@ -510,11 +493,10 @@ def test_f27_writing_does_not_jam_while_output_flows(box: Container, sessions: S
 
 
 def test_f27_tls_gives_no_ciphertext_at_the_end_of_input(
-    tls: TlsWay, box: Container, sessions: Sessions
+    tls: TlsTransport, box: Container, sessions: Sessions
 ) -> None:
     data = os.urandom(1_000_000)
-    with tls as way:
-        terminal = sessions.exec_command(box, ["cat"], term_env=way.env, term_stdin=PIPE, term_stdout=PIPE)
-        terminal.feed(data, end=True)
-        assert terminal.wait(20) == 0
-        assert terminal.stdout == data
+    terminal = sessions.exec_command(box, ["cat"], term_env=tls.env, term_stdin=PIPE, term_stdout=PIPE)
+    terminal.feed(data, end=True)
+    assert terminal.wait(20) == 0
+    assert terminal.stdout == data

@@ -124,9 +124,10 @@ def test_a_handler_of_the_callers_that_returns_lets_the_session_go_on(
 
 def test_what_is_ignored_stays_ignored(box: Container, sessions: Sessions) -> None:
     source = """
-import docker, dockerpty, signal, sys
+import dockerpty, signal, sys
+from tests.bed.scripts.clients import from_env
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
-code = dockerpty.exec_command(docker.from_env(), sys.argv[1], ["sh", "-c", "echo up; read line; exit 4"])
+code = dockerpty.exec_command(from_env(), sys.argv[1], ["sh", "-c", "echo up; read line; exit 4"])
 print("code", code, signal.getsignal(signal.SIGHUP) is signal.SIG_IGN)
 """
     terminal = sessions.python(source, id_of(box))
@@ -138,13 +139,14 @@ print("code", code, signal.getsignal(signal.SIGHUP) is signal.SIG_IGN)
 
 def test_an_output_object_that_raises_restores(box: Container, sessions: Sessions) -> None:
     source = """
-import docker, dockerpty, sys
+import dockerpty, sys
+from tests.bed.scripts.clients import from_env
 class Full:
     def write(self, data):
         raise OSError(28, "no space for it")
 command = ["sh", "-c", "sleep 0.3; echo up; cat"]
 try:
-    dockerpty.exec_command(docker.from_env(), sys.argv[1], command, stdout=Full(), tty=True)
+    dockerpty.exec_command(from_env(), sys.argv[1], command, stdout=Full(), tty=True)
 except Exception as error:
     print("raised", error)
 """
@@ -181,9 +183,10 @@ def test_a_hang_up_of_the_terminal_ends_the_session(bench: Bench, sessions: Sess
 def test_a_terminal_that_is_gone_is_no_end_of_input(bench: Bench, sessions: Sessions) -> None:
     container = bench.container("echo up; cat; echo ended", tty=True, stdin_open=True)
     source = """
-import docker, dockerpty, signal, sys
+import dockerpty, signal, sys
+from tests.bed.scripts.clients import from_env
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
-dockerpty.start(docker.from_env(), sys.argv[1])
+dockerpty.start(from_env(), sys.argv[1])
 """
     terminal = sessions.python(source, id_of(container))
     terminal.expect("up")

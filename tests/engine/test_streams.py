@@ -114,11 +114,12 @@ def test_a_terminal_shows_bytes_of_a_cut_character_as_they_come(box: Container, 
 
 def test_objects_without_a_descriptor_are_written_and_read(box: Container, sessions: Sessions) -> None:
     source = """
-import docker, dockerpty, io, sys
+import dockerpty, io, sys
+from tests.bed.scripts.clients import from_env
 from tests.bed.scripts.report import report
 out, err, given = io.BytesIO(), io.StringIO(), io.BytesIO(b"in" * 100000)
 command = ["sh", "-c", "cat; echo err >&2; exit 6"]
-code = dockerpty.exec_command(docker.from_env(), sys.argv[1], command, True, out, err, given)
+code = dockerpty.exec_command(from_env(), sys.argv[1], command, True, out, err, given)
 report("over", code=code, out=out.getvalue() == b"in" * 100000, err=err.getvalue())
 """
     terminal = sessions.python(source, id_of(box))
@@ -356,9 +357,10 @@ def test_a_time_limit_ends_the_session_and_says_so(box: Container, sessions: Ses
 
 def test_sessions_in_a_row_in_one_process_leave_nothing_behind(box: Container, sessions: Sessions) -> None:
     source = """
-import docker, dockerpty, io, os, sys, threading
+import dockerpty, io, os, sys, threading
+from tests.bed.scripts.clients import from_env
 from tests.bed.scripts.report import report
-client = docker.from_env()
+client = from_env()
 def once():
     out = io.BytesIO()
     assert dockerpty.exec_command(client, sys.argv[1], ["echo", "x"], False, out, out) == 0
@@ -376,12 +378,13 @@ report("over", before=before, after=(len(os.listdir("/proc/self/fd")), threading
 
 def test_two_sessions_at_once_on_two_terminals_and_none_on_one(box: Container, sessions: Sessions) -> None:
     source = """
-import docker, dockerpty, os, pty, sys, threading
+import dockerpty, os, pty, sys, threading
+from tests.bed.scripts.clients import from_env
 from tests.bed.scripts.report import report
 def session(fd, answer):
     try:
         code = dockerpty.exec_command(
-            docker.from_env(), sys.argv[1], ["sh", "-c", "echo up; read line; exit 6"], True, fd, fd, fd
+            from_env(), sys.argv[1], ["sh", "-c", "echo up; read line; exit 6"], True, fd, fd, fd
         )
         report(answer, code=code)
     except dockerpty.DockerptyError as error:

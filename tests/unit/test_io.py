@@ -18,7 +18,17 @@ from hypothesis import strategies as st
 
 from dockerpty.errors import ProtocolError
 from dockerpty.frames import encode
-from dockerpty.io import HIGH_WATER, LOW_WATER, READ_SIZE, Demuxer, Pump, Stream, select, set_blocking
+from dockerpty.io import (
+    HIGH_WATER,
+    LOW_WATER,
+    READ_SIZE,
+    READS_PER_TURN,
+    Demuxer,
+    Pump,
+    Stream,
+    select,
+    set_blocking,
+)
 from tests.unit import strategies
 
 
@@ -940,11 +950,27 @@ def test_a_fast_source_leaves_the_turn_to_others() -> None:
 
         def recv_into(self, buffer: memoryview) -> int:
             self.reads += 1
-            return 1
+            return len(buffer)
 
     source = Endless()
-    Pump(Stream(source), Stream(Taker([]))).serve({1000: 1}, memoryview(bytearray(10)))
-    assert 1 < source.reads <= 100
+    Pump(Stream(source), Stream(Taker([]))).serve({1000: 1}, memoryview(bytearray(READ_SIZE)))
+    assert source.reads == READS_PER_TURN
+
+
+def test_after_a_short_read_poll_is_asked_before_the_next() -> None:
+    class Typist:
+        reads = 0
+
+        def fileno(self) -> int:
+            return 1000
+
+        def recv_into(self, buffer: memoryview) -> int:
+            self.reads += 1
+            return 1
+
+    source = Typist()
+    Pump(Stream(source), Stream(Taker([]))).serve({1000: 1}, memoryview(bytearray(READ_SIZE)))
+    assert source.reads == 1
 
 
 def test_a_broken_stderr_drops_stderr_and_nothing_else() -> None:

@@ -114,6 +114,29 @@ def test_who_is_busy_is_served_at_once() -> None:
     assert busy.turns == 1
 
 
+def test_what_is_due_does_not_wait_and_what_is_not_waits_long_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float | None] = []
+
+    class Poll:
+        def poll(self, timeout: float | None) -> list[tuple[int, int]]:
+            waits.append(timeout)
+            return []
+
+    monkeypatch.setattr(select, "poll", Poll)
+    monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
+    due: list[float | None] = [None]
+    loop = Loop()
+    loop.at(lambda: due[0], lambda: None)
+    for due[0] in (None, 999.0, 1000.0, 1000.5):
+        loop.turn()
+    loop.watch(Counting())
+    loop.turn()
+    assert waits[:3] == [None, 0, 0]
+    assert waits[3] is not None
+    assert 500 < waits[3] <= 501
+    assert waits[4] == 0
+
+
 def test_all_are_served_in_the_order_they_were_given() -> None:
     order: list[int] = []
 

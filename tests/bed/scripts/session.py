@@ -1,8 +1,8 @@
 """One call of dockerpty's public functions, as a user's script makes it; the program under most engine tests.
 
 Usage: session.py VERB OPTIONS: the verb is the name of a function (`start`, `exec_command`, `start_exec`); the
-options are JSON: positional arguments as `args`, keywords as `kwargs`; `client` is `docker` (default), `api` or
-`ssh` (the system's ssh); `in_thread` calls from a thread that is not the main one; `python_handlers` names
+options are JSON: positional arguments as `args`, keywords as `kwargs`; `client` is `docker` (default) or `api`;
+`in_thread` calls from a thread that is not the main one; `python_handlers` names
 signals that get a Python handler first, `raising` those whose handler raises.
 """
 
@@ -16,9 +16,8 @@ import threading
 import traceback
 from typing import Any
 
-import docker
-
 import dockerpty
+from tests.bed.scripts.clients import from_env
 from tests.bed.scripts.report import report
 
 
@@ -33,7 +32,7 @@ def main(verb: str, options: dict[str, Any]) -> None:
     for name in options.get("raising", ()):
         signal.signal(getattr(signal, name), _raise)
     kind = options.get("client", "docker")
-    client: Any = docker.from_env(use_ssh_client=kind == "ssh")
+    client: Any = from_env()
     report("calling", pid=os.getpid())
     if options.get("in_thread"):
         thread = threading.Thread(target=call, args=(client, kind, verb, options))
