@@ -192,12 +192,9 @@ class RunOperation(EngineOperation):
         info = self._container_info()
         pumps = self._output_pumps(out, err)
         if stdin is not None and self._reads_input():
-            if info["Config"].get("Tty"):
-                at_end = "eot"
-            else:
-                # Without StdinOnce an end does not reach the process, and must not end the output.
-                at_end = "close" if info["Config"].get("StdinOnce") else "keep"
-            pumps += self._input_pump(stdin, at_end)
+            # Without StdinOnce an end does not reach the process, and must not end the output.
+            at_end = "close" if info["Config"].get("StdinOnce") else "keep"
+            pumps += self._input_pump(stdin, "eot" if info["Config"].get("Tty") else at_end)
         if not self._has_run():
             self._start_container()
         if not self._over:
@@ -353,7 +350,11 @@ class RunOperation(EngineOperation):
         if self._wait is not None:
             self._wait.close()
         self._hang_up()
-        if self._created and not self._has_started and (self._container_info()["HostConfig"] or {}).get("AutoRemove"):
+        if (
+            self._created
+            and not self._has_started
+            and (self._container_info()["HostConfig"] or {}).get("AutoRemove")
+        ):
             # What never started never ends, and the engine removes only what has ended.
             try:
                 self._engine.send(calls.remove_container(self._full_id(), force=True))
@@ -374,7 +375,7 @@ def _warn_about_logs() -> None:
     ):
         level, frame = level + 1, frame.f_back
     warnings.warn(
-        "what the running container has written before is no longer shown; pass logs=True to see it, logs=False for silence",
+        "what the running container has written before is no longer shown; logs=True shows it, logs=False is silent",
         DeprecationWarning,
         stacklevel=level,
     )

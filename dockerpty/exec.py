@@ -283,6 +283,7 @@ def exec_config(
     workdir: str | None,
     privileged: bool,
 ) -> dict[str, Any]:
+    """Return the body of `POST /containers/{id}/exec`; a string is split as a shell would."""
     if isinstance(command, str):
         import shlex
 
@@ -293,7 +294,7 @@ def exec_config(
         "AttachStdin": stdin,
         "AttachStdout": True,
         "AttachStderr": True,
-        # The engine would withhold the first of its own keys, and kill the process at the last: give it keys nobody types.
+        # The engine would withhold the first of its keys, and kill the process at the last: give it some nobody types.
         "DetachKeys": keys.NEUTRAL,
     }
     if environment:

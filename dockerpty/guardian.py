@@ -1,8 +1,8 @@
 """What is left to do when this process is killed without a word: the terminal is given back, an exec is ended.
 
-SIGKILL cannot be caught, so a forked child waits for the end of a pipe that only we hold. It is idle until then, shares our
-memory pages, and has neither our terminal (its own session) nor our descriptors. Where the program runs other threads no
-child is forked: a fork then is not safe.
+SIGKILL cannot be caught, so a forked child waits for the end of a pipe that only we hold. It is idle until
+then, shares our memory pages, and has neither our terminal (its own session) nor our descriptors. Where the
+program runs other threads no child is forked: a fork then is not safe.
 """
 
 from __future__ import annotations
