@@ -371,9 +371,10 @@ for _ in range(int(sys.argv[2])):
     once()
 report("over", before=before, after=(len(os.listdir("/proc/self/fd")), threading.active_count()))
 """
-    count = 1000 if SOAK else 30
-    over = sessions.python(source, id_of(box), str(count)).report("over", 30 + count / 4)
+    over = sessions.python(source, id_of(box), "1000").report("over", 280)
     assert over["before"] == over["after"]
+    box.reload()
+    assert not box.attrs["ExecIDs"]
 
 
 def test_two_sessions_at_once_on_two_terminals_and_none_on_one(box: Container, sessions: Sessions) -> None:
