@@ -327,7 +327,9 @@ class Demuxer:
         return self.stream.write(data)  # type: ignore[no-any-return]
 
     def write_pieces(self, pieces: list[memoryview]) -> None:
-        _write_pieces(self.stream, pieces)
+        self.stream.write_pieces(pieces) if hasattr(self.stream, "write_pieces") else self.write(
+            b"".join(pieces)
+        )
 
     def needs_write(self) -> bool:
         return _needs_write(self.stream)
@@ -370,6 +372,9 @@ class Pump:
         eof: the source has ended, or the far end has.
     """
 
+    #: The largest read, where one that is larger costs more.
+    read_size = READ_SIZE
+
     def __init__(
         self,
         from_stream: Any,
@@ -390,6 +395,8 @@ class Pump:
         inner = from_stream.stream if type(from_stream) is Demuxer else from_stream
         self._in_place = type(inner) is Stream and type(self).flush is Pump.flush
         self._never_waits = self._in_place and _never_waits(inner.fd)
+        # The descriptor's own method where there is one: a key should not pass through more hands than it must.
+        self._receive: Any = getattr(inner.fd, "recv_into", inner.read_into) if self._in_place else None
         self._inner = inner
         self._fd: int | None = None
         # Streams of ours, whose state is looked at in place: this is asked several times for each key.
@@ -472,8 +479,11 @@ class Pump:
         if self.eof or not (ready.get(self.fileno(), 0) & READABLE or _pending(self._inner)):
             return
         # Somebody else may have polled this descriptor: that it is ready does not say that there is room.
-        if not self.has_room():
-            return
+        if self.has_room():
+            self.read(buffer)
+
+    def read(self, buffer: memoryview) -> None:
+        """Read and pass on until nothing comes, a sink is full or the turn is over. The source must be ready."""
         for _ in range(READS_PER_TURN):
             if not self.step(buffer) or self.eof or not self._never_waits or not self.has_room():
                 break
@@ -483,8 +493,10 @@ class Pump:
         if not self._in_place:
             return bool(self.flush(len(buffer)))
         try:
-            n = self._inner.read_into(buffer)
-        except BlockingIOError:
+            n = self._receive(buffer)
+        except OSError as error:
+            if not _would_block(error):
+                raise
             return False
         if n == 0:
             self.end()
@@ -502,8 +514,10 @@ class Pump:
     def deliver(self, stream: int, pieces: list[memoryview]) -> None:
         """Write pieces of one stream (1 stdout, 2 stderr) to where they belong."""
         sink = self.error_stream if stream == STDERR and self.error_stream is not None else self.to_stream
-        if not (hasattr(sink, "write_pieces") and sink.closed):
-            self._guarded(sink, _write_pieces, sink, pieces)
+        if not hasattr(sink, "write_pieces"):
+            self._guarded(sink, sink.write, b"".join(pieces))
+        elif not sink.closed:
+            self._guarded(sink, sink.write_pieces, pieces)
 
     def end(self) -> None:
         """The source has ended."""
@@ -573,13 +587,6 @@ def _backlog(stream: Any) -> int:
 
 def _needs_write(stream: Any) -> bool:
     return bool(stream.needs_write()) if hasattr(stream, "needs_write") else False
-
-
-def _write_pieces(sink: Any, pieces: list[memoryview]) -> None:
-    if hasattr(sink, "write_pieces"):
-        sink.write_pieces(pieces)
-    else:
-        sink.write(b"".join(pieces))
 
 
 def _never_waits(fd: Any) -> bool:

@@ -64,11 +64,12 @@ class Matcher:
         held: the bytes withheld now.
     """
 
-    __slots__ = ("_engine_keys", "_keys", "_sent", "detached", "held")
+    __slots__ = ("_engine_keys", "_firsts", "_keys", "_sent", "detached", "held")
 
     def __init__(self, keys: bytes, engine_keys: bytes = b"") -> None:
         self._keys = keys
         self._engine_keys = engine_keys
+        self._firsts = [sequence[:1] for sequence in (keys, engine_keys) if sequence]
         # What the engine has got already, as far as its keys may start in it.
         self._sent = b""
         self.detached = False
@@ -78,6 +79,8 @@ class Matcher:
         """Return what to send on: not the detach keys, nor what follows them."""
         if self.detached:
             return b""
+        if not (self.held or self._sent or self._may_start(data)):
+            return data
         typed = self.held + data
         seen = self._sent + typed
         already = len(self._sent)
@@ -100,6 +103,12 @@ class Matcher:
         # That part of the engine's keys which has left; what is held is looked at again with the next bytes.
         self._sent = seen[len(seen) - engine_part : len(seen) - hold] if engine_part > hold else b""
         return typed[:passed]
+
+    def _may_start(self, data: bytes) -> bool:
+        for first in self._firsts:  # noqa: SIM110  # a generator costs more than one or two keys
+            if first in data:
+                return True
+        return False
 
     def release(self) -> bytes:
         """Return the withheld bytes to send on: the next key did not come in time."""

@@ -99,12 +99,15 @@ class Loop:
 class _WatchedPump:
     def __init__(self, pump: Pump, buffer: memoryview) -> None:
         self._pump = pump
-        self._buffer = buffer
+        self._buffer = buffer[: pump.read_size]
+        # What `interest` gives while the pump is quiet, as it is between two keys: asked for once.
         self._quiet: list[tuple[int, int]] | None = None
+        self._is_quiet = False
         self.busy = pump.busy
 
     def interest(self) -> list[tuple[int, int]]:
-        if not self._pump.quiet():
+        self._is_quiet = self._pump.quiet()
+        if not self._is_quiet:
             return self._pump.interest()
         if self._quiet is None:
             self._quiet = self._pump.interest()
@@ -114,7 +117,10 @@ class _WatchedPump:
         return None
 
     def serve(self, ready: dict[int, int]) -> None:
-        self._pump.serve(ready, self._buffer)
+        if self._is_quiet and ready.get(self._pump.fileno()) == select.POLLIN:
+            self._pump.read(self._buffer)
+        else:
+            self._pump.serve(ready, self._buffer)
 
 
 class _WatchedCalls:

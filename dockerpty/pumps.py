@@ -12,7 +12,7 @@ import select
 import time
 
 from dockerpty.errors import DockerptyError
-from dockerpty.io import Pump
+from dockerpty.io import READ_SIZE, Pump
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -183,6 +183,7 @@ class OutputPump(Pump):
         self.lost = False
         self.failure: ConnectionError | None = None
         self.moved = 0
+        self.read_size = getattr(getattr(to_stream, "fd", None), "read_size", READ_SIZE)
         self._framed = self._inner is not from_stream
         self._expects_start_error = may_fail_to_start
         self._withheld: tuple[int, bytes] | None = None
@@ -197,9 +198,7 @@ class OutputPump(Pump):
             if _tells_its_end(sink) and ready.get(sink.fileno(), 0) & _GONE:
                 self.hung_up = self.hung_up or sink.fd.is_terminal
                 self.broken(sink)
-        super().serve(
-            ready, buffer[: self.to_stream.fd.read_size] if hasattr(self.to_stream, "fd") else buffer
-        )
+        super().serve(ready, buffer)
 
     def step(self, buffer: memoryview) -> bool:
         try:

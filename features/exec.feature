@@ -17,11 +17,14 @@ Feature: run a command in a container
     When I run "dpty exec -it CONTAINER sh"
     Then I see "/ #"
     When I type "sleep 100"
+    And I wait until "sleep 100" runs in the container
     And I press Ctrl-C
-    And I type "echo still here: $((6 * 7))"
+    Then "sleep 100" no longer runs in the container
+    When I type "echo still here: $((6 * 7))"
     Then I see "still here: 42"
-    When I press Ctrl-D
-    Then my terminal is as it was
+    When I type "exit"
+    Then I am back with exit code 0
+    And my terminal is as it was
 
   Scenario: Ctrl-C without a remote terminal ends my client, and what it started
     When I run "dpty exec -i CONTAINER sleep 123"

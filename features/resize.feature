@@ -21,5 +21,6 @@ Feature: the window changes while a full-screen program is open
     Then I see "/ #"
     When I make the window 33 rows and 99 columns
     Then typing "stty size" soon shows "33 99"
-    When I press Ctrl-D
-    Then my terminal is as it was
+    When I type "exit"
+    Then I am back with exit code 0
+    And my terminal is as it was

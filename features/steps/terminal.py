@@ -182,6 +182,6 @@ def no_longer_runs(context: Any, command: str) -> None:
 @then('no container is left of "{name}"')
 def no_container_is_left(context: Any, name: str) -> None:
     def is_gone() -> bool:
-        return not context.client.containers.list(all=True, filters={"name": name})
+        return not context.client.api.containers(all=True, filters={"name": name})
 
     wait_for(is_gone, what=f"the removal of {name}")

@@ -40,6 +40,8 @@ CLOSED = "closed"
 
 CURSOR_QUERY = b"\x1b[6n"
 CURSOR_ANSWER = b"\x1b[1;1R"
+TO_THE_CORNER = b"\x1b[999;999H"
+"""Before a query it asks for the size of the window, as busybox vi does where the size is unknown."""
 
 CHUNK = 1 << 16
 
@@ -500,7 +502,8 @@ class Terminal:
         if self.answer_cursor:
             while (at := self.transcript.find(CURSOR_QUERY, self._queried)) >= 0:
                 self._queried = at + len(CURSOR_QUERY)
-                self._to_master += CURSOR_ANSWER
+                corner = self.transcript.endswith(TO_THE_CORNER, 0, at)
+                self._to_master += b"\x1b[%d;%dR" % self.winsize if corner else CURSOR_ANSWER
 
     def _give(self) -> None:
         try:

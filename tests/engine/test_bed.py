@@ -17,7 +17,7 @@ def test_a_container_is_made_looked_into_and_removed(bench: Bench) -> None:
     assert bench.wait_for_log(container, b"out\n") == b"out\n"
     assert "sleep 60" in bench.processes(container)
     bench.close()
-    assert not [each for each in bench.client.containers.list(all=True) if each.id == container.id]
+    assert id_of(container) not in [each["Id"] for each in bench.api.containers(all=True)]
 
 
 def test_execs_are_found_with_their_container(bench: Bench, box: Container) -> None:

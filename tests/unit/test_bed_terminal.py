@@ -129,6 +129,18 @@ print(ascii(os.read(0, 99)))
         assert terminal.wait() == 0
 
 
+def test_a_query_from_the_corner_is_answered_with_the_size() -> None:
+    source = """
+import os, termios
+new = termios.tcgetattr(0); new[3] &= ~(termios.ICANON | termios.ECHO); termios.tcsetattr(0, termios.TCSANOW, new)
+os.write(1, b'\\x1b[999;999H\\x1b[6n')
+print(ascii(os.read(0, 99)))
+"""
+    with Terminal.python(source, rows=33, cols=99) as terminal:
+        terminal.expect(r"'\x1b[33;99R'")
+        assert terminal.wait() == 0
+
+
 def test_a_terminal_that_is_not_read_blocks_its_program() -> None:
     with Terminal(["sh", "-c", "yes; echo never"], reading=False) as terminal:
         wait_for(lambda: terminal.state == "S", what="the writer to be blocked")
