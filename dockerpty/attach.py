@@ -9,7 +9,7 @@ import time
 
 from dockerpty import calls, keys, log
 from dockerpty.bridge import Options
-from dockerpty.errors import APIError, DockerptyError, EngineError, EngineUnreachable, NotFound, SessionLost
+from dockerpty.errors import APIError, DockerptyError, EngineUnreachable, NotFound, SessionLost
 from dockerpty.io import Demuxer, Pump, Stream
 from dockerpty.operation import RESIZE_LIMIT_S, EngineOperation, conflict, identity
 from dockerpty.result import KILLED_CODE
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _log = log.get(__name__)
 
+#: For the rest of the output of a container that ended as we attached to it.
+_ENDED_SILENCE_S = 0.5
 #: Pulling up volumes and networks may take the engine minutes.
 _START_LIMIT_S = 300.0
 
@@ -69,11 +71,12 @@ class RunOperation(EngineOperation):
         self.logs = logs
         self._reference = identity(container)
         self._info: dict[str, Any] | None = None
+        self._to_create: calls.Call | None = None
         self._created = False
         self._attached: Any = None
         self._attached_now = False
         self._started_at: str | None = None
-        self._was_running = False
+        self._was_running = self._has_ended = False
         self._starting = self._has_started = False
         self._wait: Pending | None = None
 
@@ -87,7 +90,10 @@ class RunOperation(EngineOperation):
         platform: str | None = None,
         **session: Any,
     ) -> Self:
-        """Create a container and return the operation that will start it.
+        """Return the operation that will create a container, and start it.
+
+        The container is created when the session begins: a signal that comes from then on is remembered until it has
+        started, and what never starts is removed if it was to be removed at its end.
 
         Args:
             config: the body of `POST /containers/create` (Engine API).
@@ -99,17 +105,14 @@ class RunOperation(EngineOperation):
         if now is not None:
             # From API 1.42 on the process sees its size from the first moment; older engines pass over it.
             config = {**config, "HostConfig": {**(config.get("HostConfig") or {}), "ConsoleSize": list(now)}}
-        reply = operation._engine.send(calls.create_container(config, name, platform), timeout=_START_LIMIT_S)
-        full = reply.json()["Id"]
-        operation.container = operation._reference = full
+        operation._to_create = calls.create_container(config, name, platform)
         operation._info = {
-            "Id": full,
+            "Id": "",
             "Name": f"/{name}" if name else "",
             "Config": config,
             "HostConfig": config.get("HostConfig") or {},
             "State": {},
         }
-        operation._created = True
         return operation
 
     def is_tty(self) -> bool:
@@ -126,7 +129,9 @@ class RunOperation(EngineOperation):
 
     def describe(self) -> str:
         name = (self._info or {}).get("Name", "").lstrip("/")
-        return name or self._reference[:12] if self._info is not None else self._reference
+        if name or self._info is None:
+            return name or self._reference
+        return self._reference[:12]
 
     def send_signal(self, sig: int) -> bool:
         """Send a signal to the container's first process; in a session without waiting for the answer."""
@@ -149,7 +154,9 @@ class RunOperation(EngineOperation):
             NotFound: there is no such container.
             APIError: it is paused, restarting or dead.
         """
-        info = self._container_info()
+        self._over = self._has_ended = False
+        self._failure = None
+        info = self._create() if self._to_create is not None else self._inspect()
         state, config = info["State"], info["Config"]
         self._refuse(state)
         self._was_running = bool(state.get("Running"))
@@ -168,15 +175,17 @@ class RunOperation(EngineOperation):
         attach = calls.attach_container(
             full, stdin=shared, stdout=True, stderr=True, logs=backlog, detach_keys=keys.NEUTRAL
         )
-        out = self._keep(self._transport or self._engine.hijack(attach, subject=who))
+        out = self._keep(self.transport or self._engine.hijack(attach, subject=who))
         source = out if config.get("Tty") else Demuxer(out)
         stdin = out if shared else None
         if reads and not shared:
             attach = calls.attach_container(full, stdin=True, detach_keys=keys.NEUTRAL)
             stdin = self._keep(self._engine.hijack(attach, subject=who))
         if self._was_running and not self._inspect()["State"].get("Running"):
-            # It ended just before: the attach was accepted all the same, and would wait for ever.
-            self._over = True
+            # It ended just before or just after we attached. What it wrote may be there; if it had ended before, the
+            # attach was accepted all the same, and the stream would never end.
+            self._has_ended = True
+            self._silence_s = _ENDED_SILENCE_S
         self._attached = (stdin, source, None if config.get("Tty") else source)
         return self._attached  # type: ignore[no-any-return]
 
@@ -192,12 +201,14 @@ class RunOperation(EngineOperation):
         info = self._container_info()
         pumps = self._output_pumps(out, err)
         if stdin is not None and self._reads_input():
-            # Without StdinOnce an end does not reach the process, and must not end the output.
-            at_end = "close" if info["Config"].get("StdinOnce") else "keep"
+            # Without StdinOnce an end does not reach the process, and must not end the output. Podman, which always says
+            # that it is false, passes it on.
+            ends = info["Config"].get("StdinOnce") or self._engine.is_podman
+            at_end = "close" if ends else "keep"
             pumps += self._input_pump(stdin, "eot" if info["Config"].get("Tty") else at_end)
         if not self._has_run():
             self._start_container()
-        if not self._over:
+        if not self._has_ended:
             self._first_size()
         return pumps
 
@@ -229,13 +240,23 @@ class RunOperation(EngineOperation):
             if state.get(bad):
                 raise conflict("attach to", self.describe(), why, hint)
 
+    def _create(self) -> dict[str, Any]:
+        call, self._to_create = self._to_create, None
+        assert call is not None
+        assert self._info is not None
+        self._reference = str(self._engine.send(call, timeout=_START_LIMIT_S).json()["Id"])
+        self._created = True
+        self._info["Id"] = self.container = self._reference
+        return self._info
+
     def _attach(self) -> Any:
-        sockets = self.sockets()
-        self._attached_now = True
-        return sockets
+        if self._attached is None:
+            self.sockets()
+            self._attached_now = True
+        return self._attached
 
     def _has_run(self) -> bool:
-        if self._was_running or self._over:
+        if self._was_running:
             return True
         if self._attached_now:
             return False
@@ -303,9 +324,9 @@ class RunOperation(EngineOperation):
                     self._engine.send(calls.kill_container(full, "KILL"), subject=self.describe())
                     break
                 time.sleep(0.05)
-        except (NotFound, APIError):
+        except APIError:
             return ""  # it has ended by itself
-        except EngineError as error:
+        except DockerptyError as error:
             return str(error)
         return ""
 
@@ -324,7 +345,7 @@ class RunOperation(EngineOperation):
             code = KILLED_CODE if code is None else code
             if not (self._container_info().get("HostConfig") or {}).get("AutoRemove"):
                 ended = "removed"
-        except EngineError as error:
+        except DockerptyError as error:
             _log.debug("no exit code: %s", error)
         result.exit_code = code
         return "lost" if code is None else ended
@@ -349,18 +370,26 @@ class RunOperation(EngineOperation):
     def _close(self) -> None:
         if self._wait is not None:
             self._wait.close()
+            self._wait = None
+        self._attached, self._attached_now = None, False
         self._hang_up()
-        if (
-            self._created
-            and not self._has_started
-            and (self._container_info()["HostConfig"] or {}).get("AutoRemove")
-        ):
-            # What never started never ends, and the engine removes only what has ended.
-            try:
-                self._engine.send(calls.remove_container(self._full_id(), force=True))
-            except EngineError as error:
-                _log.debug("not removed: %s", error)
-        super()._close()
+        try:
+            self._remove_unstarted()
+        finally:
+            super()._close()
+
+    def _identify(self, result: SessionResult) -> None:
+        result.container_id = (self._info or {}).get("Id") or None
+
+    def _remove_unstarted(self) -> None:
+        host = self._container_info().get("HostConfig") or {} if self._created else {}
+        if self._has_started or not host.get("AutoRemove"):
+            return
+        # What never started never ends, and the engine removes only what has ended.
+        try:
+            self._engine.send(calls.remove_container(self._full_id(), force=True))
+        except DockerptyError as error:
+            _log.debug("not removed: %s", error)
 
 
 def _warn_about_logs() -> None:

@@ -15,7 +15,7 @@ from dockerpty.errors import SessionLost, SessionTimeout
 from dockerpty.guardian import Guardian
 from dockerpty.pumps import InputPump, OutputPump
 from dockerpty.result import STDOUT_CLOSED_CODE
-from dockerpty.signals import Signals, die_by, forwardable, name_of
+from dockerpty.signals import Signals, die_by, forwardable, name_of, undisturbed
 from dockerpty.tty import Terminal, give_back_for_parent, held_descriptors
 
 TYPE_CHECKING = False
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 _log = log.get(__name__)
 
-#: A process has ended, and its stream gives nothing for so long while we were ready: a server that never closes it.
-SILENCE_S = 10.0
 #: What was typed has had no answer for so long: is the container paused?
 STALLED_S = 2.0
 #: So many signals that ask to end, within so many seconds, end us and not only the container.
@@ -136,30 +134,35 @@ class Bridge:
         """Bridge until the session ends. See `dockerpty.pty.PseudoTerminal.start` for what is returned and raised."""
         operation = self._operation
         self._result.started = time.time()
-        self._signals.start()
         try:
+            undisturbed(self._signals.start)
             if self._options.sig_proxy:
-                self._signals.note(forwardable())
+                undisturbed(lambda: self._signals.note(forwardable()))
             if sockets is None:
                 sockets = operation._attach()
             operation._bind(self._loop)
             try:
-                self._enter_terminal()
-                self._appoint_guardian()
+                undisturbed(self._enter_terminal)
                 self._begin(sockets)
                 self._serve()
-            finally:
-                self._leave_terminal()
-            self._signals.stop()
+            except BaseException:
+                undisturbed(self._leave_terminal)
+                # Whatever ended us here, what was started for us is not to live on.
+                _log.debug("abandoned: %s", operation._abandoned(signal.SIGTERM))
+                raise
+            undisturbed(self._leave_terminal)
+            undisturbed(self._signals.stop)
             code = self._end()
         finally:
-            self._signals.stop()
-            self._close()
+            try:
+                undisturbed(self._restore)
+                operation._identify(self._result)
+            finally:
+                operation._close()
         if self._die_by is not None:
             die_by(self._die_by)
-            raise SystemExit(
-                128 + self._die_by
-            )  # the first process of a PID namespace does not die by default actions
+            # The first process of a PID namespace does not die by default actions.
+            raise SystemExit(128 + self._die_by)
         return code
 
     # In and out of the terminal --------------------------------------------------------------------------------------
@@ -174,13 +177,19 @@ class Bridge:
             log.hold()
             self._holds_log = True
             self._terminal.start()
+        self._appoint_guardian()
         self._loop.watch(self._signals)
 
     def _leave_terminal(self) -> None:
+        """Give the terminal and the log back, and then say what had to wait. A second call does nothing."""
+        cut = self._terminal.original_attributes is not None and self._result.reason is not None
         try:
             for pump in self._outputs:
-                if pump.modes is not None and not pump.to_stream.closed and (undo := pump.modes.undo()):
-                    pump.to_stream.write(undo)
+                if pump.modes is not None and not pump.to_stream.closed:
+                    # In the middle of the remote's line: what is said next begins a line of its own.
+                    undo = pump.modes.undo() + (b"\r\n" if cut else b"")
+                    if undo:
+                        pump.to_stream.write(undo)
         except OSError as error:  # the terminal is gone, and with it what was switched on
             _log.debug("modes not undone: %s", error)
         finally:
@@ -189,14 +198,14 @@ class Bridge:
                 self._holds_log = False
                 log.release()
             self._window.stop()
-        for line in self._notices:
-            self._notice(line)
+        while self._notices:
+            self._notice(self._notices.pop(0))
 
     def _appoint_guardian(self) -> None:
         """Somebody has to act if we are killed: for an exec that would live on, and a terminal that would stay raw."""
         will = self._operation._last_will()
         held = held_descriptors()
-        if will is None and not held:
+        if self._guardian is not None or (will is None and not held):
             return
 
         def last_will() -> None:
@@ -217,6 +226,7 @@ class Bridge:
     def _resume(self) -> None:
         self._terminal.start()
         self._terminal.suspended()
+        self._appoint_guardian()  # of a session that came up in the background
         self._operation._redraw()
 
     # While it runs ---------------------------------------------------------------------------------------------------
@@ -257,12 +267,12 @@ class Bridge:
         result, operation = self._result, self._operation
         for pump in self._inputs:
             if pump.hung_up:
-                self._die_by = self._die_by or signal.SIGHUP
+                result.reason = "lost"
             elif pump.detached:
                 result.reason = "detached"
         for output in self._outputs:
             if output.hung_up:
-                self._die_by = self._die_by or signal.SIGHUP
+                result.reason = "lost"
             elif output.stdout_closed:
                 result.reason = result.reason or "stdout-closed"
             elif output.lost:
@@ -334,9 +344,10 @@ class Bridge:
 
     def _silent_until(self) -> float | None:
         # Only while we were ready to take something: a stopped terminal is no silence of the far side's.
-        if all(pump.eof or not pump.has_room() for pump in self._outputs):
-            return None
-        return self._active + SILENCE_S
+        for output in self._outputs:
+            if not output.eof and output.has_room():
+                return self._active + float(self._operation._silence_s)
+        return None
 
     def _stalled_at(self) -> float | None:
         return None if self._typed_at is None else self._typed_at + STALLED_S
@@ -346,8 +357,12 @@ class Bridge:
         self._operation._stalled(self._tell)
 
     def _silent(self) -> None:
+        moved = (
+            self._count()
+        )  # what came in this very turn is no silence: we may have been stopped for a while
         self._active = time.monotonic()
-        self._operation._silent()
+        if not moved:
+            self._operation._silent()
 
     # The end ---------------------------------------------------------------------------------------------------------
 
@@ -376,6 +391,10 @@ class Bridge:
             if result.reason == "detached":
                 return None
             if result.reason == "lost":
+                if any(pump.hung_up for pump in self._inputs) or any(pump.hung_up for pump in self._outputs):
+                    # Of our controlling terminal the kernel also tells by SIGHUP, and then we die by that.
+                    operation._abandoned(signal.SIGHUP)
+                    raise SessionLost("go on with", operation.describe(), "the terminal is gone")
                 failure = next((pump.failure for pump in self._outputs if pump.failure is not None), None)
                 reason = str(failure or "the connection ended in the middle of a frame")
                 raise SessionLost("go on with", operation.describe(), reason) from failure
@@ -386,35 +405,27 @@ class Bridge:
                 )
             result.reason = ended
             for pump in self._outputs:
-                self._flush(pump)
+                pump.drain()
+                if pump.stdout_closed:
+                    result.reason, result.exit_code = "stdout-closed", STDOUT_CLOSED_CODE
             return result.exit_code
         except (SessionLost, SessionTimeout) as error:
             result.reason = "timeout" if isinstance(error, SessionTimeout) else "lost"
             error.result = result
             raise
         finally:
+            self._count()
             result.ended = time.time()
-
-    def _flush(self, pump: OutputPump) -> None:
-        """Write what the end of the session brought: the text of a failed start."""
-        while any(sink.needs_write() for sink in pump.sinks()) and not pump.stdout_closed:
-            self._loop.turn()
 
     def _warn(self, problem: str) -> None:
         if problem:
             self._notice(problem)
 
-    def _close(self) -> None:
-        try:
-            for pump in self._pumps:
-                if isinstance(pump, InputPump):
-                    pump.from_stream.abandon()
-                elif isinstance(pump, OutputPump):
-                    for sink in pump.sinks():
-                        sink.abandon()
-        finally:
-            self._operation._close()
-            if self._guardian is not None:
-                self._guardian.dismiss()
-            if self._result.ended is None:
-                self._result.ended = time.time()
+    def _restore(self) -> None:
+        """Whatever happened: the terminal, the handlers and the children are as before."""
+        self._leave_terminal()
+        self._signals.stop()
+        if self._guardian is not None:
+            self._guardian.dismiss()
+        if self._result.ended is None:
+            self._result.ended = time.time()

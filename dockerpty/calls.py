@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from .errors import DockerptyError
+from .errors import DockerptyError, ProtocolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,9 +29,11 @@ class Call:
         name, kwargs: the method of docker-py's low-level client that does the same, and its arguments.
         action: what cannot be done if it fails, in the words that follow "cannot".
         subject: on what, unless the caller knows a better name.
+        gives: names in the object that the engine answers with; without them it is no engine.
+        light: answered at once, and no harm is done if nobody learns whether it was done.
     """
 
-    __slots__ = ("action", "body", "kwargs", "method", "name", "path", "query", "subject")
+    __slots__ = ("action", "body", "gives", "kwargs", "light", "method", "name", "path", "query", "subject")
 
     def __init__(
         self,
@@ -44,8 +46,10 @@ class Call:
         kwargs: Mapping[str, Any] | None = None,
         action: str,
         subject: str = "",
+        gives: tuple[str, ...] = (),
+        light: bool | None = None,
     ) -> None:
-        """Take the parts of a request; a `None` in the query is left out, a bool becomes 0 or 1."""
+        """Take the parts of a request; a `None` in the query is left out, a bool becomes 0 or 1. A GET is light."""
         self.method = method
         self.path = path
         self.query = tuple(
@@ -58,6 +62,8 @@ class Call:
         self.kwargs = dict(kwargs or {})
         self.action = action
         self.subject = subject
+        self.gives = gives
+        self.light = method == "GET" if light is None else light
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Call) and all(
@@ -102,9 +108,19 @@ class Reply:
         """Decode the body.
 
         Raises:
-            ValueError: it is no JSON.
+            ProtocolError: it is no JSON.
         """
-        return json.loads(self.body)
+        try:
+            return json.loads(self.body)
+        except ValueError as error:
+            raise no_engine("it is empty" if not self.body else "it is no JSON") from error
+
+
+def no_engine(reason: str) -> ProtocolError:
+    """Make the error for an answer that no engine gives."""
+    return ProtocolError(
+        "read", "the engine's answer", reason, "is there a container engine at that address?"
+    )
 
 
 def quote(text: str) -> str:
@@ -133,6 +149,7 @@ def inspect_container(container: str) -> Call:
         kwargs={"container": container},
         action="inspect",
         subject=container,
+        gives=("Id", "Config", "State"),
     )
 
 
@@ -150,6 +167,7 @@ def create_container(config: dict[str, Any], name: str | None = None, platform: 
         kwargs=kwargs,
         action="create a container from",
         subject=str(config.get("Image", "")),
+        gives=("Id",),
     )
 
 
@@ -279,6 +297,9 @@ def create_exec(container: str, config: dict[str, Any]) -> Call:
         kwargs=kwargs,
         action="exec in",
         subject=container,
+        gives=("Id",),
+        # One that nobody starts is nothing.
+        light=True,
     )
 
 
@@ -314,6 +335,7 @@ def inspect_exec(exec_id: str) -> Call:
         kwargs={"exec_id": exec_id},
         action="inspect the exec",
         subject=exec_id,
+        gives=("Running", "ExitCode"),
     )
 
 
@@ -333,6 +355,8 @@ def resize_exec(exec_id: str, rows: int, cols: int) -> Call:
 def _path(before: str, identity: str, after: str = "") -> str:
     # A server cleans "." and ".." out of a path, quoted or not: the request would mean another thing.
     if identity in ("", ".", ".."):
-        raise DockerptyError("find", identity or '""', "nothing can have that name", "give an id or a name")
+        raise DockerptyError(
+            "find", identity or "what has an empty name", "nothing can have that name", "give an id or a name"
+        )
     # In what the engine itself tells, a container's name begins with a slash.
     return before + quote(identity.removeprefix("/")) + after

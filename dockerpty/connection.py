@@ -138,7 +138,10 @@ class Exchange:
 
     def _lost(self, reason: str) -> EngineUnreachable:
         words = self.transport.last_words()
-        return unreachable(self.transport.name, words or reason, "is it still running?")
+        hint = self.transport.never_arrived()
+        if hint:
+            self.taken = 0
+        return unreachable(self.transport.name, words or reason, hint or "is it still running?")
 
 
 def wait_for(interest: list[tuple[int, int]], deadline: float) -> bool:

@@ -120,14 +120,18 @@ def from_environment(environ: Mapping[str, str] | None = None, host: str | None 
 def tls_of(environ: Mapping[str, str]) -> TLS | None:
     """Read DOCKER_TLS_VERIFY (any value but an empty one) and DOCKER_CERT_PATH; `None` if neither asks for TLS."""
     verify = bool(environ.get("DOCKER_TLS_VERIFY"))
-    folder = environ.get("DOCKER_CERT_PATH", "")
+    given = environ.get("DOCKER_CERT_PATH", "")
     if not verify and not environ.get("DOCKER_TLS"):
         return None
-    if not folder:
-        folder = os.path.join(os.path.expanduser("~"), ".docker")
-    files = [os.path.join(folder, name) for name in ("ca.pem", "cert.pem", "key.pem")]
-    ca, cert, key = (file if os.path.exists(file) else "" for file in files)
-    return TLS(ca if verify else "", cert, key, verify)
+    folder = given or os.path.join(os.path.expanduser("~"), ".docker")
+    ca, cert, key = (os.path.join(folder, name) for name in ("ca.pem", "cert.pem", "key.pem"))
+    # Not every engine asks for our certificate, but whoever names a directory means what is in it: an authority that
+    # is missing there, or the directory itself, is named by whoever would read it.
+    if not given or os.path.isdir(folder):
+        cert, key = (file if os.path.exists(file) else "" for file in (cert, key))
+    if not verify or not (given or os.path.exists(ca)):
+        ca = ""
+    return TLS(ca, cert, key, verify)
 
 
 def parse(url: str, tls: TLS | None = None) -> Endpoint:
@@ -151,9 +155,13 @@ def parse(url: str, tls: TLS | None = None) -> Endpoint:
         host, port, user, base = _parts(url, rest, DEFAULT_TLS_PORT if tls else DEFAULT_PORT)
         if user:
             raise _wrong(url, "an engine on tcp takes no user")
-        return Endpoint(
-            "tcp", f"tcp://{_bracketed(host)}:{port}{base}", host=host, port=port, base=base, tls=tls
-        )
+        name = f"tcp://{_bracketed(host)}:{port}{base}"
+        if not host.isascii():
+            try:
+                host = host.encode("idna").decode("ascii")
+            except UnicodeError as error:
+                raise _wrong(url, "its host is no name that can be") from error
+        return Endpoint("tcp", name, host=host, port=port, base=_quoted(base), tls=tls)
     if kind == "ssh":
         host, port, user, path = _parts(url, rest, 0)
         if ":" in user:
@@ -197,6 +205,12 @@ def of_client(api: Any) -> Endpoint | None:
     return None
 
 
+def place(endpoint: Endpoint) -> str:
+    """Give host and port of an engine on tcp, as a `Host` header has them (RFC 9110, 7.2)."""
+    # The zone of a link-local address means something here only.
+    return f"{_bracketed(endpoint.host.partition('%')[0])}:{endpoint.port}"
+
+
 def _unix(path: str) -> Endpoint:
     return Endpoint("unix", f"unix://{path}", path=path)
 
@@ -229,6 +243,11 @@ def _parts(url: str, rest: str, default_port: int) -> tuple[str, int, str, str]:
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
+
+
+def _quoted(path: str) -> str:
+    """Quote what a request's target cannot have, and nothing that may be quoted already."""
+    return "".join(c if c.isascii() else "".join(f"%{byte:02X}" for byte in c.encode()) for c in path)
 
 
 def _wrong(url: str, reason: str) -> DockerptyError:

@@ -12,7 +12,7 @@ import time
 
 from . import endpoint as endpoints
 from . import log
-from .calls import Reply
+from .calls import Reply, no_engine
 from .connection import Exchange, connect
 from .errors import DockerptyError, EngineError, EngineUnreachable, ProtocolError
 from .http11 import Answer, request
@@ -21,6 +21,7 @@ from .twins import refused, twin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from .calls import Call
@@ -33,6 +34,8 @@ __all__ = ["Control", "DirectEngine", "Engine", "Pending", "Reply", "engine_of",
 _log = log.get(__name__)
 
 CONNECT_TIMEOUT = 10.0
+# Inside a session's loop, where typing and output wait meanwhile: some turns around half of the earth.
+_RECONNECT_S = 0.5
 MINIMUM_VERSION = (1, 24)
 
 # What requests sends by itself; the other headers of a client are its owner's, such as a token for a proxy.
@@ -49,6 +52,7 @@ class DirectEngine(Engine):
         version: str | None = None,
         headers: dict[str, str] | None = None,
         connect_timeout: float = CONNECT_TIMEOUT,
+        patience: float = TIMEOUT,
     ) -> None:
         """Connect to nothing yet.
 
@@ -57,16 +61,20 @@ class DirectEngine(Engine):
             version: the API's version to use; by default what the first answer says.
             headers: sent with every request.
             connect_timeout: seconds for each connection.
+            patience: seconds for the head of the very first answer, if it is to a call that is answered at once.
         """
         self.name = endpoint.name
         self.api_version = None
         self.is_podman = None
         self._endpoint = endpoint
         self._connect_timeout = connect_timeout
+        # Somebody may have to type a passphrase first; for the network over there ssh has a limit of its own.
+        self._patience = TIMEOUT if endpoint.kind == "ssh" else patience
         self._kept: Transport | None = None
+        self._answered = False
         self._prefix = endpoint.base
         self._headers = [
-            ("Host", f"{endpoint.host}:{endpoint.port}" if endpoint.kind == "tcp" else "localhost"),
+            ("Host", endpoints.place(endpoint) if endpoint.kind == "tcp" else "localhost"),
             ("User-Agent", "dockerpty"),
             *(headers or {}).items(),
         ]
@@ -91,6 +99,20 @@ class DirectEngine(Engine):
                 kept.close()
         exchange = self.exchange(self.connect(), call)
         return self._finish(exchange, call, subject, deadline)
+
+    def stream(
+        self, call: Call, take: Callable[[bytes], None], *, subject: str = "", timeout: float = TIMEOUT
+    ) -> Reply:
+        """Make a call on a new connection, which ends with it."""
+        transport = self.connect()
+        try:
+            exchange = self.exchange(transport, call, answer=Answer(call.method, take=take))
+            answer = exchange.answer
+            self._until(exchange, lambda: answer.complete, call, subject, time.monotonic() + timeout)
+            self.learn(answer)
+            return self.check(answer, call, subject)
+        finally:
+            transport.close()
 
     def hijack(self, call: Call, *, subject: str = "", timeout: float = TIMEOUT) -> Transport:
         """Take over a new connection; what came behind the head is the first that it gives."""
@@ -155,7 +177,7 @@ class DirectEngine(Engine):
             self._kept = None
 
     def connect(self, timeout: float | None = None) -> Transport:
-        """Open a connection."""
+        """Open a connection; `timeout` can only shorten what each of them may take."""
         limit = self._connect_timeout if timeout is None else min(timeout, self._connect_timeout)
         _log.debug("connection started: %s", self.name)
         try:
@@ -191,6 +213,11 @@ class DirectEngine(Engine):
         reply = Reply(answer.status, answer.headers, answer.body)
         if answer.status >= 300 and answer.status != 304:
             raise refused(call, subject, reply, answer.reason, self.name + call.path)
+        if call.gives:
+            given = reply.json()
+            missing = [name for name in call.gives if not isinstance(given, dict) or name not in given]
+            if missing:
+                raise no_engine(f"there is no {missing[0]} in it")
         return reply
 
     def _finish(self, exchange: Exchange, call: Call, subject: str, deadline: float) -> Reply:
@@ -209,10 +236,15 @@ class DirectEngine(Engine):
         return self.check(answer, call, subject)
 
     def _until(self, exchange: Exchange, done: Any, call: Call, subject: str, deadline: float) -> None:
+        answer = exchange.answer
         try:
+            if call.light and not self._answered:
+                patience = time.monotonic() + self._patience
+                exchange.until(lambda: answer.head_done, min(deadline, patience))
             exchange.until(done, deadline)
+            self._answered = True
         except EngineUnreachable as error:
-            if exchange.taken == 0 or call.method == "GET":
+            if exchange.taken == 0 or call.light:
                 raise twin(error) from error.__cause__
             raise lost(call, subject, f"the engine at {self.name} is lost: {error.reason}") from error
 
@@ -335,7 +367,7 @@ class DirectControl(Control):
         try:
             if self._transport is None or not is_quiet(self._transport):
                 self._drop()
-                self._transport = self._engine.connect(timeout)
+                self._transport = self._engine.connect(min(timeout, _RECONNECT_S))
             self._exchange = self._engine.exchange(self._transport, call)
             self._exchange.serve()
         except DockerptyError as error:
@@ -365,7 +397,7 @@ class DirectControl(Control):
         try:
             self._engine.learn(answer)
             return self._engine.check(answer, call, "")
-        except EngineError as error:
+        except DockerptyError as error:
             return error
 
     def _drop(self) -> None:
@@ -388,7 +420,7 @@ def is_quiet(transport: Transport) -> bool:
 
 def lost(call: Call, subject: str, reason: str) -> EngineUnreachable:
     """Make the error for a call of which nobody knows whether it was done."""
-    hint = "" if call.method == "GET" else "it may have been done all the same: look before you repeat it"
+    hint = "" if call.light else "it may have been done all the same: look before you repeat it"
     return twin(EngineUnreachable(call.action, subject or call.subject, reason, hint))
 
 
@@ -420,14 +452,14 @@ def from_environment(host: str | None = None, connect_timeout: float = CONNECT_T
 
     Args:
         host: its address; by default DOCKER_HOST, then the local sockets.
-        connect_timeout: seconds for each connection.
+        connect_timeout: seconds for each connection, and for the head of the first answer where that comes at once.
 
     Raises:
         DockerptyError: the address, or DOCKER_API_VERSION, makes no sense.
     """
     version = os.environ.get("DOCKER_API_VERSION")
     endpoint = endpoints.from_environment(host=host)
-    return DirectEngine(endpoint, version=version, connect_timeout=connect_timeout)
+    return DirectEngine(endpoint, version=version, connect_timeout=connect_timeout, patience=connect_timeout)
 
 
 def _headers_of(api: Any) -> dict[str, str]:

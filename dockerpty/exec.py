@@ -8,9 +8,16 @@ import time
 
 from dockerpty import calls, keys, log
 from dockerpty.bridge import Options
-from dockerpty.errors import DockerptyError, EngineError, NotFound
+from dockerpty.errors import DockerptyError, NotFound
 from dockerpty.io import Demuxer, Pump, Stream
-from dockerpty.operation import RESIZE_LIMIT_S, EngineOperation, environment_list, identity, name_for
+from dockerpty.operation import (
+    RESIZE_LIMIT_S,
+    EngineOperation,
+    conflict,
+    environment_list,
+    identity,
+    name_for,
+)
 from dockerpty.result import KILLED_CODE, start_error_code
 from dockerpty.signals import marker, reap
 from dockerpty.spec import with_term
@@ -27,6 +34,8 @@ _log = log.get(__name__)
 
 #: The engine has an exec's exit code a moment after the end of its stream.
 _EXIT_CODE_WAIT_S = 2.0
+#: A process that ignores the signal at its time limit is killed after this.
+_KILL_AFTER_S = 2.0
 
 
 class ExecOperation(EngineOperation):
@@ -66,11 +75,18 @@ class ExecOperation(EngineOperation):
             detach_keys, sig_proxy, resize, raw, timeout, idle_timeout, read_only, stdin_eof, detach_timeout
         )
         super().__init__(client, interactive, stdout, stderr, stdin, transport, options)
-        self.exec_id = exec_id["Id"] if isinstance(exec_id, dict) else exec_id
+        found: Any = exec_id.get("Id") if isinstance(exec_id, dict) else exec_id
+        if not isinstance(found, str) or not found:
+            raise DockerptyError(
+                "find", "the exec", "it is no id and no dict with an Id", "pass what `exec_create` returned"
+            )
+        self.exec_id = found
         self._tty = tty
         self._container = container
         self._info: dict[str, Any] | None = None
         self._attached: Any = None
+        # Of an exec that we have created: whose it is, and by what its processes are found.
+        self._container_reference = ""
         self._marker = ""
         self._user = ""
 
@@ -100,28 +116,43 @@ class ExecOperation(EngineOperation):
             reap: with `sig_proxy` or `timeout`, mark its processes so that they can be found and signalled.
             Others: as `dockerpty.exec_command` takes them.
         """
-        operation = cls(client, "", interactive, stdout, stderr, stdin, **session)
+        operation = cls(client, "-", interactive, stdout, stderr, stdin, **session)
+        try:
+            operation._create(container, command, tty, environment, user, workdir, privileged, reap)
+        except BaseException:
+            operation._close()
+            raise
+        return operation
+
+    def _create(
+        self,
+        container: Any,
+        command: list[str] | str,
+        tty: bool | None,
+        environment: Any,
+        user: str,
+        workdir: str | None,
+        privileged: bool,
+        reap: bool,
+    ) -> None:
         if tty is None:
-            tty = operation._reads_input() and is_terminal(operation.stdin)
+            tty = self._reads_input() and is_terminal(self.stdin)
         variables = environment_list(environment)
         if tty:
             variables = with_term(variables)
-        options = operation._options
-        if reap and (options.sig_proxy or options.timeout is not None or options.idle_timeout is not None):
-            operation._marker = marker()
-            variables.append(operation._marker)
-        config = exec_config(command, tty, operation._reads_input(), variables, user, workdir, privileged)
-        now = operation._host_size() if tty else None
+        if reap and (self.sig_proxy or self.timeout is not None or self.idle_timeout is not None):
+            self._marker = marker()
+            variables.append(self._marker)
+        config = exec_config(command, tty, self._reads_input(), variables, user, workdir, privileged)
+        now = self._host_size() if tty else None
         if now is not None:
             config["ConsoleSize"] = list(now)  # from API 1.42 on; older engines pass over it
-        reference = identity(container)
-        reply = operation._engine.send(calls.create_exec(reference, config), subject=name_for(container))
-        operation.exec_id = reply.json()["Id"]
-        operation._tty, operation._user, operation._container = tty, user, name_for(container)
-        operation._container_reference = reference
-        return operation
-
-    _container_reference = ""
+        self._container_reference, self._container = identity(container), name_for(container)
+        self._tty, self._user = tty, user
+        reply = self._engine.send(
+            calls.create_exec(self._container_reference, config), subject=self._container
+        )
+        self.exec_id = reply.json()["Id"]
 
     def is_process_tty(self) -> bool:
         """Say whether the exec was created with a terminal."""
@@ -149,11 +180,18 @@ class ExecOperation(EngineOperation):
         return False
 
     def sockets(self) -> Stream | Demuxer:
-        """Start the exec, which is attaching to it, and return its stream."""
+        """Start the exec, which is attaching to it, and return its stream.
+
+        Raises:
+            NotFound: there is no such exec.
+            APIError: it has been started before.
+        """
         tty = self.is_process_tty()
+        if self._info is not None:
+            self._refuse_second_start(self._info)
         now = self._host_size() if tty else None
         call = calls.start_exec(self.exec_id, tty=tty, size=now)
-        stream = self._keep(self._transport or self._engine.hijack(call, subject=self.describe()))
+        stream = self._keep(self.transport or self._engine.hijack(call, subject=self.describe()))
         self._attached = stream if tty else Demuxer(stream)
         return self._attached  # type: ignore[no-any-return]
 
@@ -170,8 +208,25 @@ class ExecOperation(EngineOperation):
             self._resizer.first(*now)
         return pumps
 
+    def _refuse_second_start(self, info: dict[str, Any]) -> None:
+        # The engine says so within the stream only, and the code it then tells is the old one.
+        if info["Running"] or info.get("Pid") or info["ExitCode"]:
+            raise conflict("start", self.describe(), "it has been started before", "create another exec")
+
     def _attach(self) -> Any:
-        return self.sockets()
+        return self.sockets() if self._attached is None else self._attached
+
+    def _identify(self, result: SessionResult) -> None:
+        result.exec_id = self.exec_id
+        if result.container_id is None and result.reason in ("detached", "timeout", "stdout-closed"):
+            try:
+                result.container_id = self._exec_info().get("ContainerID")
+            except DockerptyError as error:
+                _log.debug("container unknown: %s", error)
+
+    def _close(self) -> None:
+        self._attached = None
+        super()._close()
 
     def _exec_info(self) -> dict[str, Any]:
         return self._inspect() if self._info is None else self._info
@@ -194,8 +249,15 @@ class ExecOperation(EngineOperation):
         return binascii.a2b_base64(encoded) or keys.parse(None)
 
     def _silent(self) -> None:
+        output = self._output
+        moved = 0 if output is None else output.moved
+
         def answered(answer: Any) -> None:
-            self._over = not isinstance(answer, DockerptyError) and not answer.json()["Running"]
+            if isinstance(answer, DockerptyError) or (output is not None and output.moved != moved):
+                return
+            info = answer.json()
+            # Without a code it has not started yet.
+            self._over = not info["Running"] and info["ExitCode"] is not None
 
         self._controlled().submit(calls.inspect_exec(self.exec_id), answered, RESIZE_LIMIT_S)
 
@@ -205,9 +267,27 @@ class ExecOperation(EngineOperation):
         # Output that nobody takes any more would keep the engine busy, and the second exec waiting.
         self._hang_up()
         # A closed stdout is TERM to whoever wrote to it: they see no broken pipe, the engine takes all they write.
-        number = signal.SIGTERM if sig == signal.SIGPIPE else sig
-        problem = reap(self._engine, self._container_reference, self._marker, number, user=self._user)
+        numbers = [signal.SIGTERM if sig == signal.SIGPIPE else sig]
+        if self.is_process_tty():
+            numbers.append(signal.SIGHUP)  # its terminal has gone with us: a shell there ignores TERM
+        problem = self._reap(numbers)
+        if timed_out and not problem and not self._ends_within(_KILL_AFTER_S):
+            problem = self._reap([signal.SIGKILL])
         return f"the process in {self.describe()} may still run: {problem}" if problem else ""
+
+    def _reap(self, numbers: list[int]) -> str:
+        return reap(self._engine, self._container_reference, self._marker, numbers, user=self._user)
+
+    def _ends_within(self, seconds: float) -> bool:
+        until = time.monotonic() + seconds
+        try:
+            while self.is_running():
+                if time.monotonic() >= until:
+                    return False
+                time.sleep(0.05)
+        except DockerptyError as error:
+            _log.debug("cannot see whether it has ended: %s", error)
+        return True
 
     def _last_will(self) -> Callable[[], None] | None:
         engine = self._engine.again() if self._marker else None
@@ -215,7 +295,7 @@ class ExecOperation(EngineOperation):
             return None
         # What sshd does to the processes of a connection that is gone.
         return lambda: _discard(
-            reap(engine, self._container_reference, self._marker, signal.SIGHUP, user=self._user)
+            reap(engine, self._container_reference, self._marker, [signal.SIGHUP], user=self._user)
         )
 
     def _stalled(self, tell: Callable[[str], None]) -> None:
@@ -230,7 +310,7 @@ class ExecOperation(EngineOperation):
                 pause = min(pause * 2, 0.1)
         except NotFound:
             return self._gone(result)
-        except EngineError as error:
+        except DockerptyError as error:
             _log.debug("no exit code: %s", error)
             return "lost"
         result.container_id = info.get("ContainerID")
@@ -249,7 +329,7 @@ class ExecOperation(EngineOperation):
         except NotFound:
             result.exit_code = KILLED_CODE
             return "removed"
-        except EngineError as error:
+        except DockerptyError as error:
             _log.debug("no exit code: %s", error)
         return "lost"
 
@@ -265,9 +345,7 @@ class ExecOperation(EngineOperation):
         if not text:
             return
         result.exit_code = start_error_code(text.decode("utf-8", "replace"), info["ExitCode"])
-        sink = output.error_stream or output.to_stream
-        if not sink.closed:
-            sink.write(text.rstrip() + b"\n")
+        output.say_on_stderr(text.rstrip() + b"\n")
 
 
 def _discard(problem: str) -> None:
@@ -287,7 +365,13 @@ def exec_config(
     if isinstance(command, str):
         import shlex
 
-        command = shlex.split(command)
+        try:
+            command = shlex.split(command)
+        except ValueError as error:
+            reason = str(error)[:1].lower() + str(error)[1:]
+            raise DockerptyError(
+                "split the command", repr(command), reason, "give a list, which is taken as it is"
+            ) from error
     config: dict[str, Any] = {
         "Cmd": list(command),
         "Tty": tty,

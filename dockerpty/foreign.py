@@ -25,6 +25,7 @@ from .twins import of_an_engine, of_client, twin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from .calls import Call
@@ -52,6 +53,14 @@ class ForeignEngine(Engine):
         if result is None:
             return Reply(204, {}, b"")
         return Reply(200, {}, result if isinstance(result, bytes) else json.dumps(result).encode())
+
+    def stream(
+        self, call: Call, take: Callable[[bytes], None], *, subject: str = "", timeout: float = TIMEOUT
+    ) -> Reply:
+        """Call the client's method, and hand on in one piece the text that it returns."""
+        result = self.call(call, subject)
+        take(result if isinstance(result, bytes) else str(result or "").encode())
+        return Reply(200, {}, b"")
 
     def hijack(self, call: Call, *, subject: str = "", timeout: float = TIMEOUT) -> Transport:
         """Take the socket that the client's method gives out, and what the client has read too much of it."""

@@ -35,7 +35,13 @@ class Guardian:
             _log.debug("no guardian: the program runs threads")
             return
         read_fd, self._fd = os.pipe()
-        self._pid = os.fork()
+        try:
+            self._pid = os.fork()
+        except OSError as error:
+            os.close(read_fd)
+            os.close(self._fd)
+            _log.debug("no guardian: %s", error)
+            return
         if self._pid == 0:
             _watch(read_fd, last_will, {read_fd, *keep})
         os.close(read_fd)

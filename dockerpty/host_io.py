@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 #: /dev/ptmx, the controlling side of every pseudo-terminal: to open it again makes another one.
-_PTMX = os.makedev(5, 2)
+_PTMX = os.makedev(5, 2) if hasattr(os, "makedev") else None
 
 #: A write above what a pipe holds makes both its sides take turns: read no more than this at once for it.
 PIPE_READ_SIZE = 32768
@@ -50,22 +50,23 @@ def open_input(source: Any) -> Stream | None:
     return Stream(DescriptorInput(fd if own is None else own, own is not None, ahead))
 
 
-def open_output(target: Any, what: str) -> Stream:
+def open_output(target: Any, what: str, *, may_be_closed: bool = False) -> Stream:
     """Return a stream that writes to what the caller gave as stdout or stderr.
 
     Args:
-        target: a descriptor's number, a file object, or an object with only `write`. None or closed: the first byte
-            written is an error.
+        target: a descriptor's number, a file object, or an object with only `write`.
         what: its name in messages.
+        may_be_closed: drop what comes for a target that is None or closed; else the first byte is an error.
     """
     fd = None if getattr(target, "closed", False) else descriptor(target)
     if fd is None:
         usable = hasattr(target, "write") and not getattr(target, "closed", False)
-        return Stream(ObjectOutput(target) if usable and not _has_number(target) else ClosedOutput(what))
+        if usable and not _has_number(target):
+            return Stream(ObjectOutput(target))
+        return Stream(DroppedOutput() if may_be_closed else ClosedOutput(what))
     mode = os.fstat(fd).st_mode
     try:
-        if hasattr(target, "flush"):
-            target.flush()  # what the caller has written comes first
+        flush(target)
         if stat.S_ISSOCK(mode) and _default_timeout() is None:
             return Stream(SocketOutput(fd))
         own = _reopen(fd, mode, os.O_WRONLY)
@@ -80,10 +81,16 @@ def open_output(target: Any, what: str) -> Stream:
     return Stream(ThreadOutput(fd))
 
 
+def flush(target: Any) -> None:
+    """Write out what the caller's file object still holds: what the caller has written comes first."""
+    if hasattr(target, "flush"):
+        target.flush()
+
+
 def same_target(one: Any, other: Any) -> bool:
     """Say whether two outputs are one place, so that one writer has to keep their order."""
     if one is other:
-        return True
+        return one is not None and not getattr(one, "closed", False)
     first, second = descriptor(one), descriptor(other)
     if first is None or second is None:
         return False
@@ -111,7 +118,13 @@ class DescriptorInput:
             return self._take_ahead(buffer)
         if not self._own and not _readable(self._fd):
             raise BlockingIOError(errno.EWOULDBLOCK, "nothing to read now")
-        return os.readv(self._fd, [buffer])
+        try:
+            return os.readv(self._fd, [buffer])
+        except OSError as error:
+            # EIO is a terminal that is gone, which the session tells apart.
+            if error.errno in (errno.EAGAIN, errno.EINTR, errno.EIO):
+                raise
+            raise DockerptyError("read", "stdin", os.strerror(error.errno or 0)) from error
 
     def _take_ahead(self, buffer: memoryview) -> int:
         part, self._ahead = self._ahead[: len(buffer)], self._ahead[len(buffer) :]
@@ -254,6 +267,7 @@ class ThreadOutput:
         import threading
 
         self._target = target
+        self._broken = False
         self._read_fd, self._fd = os.pipe()
         os.set_blocking(self._fd, False)
         self._thread: threading.Thread = threading.Thread(
@@ -267,17 +281,29 @@ class ThreadOutput:
     def send(self, data: Any) -> int:
         return os.write(self._fd, data)
 
+    def drain(self) -> None:
+        """Wait until all is written. Raises BrokenPipeError if nobody takes it any more."""
+        self._end()
+        self._thread.join()
+        if self._broken:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
     def close(self) -> None:
         # The thread writes what the pipe still holds; a stopped terminal would keep it, and must not keep us.
-        os.close(self._fd)
+        self._end()
         self._thread.join(2.0)
+
+    def _end(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
     def _run(self) -> None:
         try:
             while data := os.read(self._read_fd, READ_SIZE):
                 _write_all(self._target, data)
         except OSError:
-            pass  # closing the pipe tells our side: its next write is EPIPE
+            self._broken = True  # closing the pipe tells our side as well: its next write is EPIPE
         finally:
             os.close(self._read_fd)
 
@@ -345,6 +371,16 @@ class ClosedOutput:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+class DroppedOutput(ClosedOutput):
+    """No stderr was given: what comes for it is dropped, as by any program without one."""
+
+    def __init__(self) -> None:
+        super().__init__("stderr")
+
+    def send(self, data: Any) -> int:
+        return len(data)
 
 
 class BrokenOutput(ClosedOutput):

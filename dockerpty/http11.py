@@ -10,7 +10,7 @@ from .errors import ProtocolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 HEAD_LIMIT = 64 * 1024
 """Bytes of status line and headers, or of one line between chunks. Servers have less as their own limit."""
@@ -18,6 +18,7 @@ BODY_LIMIT = 64 * 1024 * 1024
 """Bytes of one body. The largest that we ask for is a list of containers: some KiB for each."""
 
 _BODILESS = (101, 204, 304)
+_BEGINS = b"HTTP/"
 
 
 def request(method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes | None = None) -> bytes:
@@ -58,6 +59,7 @@ class Answer:
         "_left",
         "_method",
         "_read",
+        "_take",
         "complete",
         "head_done",
         "headers",
@@ -67,10 +69,18 @@ class Answer:
         "status",
     )
 
-    def __init__(self, method: str = "GET", *, hijack: bool = False) -> None:
-        """Expect the answer to `method`; with `hijack`, a 101 or 200 ends at its head and a raw stream follows."""
+    def __init__(
+        self, method: str = "GET", *, hijack: bool = False, take: Callable[[bytes], None] | None = None
+    ) -> None:
+        """Expect the answer to `method`.
+
+        Args:
+            hijack: a 101 or 200 ends at its head, and a raw stream follows.
+            take: gets the body of a success in pieces as it comes, however long it is; `body` stays empty.
+        """
         self._method = method
         self._hijack = hijack
+        self._take = take
         self._in = bytearray()
         self._body = bytearray()
         self._left = 0
@@ -103,6 +113,8 @@ class Answer:
         if len(data):
             self.started = True
         self._in += data
+        if not self.head_done and not self._in.startswith(_BEGINS[: len(self._in)]):
+            raise _wrong("this is no HTTP server")
         while not self.complete and self._read():
             pass
 
@@ -212,13 +224,16 @@ class Answer:
         return taken
 
     def _expect(self, length: int) -> None:
-        if len(self._body) + length > BODY_LIMIT:
+        if (self._take is None or self.status >= 300) and len(self._body) + length > BODY_LIMIT:
             raise _wrong(f"its body is longer than {BODY_LIMIT} bytes")
         self._left = length
 
     def _take_body(self) -> None:
-        self._body += self._in[: self._left]
         taken = min(len(self._in), self._left)
+        if self._take is not None and self.status < 300:
+            self._take(bytes(self._in[:taken]))
+        else:
+            self._body += self._in[:taken]
         del self._in[:taken]
         self._left -= taken
 

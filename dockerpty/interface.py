@@ -49,6 +49,20 @@ class Engine:
         """
         raise NotImplementedError
 
+    def stream(
+        self, call: Call, take: Callable[[bytes], None], *, subject: str = "", timeout: float = TIMEOUT
+    ) -> Reply:
+        """Make a call with an answer of any length, and wait for its end.
+
+        Args:
+            take: gets the body of a success in pieces as it comes; that of the reply is empty. What it raises ends
+                the call.
+
+        Raises:
+            NotFound, APIError, EngineUnreachable, ProtocolError: as `send`.
+        """
+        raise NotImplementedError
+
     def hijack(self, call: Call, *, subject: str = "", timeout: float = TIMEOUT) -> Transport:
         """Make a call that turns its connection into a raw stream, and give that connection to the caller.
 

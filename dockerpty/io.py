@@ -226,13 +226,8 @@ class Stream:
     def close(self) -> None:
         """Close the descriptor, as soon as nothing waits to be sent."""
         self.close_requested = True
-        if self.closed or self._unsent:
-            return
-        self.closed = True
-        if hasattr(self.fd, "close"):
-            self.fd.close()
-        else:
-            os.close(self.fileno())
+        if not self.needs_write():
+            self._close_now()
 
     def drop(self) -> None:
         """Forget what waits to be sent."""
@@ -241,7 +236,17 @@ class Stream:
     def abandon(self) -> None:
         """Close the descriptor now, and drop what waits."""
         self.drop()
-        self.close()
+        self.close_requested = True
+        self._close_now()
+
+    def _close_now(self) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        if hasattr(self.fd, "close"):
+            self.fd.close()
+        else:
+            os.close(self.fileno())
 
     def _send(self, data: Any) -> int:
         try:
@@ -296,6 +301,8 @@ class Demuxer:
 
         A frame that comes in pieces is put together. Raises BlockingIOError when nothing is there.
         """
+        if n == 0:
+            return b""
         frame = self.read_frame(n)
         return None if frame is None else frame[1]
 
@@ -604,7 +611,8 @@ def _binary(data: bytes | str) -> bytes:
 def _would_block(error: OSError) -> bool:
     # An SSLSocket says "want read", a paramiko channel a time-out, where the system says EAGAIN.
     return (
-        error.errno in Stream.ERRNO_RECOVERABLE
+        isinstance(error, BlockingIOError)
+        or error.errno in Stream.ERRNO_RECOVERABLE
         or (isinstance(error, TimeoutError) and error.errno is None)
         or type(error).__name__ in ("SSLWantReadError", "SSLWantWriteError")
     )

@@ -8,13 +8,12 @@ from dockerpty import calls, keys
 from dockerpty.bridge import Options
 from dockerpty.engine import engine_of
 from dockerpty.errors import APIError, DockerptyError
-from dockerpty.host_io import NoInput, open_input, open_output, same_target
+from dockerpty.host_io import NoInput, flush, open_input, open_output, same_target
 from dockerpty.io import Pump, Stream
 from dockerpty.modes import ModeTracker
 from dockerpty.pumps import InputPump, OutputPump
 from dockerpty.signals import Resizer
-from dockerpty.tty import is_terminal
-from dockerpty.tty import size as terminal_size
+from dockerpty.tty import first_size, is_terminal
 from dockerpty.twins import twin
 
 TYPE_CHECKING = False
@@ -80,6 +79,8 @@ class Operation:
     # What a session asks beyond that; the defaults serve operations that know nothing of it.
 
     _options = Options()
+    #: Once the process has ended, its stream may be silent for so long before the session is over.
+    _silence_s = 10.0
     _failure: DockerptyError | None = None
     _over = False
 
@@ -117,6 +118,9 @@ class Operation:
         result.exit_code = self.exit_code()
         return "exited"
 
+    def _identify(self, result: SessionResult) -> None:
+        """Write down whose session it was."""
+
     def _close(self) -> None:
         """Close what the session has opened."""
 
@@ -139,24 +143,45 @@ class EngineOperation(Operation):
         self.stdin = sys.stdin if stdin is None else stdin
         self.stdout = sys.stdout if stdout is None else stdout
         self.stderr = sys.stderr if stderr is None else stderr
-        for name in Options.__slots__:
-            if name != "resize":  # that name is the method's
-                setattr(self, name, getattr(options, name))
-        self._options = options
+        # The session's keywords are attributes until it starts; `resize` is a method, and keeps its word behind it.
+        self.detach_keys = options.detach_keys
+        self.sig_proxy = options.sig_proxy
+        self.raw = options.raw
+        self.timeout = options.timeout
+        self.idle_timeout = options.idle_timeout
+        self.read_only = options.read_only
+        self.stdin_eof = options.stdin_eof
+        self.detach_timeout = options.detach_timeout
+        self.transport = transport
+        self._follows_size = options.resize
         self._engine = engine_of(client)
         self._owns_engine = self._engine is not client
-        self._transport = transport
         self._loop: Loop | None = None
         self._control: Control | None = None
         self._resizer: Resizer | None = None
         self._output: OutputPump | None = None
         self._streams: list[Stream] = []
-        self._keys = keys.parse(options.detach_keys)
+        self._host_streams: list[Stream] = []
+        keys.parse(options.detach_keys)
+
+    @property
+    def _options(self) -> Options:  # type: ignore[override]
+        return Options(
+            self.detach_keys,
+            self.sig_proxy,
+            self._follows_size,
+            self.raw,
+            self.timeout,
+            self.idle_timeout,
+            self.read_only,
+            self.stdin_eof,
+            self.detach_timeout,
+        )
 
     def israw(self, **kwargs: Any) -> bool:
         """Say whether the host's terminal is to be raw: both sides are terminals, and the session reads stdin."""
-        if self._options.raw is not None:
-            return self._options.raw and is_terminal(self.stdin)
+        if self.raw is not None:
+            return self.raw and is_terminal(self.stdin)
         return is_terminal(self.stdin) and self._reads_input() and self.is_tty()
 
     def resize(self, height: int, width: int, **kwargs: Any) -> None:
@@ -171,14 +196,14 @@ class EngineOperation(Operation):
             )
 
     def _reads_input(self) -> bool:
-        return self.interactive and not self._options.read_only
+        return self.interactive and not self.read_only
 
     def _resize_call(self, rows: int, cols: int) -> calls.Call:
         raise NotImplementedError
 
     def _bind(self, loop: Loop) -> None:
         self._loop = loop
-        if self.is_tty() and self._options.resize:
+        if self.is_tty() and self._follows_size:
             self._resizer = Resizer(self._controlled(), self._resize_call, RESIZE_LIMIT_S)
             loop.at(self._resizer.again_at, self._resizer.again)
 
@@ -203,13 +228,17 @@ class EngineOperation(Operation):
             self._controlled().submit(calls.inspect_container(container), answered, RESIZE_LIMIT_S)
 
     def _host_size(self) -> tuple[int, int] | None:
-        return terminal_size(self.stdout) or terminal_size(self.stdin) or terminal_size(self.stderr)
+        return first_size(self.stdout, self.stdin, self.stderr)
 
     def _output_pumps(self, out: Any, err: Any, *, may_fail_to_start: bool = False) -> list[Pump]:
         """Return the pumps of what the container writes: one, or two where stdout and stderr come on their own."""
-        host_out = open_output(self.stdout, "stdout")
         shared = same_target(self.stdout, self.stderr)
-        host_err = host_out if shared else open_output(self.stderr, "stderr")
+        host_out = self._keep_host(open_output(self.stdout, "stdout"))
+        if shared:
+            host_err = host_out
+            flush(self.stderr)
+        else:
+            host_err = self._keep_host(open_output(self.stderr, "stderr", may_be_closed=True))
         modes = ModeTracker() if is_terminal(self.stdout) else None
         pumps: list[Pump] = []
         if out is not None and (err is None or err is out):
@@ -233,7 +262,7 @@ class EngineOperation(Operation):
 
     def _input_pump(self, remote: Any, at_end: str, engine_keys: bytes = b"") -> list[Pump]:
         """Return the pump of what is typed, if there is any; without input its end comes at once."""
-        host_in = open_input(self.stdin) or Stream(NoInput())
+        host_in = self._keep_host(open_input(self.stdin) or Stream(NoInput()))
         typed = is_terminal(self.stdin)
         chosen = {
             "close": at_end if at_end in ("close", "half-close") else "half-close",
@@ -243,9 +272,11 @@ class EngineOperation(Operation):
         pump = InputPump(
             host_in,
             remote,
-            matcher=keys.Matcher(self._keys, engine_keys) if typed and self.is_tty() else None,
-            detach_timeout=self._options.detach_timeout,
-            at_end=chosen.get(self._options.stdin_eof, at_end),
+            matcher=keys.Matcher(keys.parse(self.detach_keys), engine_keys)
+            if typed and self.is_tty()
+            else None,
+            detach_timeout=self.detach_timeout,
+            at_end=chosen.get(self.stdin_eof, at_end),
             is_terminal=typed,
         )
         return [pump]
@@ -255,16 +286,24 @@ class EngineOperation(Operation):
         self._streams.append(stream)
         return stream
 
+    def _keep_host(self, stream: Stream) -> Stream:
+        self._host_streams.append(stream)
+        return stream
+
     def _hang_up(self) -> None:
         for stream in self._streams:
             stream.abandon()
         self._streams.clear()
 
     def _close(self) -> None:
+        for stream in self._host_streams:
+            stream.abandon()
+        self._host_streams.clear()
         self._hang_up()
         if self._control is not None:
             self._control.close()
             self._control = self._resizer = None
+        self._loop = None
         if self._owns_engine:
             self._engine.close()
 

@@ -20,7 +20,8 @@ from dockerpty.loop import Loop
 from dockerpty.operation import EngineOperation, Operation, environment_list, identity, name_for
 from dockerpty.result import SessionResult
 from dockerpty.signals import Coalescer
-from dockerpty.tty import size as terminal_size
+from dockerpty.spec import with_term
+from dockerpty.tty import first_size, is_terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,10 +84,13 @@ class PseudoTerminal:
         """
         operation = self.operation
         result = self.result = SessionResult()
-        result.size = terminal_size(operation.stdout) or terminal_size(operation.stdin)
+        places = (operation.stdout, operation.stdin, operation.stderr)
+        result.size = first_size(*places)
         loop = Loop()
         options = getattr(operation, "_options", None) or Options()
-        window = WINCHHandler(self, loop=loop) if options.resize and result.size else _NoWindow()
+        # Also where the size is not known yet: somebody may be about to set it.
+        follows = options.resize and any(is_terminal(place) for place in places)
+        window = WINCHHandler(self, loop=loop) if follows else _NoWindow()
         if isinstance(window, WINCHHandler) and not isinstance(operation, EngineOperation):
             window._burst.event()  # the first size; our own operations send it when they know that it can be taken
         try:
@@ -94,11 +98,6 @@ class PseudoTerminal:
         except DockerptyError as error:
             error.result = result
             raise
-        finally:
-            if isinstance(operation, RunOperation) and operation._info is not None:
-                result.container_id = operation._info["Id"]
-            if isinstance(operation, ExecOperation):
-                result.exec_id = operation.exec_id
 
     def resize(self, size: tuple[int, int] | None = None) -> None:
         """Set the remote terminal's size.
@@ -109,12 +108,7 @@ class PseudoTerminal:
         operation = self.operation
         if not operation.is_tty():
             return
-        size = (
-            size
-            or terminal_size(operation.stdout)
-            or terminal_size(operation.stdin)
-            or terminal_size(operation.stderr)
-        )
+        size = size or first_size(operation.stdout, operation.stdin, operation.stderr)
         if size is not None:
             rows, cols = size
             try:
@@ -228,9 +222,8 @@ class WINCHHandler:
 
     def _current(self) -> tuple[int, int] | None:
         operation = getattr(self.pty, "operation", None)
-        return terminal_size(getattr(operation, "stdout", None)) or terminal_size(
-            getattr(operation, "stdin", None)
-        )
+        places = (getattr(operation, name, None) for name in ("stdout", "stdin", "stderr"))
+        return first_size(*places)
 
 
 class _NoWindow:
@@ -454,11 +447,13 @@ def exec_create(
     Returns:
         The engine's answer, a dict with the exec's `Id`.
     """
+    has_terminal = interactive if tty is None else tty
+    variables = environment_list(environment)
     config = exec_config(
         command,
-        interactive if tty is None else tty,
+        has_terminal,
         interactive if stdin is None else stdin,
-        environment_list(environment),
+        with_term(variables) if has_terminal else variables,
         user,
         workdir,
         privileged,

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from dockerpty.modes import ModeTracker
 
 EOT = b"\x04"
+#: What was typed before the detach keys has so long to be taken by the process.
+_DETACH_FLUSH_S = 2.0
 _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL if hasattr(select, "poll") else 0
 
 #: The text of a failed start is one short line that ends in CR LF (Engine 20.10, postContainerExecStart).
@@ -59,7 +61,6 @@ class InputPump(Pump):
     ) -> None:
         super().__init__(from_stream, to_stream, wait_for_output=False, propagate_close=False)
         self.matcher = matcher
-        self.detached = False
         #: The caller's terminal is gone.
         self.hung_up = False
         self.moved = 0
@@ -81,19 +82,27 @@ class InputPump(Pump):
         if self.matcher is not None:
             data = self.matcher.feed(bytes(data))
             self._held_since = time.monotonic()
-            self.detached = self.matcher.detached
         self._forward(data)
 
+    @property
+    def detached(self) -> bool:
+        """The detach keys were typed, and what came before them is on its way."""
+        return self.matcher is not None and self.matcher.detached and not self.to_stream.needs_write()
+
     def release_at(self) -> float | None:
-        """Say when a withheld key is to be released."""
-        return (
-            self._held_since + self._detach_timeout
-            if self.matcher is not None and self.matcher.held
-            else None
-        )
+        """Say when a withheld key is to be released, or what a process does not read is to be given up."""
+        if self.matcher is None:
+            return None
+        if self.matcher.detached:
+            return self._held_since + _DETACH_FLUSH_S if self.to_stream.needs_write() else None
+        return self._held_since + self._detach_timeout if self.matcher.held else None
 
     def release(self) -> None:
-        if self.matcher is not None:
+        if self.matcher is None:
+            return
+        if self.matcher.detached:
+            self.to_stream.drop()
+        else:
             self._forward(self.matcher.release())
 
     def step(self, buffer: memoryview) -> bool:
@@ -236,6 +245,23 @@ class OutputPump(Pump):
         if self._withheld is not None:
             (stream, text), self._withheld = self._withheld, None
             self.deliver(stream, [memoryview(text)])
+
+    def say_on_stderr(self, text: bytes) -> None:
+        """Write what is no output of the process."""
+        sink = self.error_stream or self.to_stream
+        if not sink.closed:
+            self._guarded(sink, sink.write, text)
+
+    def drain(self) -> None:
+        """Wait until everything is written, or nobody takes it any more."""
+        for sink in self.sinks():
+            while not sink.closed and sink.needs_write():
+                poll = select.poll()
+                poll.register(sink.write_fileno(), select.POLLOUT)
+                poll.poll()
+                self._guarded(sink, sink.do_write)
+            if not sink.closed and hasattr(sink.fd, "drain"):
+                self._guarded(sink, sink.fd.drain)
 
     def take_withheld(self) -> bytes:
         """Return the text that was not written, without Podman's second line, and forget it."""

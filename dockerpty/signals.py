@@ -28,21 +28,26 @@ _log = log.get(__name__)
 #: (docker does forward SIGWINCH, which Apache httpd takes as "stop".)
 _OURS = {
     getattr(signal, name)
-    for name in (
-        *(
-            "SIGCHLD",
-            "SIGCLD",
-            "SIGPIPE",
-            "SIGURG",
-            "SIGCONT",
-            "SIGSTOP",
-            "SIGKILL",
-            "SIGTSTP",
-            "SIGTTIN",
-            "SIGTTOU",
-        ),
-        *("SIGWINCH", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGABRT", "SIGSYS"),
-    )
+    for name in [
+        "SIGCHLD",
+        "SIGCLD",
+        "SIGPIPE",
+        "SIGURG",
+        "SIGCONT",
+        "SIGSTOP",
+        "SIGKILL",
+        "SIGTSTP",
+        "SIGTTIN",
+        "SIGTTOU",
+        "SIGWINCH",
+        "SIGSEGV",
+        "SIGBUS",
+        "SIGFPE",
+        "SIGILL",
+        "SIGTRAP",
+        "SIGABRT",
+        "SIGSYS",
+    ]
     if hasattr(signal, name)
 }
 
@@ -65,6 +70,21 @@ def die_by(number: int) -> None:
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+
+
+def undisturbed(action: Callable[[], None]) -> None:
+    """Do something that must be done as a whole: handlers of the caller's, which may raise, come before or after it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        action()
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    finally:
+        try:
+            action()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Signals:
@@ -109,7 +129,8 @@ class Signals:
             now = signal.getsignal(number)
             if now is signal.SIG_IGN or now is None or (only_default and now is not signal.SIG_DFL):
                 continue
-            self._previous[number] = signal.signal(number, self._note)
+            self._previous[number] = now
+            signal.signal(number, self._note)
 
     def forget(self, number: int) -> bool:
         """Give one signal its previous handler back; say whether it was noted."""
@@ -132,8 +153,8 @@ class Signals:
         os.close(self._write_fd)
 
     def unserved(self) -> list[int]:
-        """Return the signals noted that no loop has acted on."""
-        numbers = list(self._noted)
+        """Return the signals noted that no loop has acted on, and that ask to end."""
+        numbers = [number for number in self._noted if number in forwardable()]
         self._noted.clear()
         return numbers
 
@@ -212,7 +233,6 @@ class Resizer:
         self._tries_left = 0
         self._again_at: float | None = None
         self._current: tuple[int, int] | None = None
-        self.ended = False
 
     def first(self, rows: int, cols: int) -> None:
         """Send the first size, and try again for a while if it is refused."""
@@ -240,7 +260,7 @@ class Resizer:
         self._next()
 
     def _next(self) -> None:
-        if self._in_flight or self.ended or not self._wanted:
+        if self._in_flight or not self._wanted:
             return
         self._current = self._wanted.popleft()
         rows, cols = self._current
@@ -268,7 +288,7 @@ MARKER = "DPTY_EXEC"
 _REAP_LIMIT_S = 2.0
 _REAP = (
     'for p in /proc/[0-9]*; do if tr "\\0" "\\n" <"$p/environ" 2>/dev/null | grep -qx "$1"; '
-    'then kill -s "$2" "${p#/proc/}" 2>/dev/null; fi; done; exit 0'
+    'then for s in $2; do kill -s "$s" "${p#/proc/}" 2>/dev/null; done; fi; done; exit 0'
 )
 
 
@@ -277,14 +297,17 @@ def marker() -> str:
     return f"{MARKER}={os.urandom(12).hex()}"
 
 
-def reap(engine: Engine, container: str, mark: str, number: int, *, user: str = "") -> str:
+def reap(engine: Engine, container: str, mark: str, numbers: Iterable[int], *, user: str = "") -> str:
     """Signal the processes of an exec, which are found by their mark, from a second exec beside it.
+
+    Args:
+        numbers: signals, each sent to all of them in this order.
 
     Returns:
         Why it could not be done, or "" if it was.
     """
     config = {
-        "Cmd": ["sh", "-c", _REAP, "sh", mark, name_of(number)],
+        "Cmd": ["sh", "-c", _REAP, "sh", mark, " ".join(map(name_of, numbers))],
         "AttachStdout": True,
         "AttachStderr": True,
         "User": user,

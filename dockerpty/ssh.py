@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -26,18 +27,38 @@ _LAST_WORDS_S = 0.5
 # Of what ssh said, the end: the rest may be a banner.
 _WORDS = 400
 
+# ssh's own failures, and those of a shell that cannot run a program: on the far side `docker`. And what `docker` says
+# over there when it gets no connection to the engine.
+_NEVER_STOOD = (255, 126, 127)
+_NO_ENGINE = "failed to open the raw stream connection"
+
 
 class SSHTransport(SocketTransport):
     """A socket whose other end is the standard input and output of an `ssh`, which ends with it."""
 
-    __slots__ = ("_process", "_said")
+    __slots__ = ("_heard", "_process", "_said", "_trial", "_words")
 
     def __init__(
-        self, sock: socket.socket, name: str, process: subprocess.Popen[bytes], said: IO[bytes]
+        self, sock: socket.socket, name: str, process: subprocess.Popen[bytes], said: IO[bytes], trial: str
     ) -> None:
+        """Take over both; `trial` is what a person types to see whether the way is open."""
         super().__init__(sock, name)
         self._process = process
         self._said = said
+        self._trial = trial
+        self._heard = False
+        self._words = ""
+
+    def _recv_into(self, buffer: bytearray | memoryview) -> int:
+        count = super()._recv_into(buffer)
+        self._heard = self._heard or bool(count)
+        return count
+
+    def never_arrived(self) -> str:
+        """Tell by how ssh ended: it takes what we send long before anybody is there to have it."""
+        if self._heard or not (self._process.returncode in _NEVER_STOOD or _NO_ENGINE in self._words):
+            return ""
+        return f"does `{self._trial}` work?"
 
     def last_words(self) -> str:
         """Wait shortly for ssh to end and give what it said on its standard error."""
@@ -46,9 +67,9 @@ class SSHTransport(SocketTransport):
         self._ends_within(_LAST_WORDS_S)
         self._said.seek(0)
         text = self._said.read().decode("utf-8", "replace")
-        words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-        if words:
-            return f"ssh says: {words[-_WORDS:]}"
+        self._words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+        if self._words:
+            return f"ssh says: {self._words[-_WORDS:]}"
         return f"ssh ended with {self._process.returncode}" if self._process.returncode else ""
 
     def close(self) -> None:
@@ -79,6 +100,10 @@ def start(endpoint: Endpoint, timeout: float) -> SSHTransport:
     Raises:
         EngineUnreachable: there is no `ssh` here.
     """
+    if shutil.which("ssh") is None:
+        raise EngineUnreachable(
+            "reach", f"the engine at {endpoint.name}", "there is no ssh here", "install openssh-client"
+        )
     ours, theirs = socket.socketpair()
     said = tempfile.TemporaryFile()  # noqa: SIM115  # closed by the transport
     try:
@@ -98,7 +123,7 @@ def start(endpoint: Endpoint, timeout: float) -> SSHTransport:
         raise
     finally:
         theirs.close()
-    return SSHTransport(ours, endpoint.name, process, said)
+    return SSHTransport(ours, endpoint.name, process, said, _trial(endpoint))
 
 
 def arguments(endpoint: Endpoint, timeout: float) -> list[str]:
@@ -114,3 +139,9 @@ def arguments(endpoint: Endpoint, timeout: float) -> list[str]:
         quoted = "'" + f"unix://{endpoint.path}".replace("'", "'\\''") + "'"
         remote = f"docker --host {quoted} system dial-stdio"
     return [*options, "--", endpoint.host, remote]
+
+
+def _trial(endpoint: Endpoint) -> str:
+    port = f"-p {endpoint.port} " if endpoint.port else ""
+    user = f"{endpoint.user}@" if endpoint.user else ""
+    return f"ssh {port}{user}{endpoint.host} docker version"

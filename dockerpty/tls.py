@@ -6,6 +6,7 @@ output is gone, and `shutdown` takes the decryption with it.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import ssl
@@ -182,6 +183,10 @@ def context_of(tls: TLS | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if tls is None:
         return context
+    for file in (tls.ca, tls.cert, tls.key):
+        # ssl's own error does not say which one.
+        if file and not os.path.exists(file):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), file)
     if not tls.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -93,6 +93,10 @@ class Transport:
         """Say what is known about why the far side went away; empty if nothing is. May wait half a second."""
         return ""
 
+    def never_arrived(self) -> str:
+        """Say what to do, if it is known that nothing that was sent can have arrived; ask after `last_words`."""
+        return ""
+
     def _recv_into(self, buffer: bytearray | memoryview) -> int:
         raise NotImplementedError
 

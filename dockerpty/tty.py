@@ -48,6 +48,15 @@ def size(fd: Any) -> tuple[int, int] | None:
     return (rows, cols) if rows and cols else None
 
 
+def first_size(*places: Any) -> tuple[int, int] | None:
+    """Return the size of the first of these that has one: stdout, stdin, stderr are asked in this order."""
+    for place in places:
+        found = size(place)
+        if found is not None:
+            return found
+    return None
+
+
 def descriptor(fd: Any) -> int | None:
     """Return the number of an open descriptor, or None for an object that has none (or a closed one)."""
     if fd is None:
@@ -155,14 +164,16 @@ class Terminal:
         """Give the terminal back as it was. Does not wait for output: a terminal stopped with Ctrl-S would hang."""
         if self._device is None:
             return
-        device, self._device, self.original_attributes = self._device, None, None
-        held = _held.get(device)
-        if held is None or held.pid != os.getpid():
-            return
-        held.count -= 1
-        if held.count == 0:
-            del _held[device]
-            _give_back(held)
+        held = _held.get(self._device)
+        if held is not None and held.pid == os.getpid():
+            if held.count == 1:
+                # First given back, then forgotten: whatever interrupts this, somebody can still do it.
+                _give_back(held)
+                del _held[self._device]
+                os.close(held.fd)
+            else:
+                held.count -= 1
+        self._device = self.original_attributes = None
 
     def suspended(self) -> None:
         """After a stop and SIGCONT: take what the terminal is now for its original state, and make it raw again.
@@ -227,9 +238,7 @@ def _give_back(held: _Held) -> None:
         if not in_background(held.fd):
             _set(held.fd, held.original)
     except termios.error:  # the terminal is gone: there is nothing to give back
-        pass
-    finally:
-        os.close(held.fd)
+        return
 
 
 def held_descriptors() -> list[int]:

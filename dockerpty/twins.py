@@ -28,16 +28,23 @@ _NO_IMAGE = (
     "was found but does not match the specified platform",
 )
 
-# What the engine says, what we say instead ("" for its own words), and what to do.
+# Status and words of the engine, and what to do about it unless its own words say so: with a status alone these words
+# may be those of a runtime, or a name.
 _KNOWN = (
-    ("no such container", "no such container", "`docker ps --all` lists those that there are"),
-    ("no such exec", "no such exec", "it ended long ago, or the engine was started anew"),
-    ("no such image", "", "pull it, or look at `docker images`"),
-    ("paused", "", "unpause it first"),
-    ("is not running", "", "start it first"),
-    ("is restarting", "", "wait until it runs"),
-    ("is already in use", "", "choose another name, or remove or rename that container"),
+    (404, "no such container", "`docker ps --all` lists those that there are", ""),
+    (404, "no such exec", "it ended long ago, or the engine was started anew", ""),
+    (404, "no such image", "pull it, or look at `docker images`", ""),
+    (409, "paused", "unpause it first", "unpause"),
+    (409, "is not running", "start it first", ""),
+    (409, "is restarting", "wait until it runs", "wait"),
+    (409, "is already in use", "choose another name", ""),
+    (400, "client version 1.", "is DOCKER_API_VERSION, or the version of your client, right?", ""),
 )
+# Said in these words alone, where what is missing is what the call is on: the message names that already.
+_MISSING = ("no such container", "no such exec")
+
+# Characters of the engine's words in a message, of which the first and the last tell most.
+_WORDS = 400
 
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
@@ -78,10 +85,15 @@ def refused(call: Call, subject: str, reply: Reply, reason: str, url: str) -> AP
     """Make the error for an answer of our own connection."""
     response = Refusal(reply.status, reason, reply.headers, reply.body, url)
     try:
-        explanation = str(response.json()["message"])
-    except (ValueError, KeyError, TypeError):
-        # Plain text for attach, and where something other than the engine answers.
-        explanation = response.text.strip()
+        explanation = response.json()["message"]
+    except ValueError:
+        # Plain text for attach. A page is from something other than an engine.
+        text = response.text.strip()
+        explanation = "" if text.startswith("<") else text
+    except (KeyError, TypeError):
+        explanation = ""
+    if not isinstance(explanation, str):
+        explanation = ""
     return twin(_api_error(call, subject, reply.status, explanation, response))
 
 
@@ -167,12 +179,24 @@ def _reduce(error: DockerptyError) -> tuple[Any, ...]:
 
 
 def _api_error(call: Call, subject: str, status: int, explanation: str, response: Any) -> APIError:
-    reason = _clean(explanation) or f"the engine answered {status}"
-    hint = "the engine's log may say more" if status >= 500 else ""
-    for words, instead, what_to_do in _KNOWN:
-        if words in explanation.lower():
-            reason, hint = instead or reason, what_to_do
+    reason, hint = _shortened(_clean(explanation)), ""
+    if not reason:
+        reason = f"the engine answered {status}"
+        hint = (
+            "is there a container engine at that address?"
+            if status < 500
+            else "the engine's log may say more"
+        )
+    lower = explanation.lower()
+    for known_status, words, what_to_do, said in _KNOWN:
+        if status == known_status and words in lower:
+            if words in _MISSING and call.subject in explanation:
+                reason = words
+            if not said or said not in lower:
+                hint = what_to_do
             break
+    if hint:
+        reason = reason.rstrip(".")
     ours = NotFound if status == 404 else APIError
     return ours(
         call.action,
@@ -183,6 +207,10 @@ def _api_error(call: Call, subject: str, status: int, explanation: str, response
         explanation=explanation,
         response=response,
     )
+
+
+def _shortened(words: str) -> str:
+    return words if len(words) <= _WORDS else f"{words[: _WORDS // 2]} ... {words[-_WORDS // 2 :]}"
 
 
 def _clean(text: str) -> str:

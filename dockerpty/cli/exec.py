@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from dockerpty import calls
-from dockerpty.cli.session import bridge, engine_of, is_interactive, keywords, wants_tty
+from dockerpty.cli.session import (
+    bridge,
+    engine_of,
+    is_interactive,
+    keywords,
+    refuse_session_flags,
+    wants_tty,
+)
 from dockerpty.pty import ExecOperation
 from dockerpty.spec import environment
 
@@ -18,6 +25,8 @@ def command(line: Line, common: Line) -> int:
     values = line.values
     tty = wants_tty(line)
     detach = values["detach"]
+    if detach:
+        refuse_session_flags(line)
     engine = engine_of(common)
     try:
         operation = ExecOperation.create(
@@ -34,7 +43,8 @@ def command(line: Line, common: Line) -> int:
             **keywords(line, tty),
         )
         if detach:
-            engine.send(calls.start_exec(operation.exec_id, tty=tty, detach=True), subject=container)
+            start = calls.start_exec(operation.exec_id, tty=tty, detach=True)
+            engine.send(start, subject=f"in {container}")
             return 0
         return bridge(engine, operation)
     finally:

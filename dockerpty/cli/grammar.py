@@ -155,7 +155,8 @@ def read(command: Command, argv: Sequence[str]) -> Line:
     """Read the words after a command's name. A flag with the `dest` "help" ends the reading at once.
 
     Raises:
-        UsageError: a flag that it has not, a value that the flag does not take, or too few operands.
+        UsageError: a flag that it has not, a value that the flag does not take, too few operands, or a first one
+            that is empty.
     """
     known: dict[str, Flag] = {}
     values: dict[str, Any] = {}
@@ -180,6 +181,8 @@ def read(command: Command, argv: Sequence[str]) -> Line:
         del rest[1]
     if len(rest) < command.least:
         raise UsageError("run", command.title, f"it needs {_in_words(command)}", command.see)
+    if command.least and not rest[0]:
+        raise UsageError("run", command.title, f"its {command.operands.split()[0]} is empty", command.see)
     return Line(command, values, rest)
 
 

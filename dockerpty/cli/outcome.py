@@ -51,7 +51,7 @@ def code_of(error: BaseException, command: Command, debug: bool) -> int:
             " please report it with what it prints when called as `dpty -D ...`"
         )
         return FAILED if command.ends_with_process else BUG
-    say(str(error))
+    say(str(error) if isinstance(error, DockerptyError) else _of_the_system(error))
     if isinstance(error, SessionTimeout):
         return TIMED_OUT
     if isinstance(error, SessionLost):
@@ -59,11 +59,18 @@ def code_of(error: BaseException, command: Command, debug: bool) -> int:
     if not command.ends_with_process:
         return FAILED if isinstance(error, UsageError) else ERROR
     # Podman prepares a container when it is attached to, and finds out there that the command cannot be run.
-    if isinstance(error, APIError) and error.action in ("start", "attach to"):
+    if isinstance(error, APIError) and error.action in ("start", "attach to", "start the exec"):
         from dockerpty.result import start_error_code
 
         return start_error_code(error.explanation, FAILED)
     return FAILED
+
+
+def _of_the_system(error: OSError) -> str:
+    what = f" with {error.filename}" if error.filename else ""
+    # `errno` itself is not worth loading: these two are the same everywhere.
+    hint = {23: "; the whole machine has too many open", 24: "; raise `ulimit -n`"}.get(error.errno or 0, "")
+    return f"cannot go on{what}: {error.strerror or str(error) or type(error).__name__}{hint}"
 
 
 def say(text: str, prefix: str = "dpty: ") -> None:

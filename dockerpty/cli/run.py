@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dockerpty import calls
 from dockerpty.cli.outcome import say, show
-from dockerpty.cli.session import bridge, engine_of, is_interactive, keywords, wants_tty
+from dockerpty.cli.session import (
+    bridge,
+    engine_of,
+    is_interactive,
+    keywords,
+    refuse_session_flags,
+    wants_tty,
+)
 from dockerpty.errors import NotFound
 from dockerpty.pty import RunOperation
 from dockerpty.spec import container_config, environment
@@ -23,6 +30,8 @@ def command(line: Line, common: Line) -> int:
     values = line.values
     tty = wants_tty(line)
     interactive = is_interactive(line)
+    if values["detach"]:
+        refuse_session_flags(line)
     config = container_config(
         image,
         words,
@@ -46,12 +55,13 @@ def command(line: Line, common: Line) -> int:
         if values["detach"]:
             return _in_the_background(engine, config, image, values["name"])
         session = keywords(line, tty)
-        operation = _with_image(
-            engine,
-            image,
-            lambda: RunOperation.create(engine, config, interactive, name=values["name"], **session),
-        )
-        return bridge(engine, operation)
+
+        def run() -> int:
+            return bridge(
+                engine, RunOperation.create(engine, config, interactive, name=values["name"], **session)
+            )
+
+        return int(_with_image(engine, image, run))
     finally:
         engine.close()
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 
+from dockerpty import keys
+from dockerpty.cli.grammar import UsageError
 from dockerpty.cli.outcome import SIGPIPE, say
 from dockerpty.engine import from_environment
-from dockerpty.errors import TerminalError
+from dockerpty.errors import DetachKeysError, TerminalError
 from dockerpty.pty import PseudoTerminal
 from dockerpty.tty import is_terminal
 
@@ -48,13 +50,28 @@ def wants_tty(line: Line) -> bool:
     return bool(wanted)
 
 
+def refuse_session_flags(line: Line) -> None:
+    """Refuse what only a session can keep to, on a line that asks for none.
+
+    Raises:
+        UsageError: a time limit together with `--detach`.
+        DetachKeysError: keys that nobody can type.
+    """
+    values = line.values
+    for dest in ("timeout", "idle_timeout"):
+        if values[dest] is not None:
+            flag = f"--{dest.replace('_', '-')}"
+            raise UsageError("use", flag, "nobody is there to keep it with --detach", line.command.see)
+    keys.parse(values["detach_keys"])
+
+
 def keywords(line: Line, tty: bool) -> dict[str, Any]:
     """Give the settings of the session as the library's keywords."""
     values = line.values
-    keys = values["detach_keys"]
+    typed = values["detach_keys"]
     return {
         # Only a terminal has them, so that nothing else need look for docker's configuration.
-        "detach_keys": configured_detach_keys() if keys is None and tty else keys,
+        "detach_keys": configured_detach_keys() if typed is None and tty else typed,
         "sig_proxy": values["sig_proxy"],
         "timeout": values["timeout"],
         "idle_timeout": values["idle_timeout"],
@@ -66,7 +83,7 @@ def keywords(line: Line, tty: bool) -> dict[str, Any]:
 def configured_detach_keys() -> str | None:
     """Give `detachKeys` of docker's client configuration, `None` where it has none.
 
-    A file that cannot be read is told of and left alone, as docker does it: it is not ours.
+    A file that cannot be read is told of and left alone, as docker does it: it is not ours. So are keys that are none.
     """
     folder = os.environ.get("DOCKER_CONFIG") or os.path.join(os.path.expanduser("~"), ".docker")
     path = os.path.join(folder, "config.json")
@@ -81,11 +98,18 @@ def configured_detach_keys() -> str | None:
     import json
 
     try:
-        keys = json.loads(text).get("detachKeys")
+        spelled = json.loads(text).get("detachKeys")
     except (ValueError, AttributeError) as error:
         say(f"cannot read {path}: {error}; the detach keys are the default ones")
         return None
-    return keys if isinstance(keys, str) and keys else None
+    if not isinstance(spelled, str) or not spelled:
+        return None
+    try:
+        keys.parse(spelled)
+    except DetachKeysError as error:
+        say(f"cannot use detachKeys in {path}: {error.reason}; the detach keys are the default ones")
+        return None
+    return spelled
 
 
 def bridge(engine: Engine, operation: Operation) -> int:

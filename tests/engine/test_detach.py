@@ -89,7 +89,10 @@ def test_the_keys_are_found_in_the_middle_of_a_long_paste(
     def written() -> bytes:
         return bench.run_inside(box, f"wc -c <{name}")[1].strip()
 
-    bench.wait_for(lambda: written() == b"500000", what="all that was pasted before the keys")
+    try:
+        bench.wait_for(lambda: written() == b"500000", what="all that was pasted before the keys")
+    except AssertionError as error:
+        raise AssertionError(f"{error}; there are {written()!r}") from None
     assert bench.run_inside(box, f"tr -d a <{name} | wc -c; rm {name}")[1].strip() == b"0"
 
 

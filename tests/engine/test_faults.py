@@ -451,7 +451,7 @@ def test_f26_an_exec_whose_client_is_told_to_end_leaves_no_process_behind(
     ]
     for terminal in terminals:
         terminal.expect("up")
-    assert len([each for each in bench.processes(box) if each.startswith("sleep 7")]) == 3
+    wait_for(lambda: len([each for each in bench.processes(box) if each.startswith("sleep 7")]) == 3)
     for terminal in terminals:
         terminal.signal(signal.SIGTERM)
     for terminal in terminals:

@@ -124,7 +124,7 @@ def test_a_handler_of_the_callers_that_returns_lets_the_session_go_on(
 
 def test_what_is_ignored_stays_ignored(box: Container, sessions: Sessions) -> None:
     source = """
-import dockerpty, signal, sys
+import dockerpty, os, signal, sys
 from tests.bed.scripts.clients import from_env
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
 code = dockerpty.exec_command(from_env(), sys.argv[1], ["sh", "-c", "echo up; read line; exit 4"])
@@ -183,16 +183,19 @@ def test_a_hang_up_of_the_terminal_ends_the_session(bench: Bench, sessions: Sess
 def test_a_terminal_that_is_gone_is_no_end_of_input(bench: Bench, sessions: Sessions) -> None:
     container = bench.container("echo up; cat; echo ended", tty=True, stdin_open=True)
     source = """
-import dockerpty, signal, sys
+import dockerpty, os, signal, sys
 from tests.bed.scripts.clients import from_env
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
-dockerpty.start(from_env(), sys.argv[1])
+try:
+    dockerpty.start(from_env(), sys.argv[1])
+except dockerpty.SessionLost:
+    os._exit(46)
 """
     terminal = sessions.python(source, id_of(container))
     terminal.expect("up")
     terminal.hang_up()
-    # The signal that would have told it is ignored: it is seen by reading, and is one all the same.
-    assert terminal.wait() == -signal.SIGHUP
+    # The signal that would have told it is ignored, and stays so: it is seen by reading, and the session is lost.
+    assert terminal.wait() == 46
     assert b"ended" not in container.logs()
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dockerpty import calls
 from dockerpty.calls import Call, Reply
-from dockerpty.errors import DockerptyError
+from dockerpty.errors import DockerptyError, ProtocolError
 
 EVERY = [
     calls.ping(),
@@ -131,5 +131,9 @@ def test_a_name_that_a_server_would_clean_away_is_refused(name: str) -> None:
 
 def test_a_reply_decodes_its_body() -> None:
     assert Reply(200, {}, b'{"Id": "4ad"}').json() == {"Id": "4ad"}
-    with pytest.raises(ValueError, match="Expecting value"):
+    with pytest.raises(ProtocolError, match="the engine's answer: it is empty; is there a container engine"):
         Reply(204, {}, b"").json()
+    with pytest.raises(
+        ProtocolError, match="the engine's answer: it is no JSON; is there a container engine"
+    ):
+        Reply(200, {}, b"<html>").json()

@@ -506,7 +506,7 @@ def test_a_missing_certificate_file_is_named(serve: Callable[..., Endpoint], tmp
     found = serve("tcp", lambda sock: None)
     found.tls = TLS(str(tmp_path / "ca.pem"))
     with pytest.raises(
-        EngineUnreachable, match="No such file or directory; look at the files in DOCKER_CERT_PATH"
+        EngineUnreachable, match=r"/ca\.pem: No such file or directory; look at the files in DOCKER_CERT_PATH"
     ):
         connect(found)
 
@@ -562,6 +562,30 @@ def test_an_ssh_that_fails_in_silence_has_its_code_in_the_error(fake_ssh: Callab
     transport.close()
 
 
+NEVER_STOOD = [
+    ("sys.stderr.write('ssh: connect to host host port 22: Connection refused\\n'); sys.exit(255)", True),
+    ("os.read(0, 10); sys.stderr.write('bash: docker: command not found\\n'); sys.exit(127)", True),
+    ("sys.stderr.write('failed to open the raw stream connection: denied\\n'); sys.exit(1)", True),
+    ("os.read(0, 10); sys.exit(1)", False),
+    ("os.read(0, 10); os.write(1, b'HTTP'); sys.exit(255)", False),
+]
+
+
+@pytest.mark.parametrize(("script", "never"), NEVER_STOOD)
+def test_what_ssh_took_and_had_nobody_to_give_to_never_arrived(
+    script: str, never: bool, fake_ssh: Callable[[str], Path]
+) -> None:
+    fake_ssh(script)
+    transport = connect(parse("ssh://me@host:222"))
+    exchange = Exchange(transport, GET)
+    with pytest.raises(EngineUnreachable) as caught:
+        exchange.until(lambda: False, soon())
+    hint = "does `ssh -p 222 me@host docker version` work?" if never else "is it still running?"
+    assert caught.value.hint == hint
+    assert (exchange.taken == 0) is never
+    transport.close()
+
+
 def test_an_ssh_that_does_not_end_by_itself_is_ended(fake_ssh: Callable[[str], Path]) -> None:
     fake_ssh("os.write(1, b'x'); time.sleep(60)")
     transport = connect(parse("ssh://host"))
@@ -595,7 +619,7 @@ def test_a_ctrl_c_at_the_terminal_is_not_for_ssh(fake_ssh: Callable[[str], Path]
 
 def test_without_ssh_the_error_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(EngineUnreachable, match="ssh cannot be started: No such file"):
+    with pytest.raises(EngineUnreachable, match="ssh://host: there is no ssh here; install openssh-client"):
         connect(parse("ssh://host"))
 
 

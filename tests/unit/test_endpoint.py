@@ -9,7 +9,7 @@ import docker
 import pytest
 
 from dockerpty import endpoint
-from dockerpty.endpoint import TLS, Endpoint, from_environment, of_client, parse
+from dockerpty.endpoint import TLS, Endpoint, from_environment, of_client, parse, place
 from dockerpty.errors import DockerptyError
 
 
@@ -124,6 +124,42 @@ def test_tls_is_taken_from_the_environment(tmp_path: Path) -> None:
     assert from_environment({**environ, "DOCKER_TLS_VERIFY": ""}).tls is None
     (tmp_path / "cert.pem").unlink()
     assert from_environment(environ).tls == TLS(f"{tmp_path}/ca.pem", "", f"{tmp_path}/key.pem")
+
+
+def test_what_is_missing_in_the_directory_of_certificates_is_missed_by_who_reads_it(tmp_path: Path) -> None:
+    environ = {"DOCKER_HOST": "tcp://host", "DOCKER_CERT_PATH": str(tmp_path), "DOCKER_TLS_VERIFY": "1"}
+    assert from_environment(environ).tls == TLS(f"{tmp_path}/ca.pem")
+    environ["DOCKER_CERT_PATH"] = "/no/such"
+    assert from_environment(environ).tls == TLS("/no/such/ca.pem", "/no/such/cert.pem", "/no/such/key.pem")
+    unverified = {**environ, "DOCKER_TLS_VERIFY": "", "DOCKER_TLS": "1"}
+    assert from_environment(unverified).tls == TLS("", "/no/such/cert.pem", "/no/such/key.pem", False)
+
+
+def test_without_a_directory_of_certificates_the_one_at_home_may_be_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert from_environment({"DOCKER_HOST": "tcp://host", "DOCKER_TLS_VERIFY": "1"}).tls == TLS()
+
+
+def test_what_is_not_ascii_is_spelled_so_that_it_can_be_sent() -> None:
+    found = parse("tcp://bücher.example:99/ł/%41")
+    assert (found.host, found.base) == ("xn--bcher-kva.example", "/%C5%82/%41")
+    assert found.name == "tcp://bücher.example:99/ł/%41"
+    with pytest.raises(DockerptyError, match="its host is no name that can be"):
+        parse("tcp://" + "ü" * 70)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("tcp://host:99/base", "host:99"),
+        ("tcp://[::1]:99", "[::1]:99"),
+        ("tcp://[fe80::1%eth0]:99", "[fe80::1]:99"),
+    ],
+)
+def test_the_place_of_an_engine_is_what_a_host_header_has(url: str, expected: str) -> None:
+    assert place(parse(url)) == expected
 
 
 # docker-py's clients, made by itself: nothing is connected, since the version is given.

@@ -213,6 +213,8 @@ def test_a_body_is_sent_as_json(scripted: Scripted) -> None:
 
 # What errors say
 
+NO_ENGINE = "is there a container engine at that address?"
+
 
 @pytest.mark.parametrize(
     ("reply", "call", "message"),
@@ -225,7 +227,7 @@ def test_a_body_is_sent_as_json(scripted: Scripted) -> None:
         (
             answer(409, b"You cannot attach to a paused container, unpause it first\n"),
             calls.attach_container("web"),
-            "cannot attach to web: You cannot attach to a paused container, unpause it first; unpause it first",
+            "cannot attach to web: You cannot attach to a paused container, unpause it first",
         ),
         (
             answer(409, b'{"message":"Container 4ad is not running"}'),
@@ -235,15 +237,65 @@ def test_a_body_is_sent_as_json(scripted: Scripted) -> None:
         (
             answer(500, b'{"message":"runc\\n\\u001b[31m failed"}'),
             calls.start_container("web"),
-            "cannot start web: runc [31m failed; the engine's log may say more",
+            "cannot start web: runc [31m failed",
         ),
         (
             answer(502),
             calls.ping(),
             "cannot ask the engine: the engine answered 502; the engine's log may say more",
         ),
-        (answer(301), calls.ping(), "cannot ask the engine: the engine answered 301"),
-        (answer(400, b"[]"), calls.kill_container("web", "X"), "cannot send X to web: []"),
+        (answer(301), calls.ping(), f"cannot ask the engine: the engine answered 301; {NO_ENGINE}"),
+        (
+            answer(400, b"[]"),
+            calls.kill_container("web", "X"),
+            f"cannot send X to web: the engine answered 400; {NO_ENGINE}",
+        ),
+        (
+            answer(404, b'{"message":null}'),
+            calls.start_container("web"),
+            f"cannot start web: the engine answered 404; {NO_ENGINE}",
+        ),
+        (
+            answer(404, b"<!DOCTYPE html>\n<html><body>Nothing here</body></html>"),
+            calls.start_container("web"),
+            f"cannot start web: the engine answered 404; {NO_ENGINE}",
+        ),
+        (
+            answer(400, b'{"message":"exec: \\"paused\\": executable file not found in $PATH: unknown"}'),
+            calls.start_container("web"),
+            'cannot start web: exec: "paused": executable file not found in $PATH: unknown',
+        ),
+        (
+            answer(404, b'{"message":"No such container: other"}'),
+            calls.create_container({"Image": "busybox"}),
+            (
+                "cannot create a container from busybox: No such container: other; "
+                "`docker ps --all` lists those that there are"
+            ),
+        ),
+        (
+            answer(
+                409, b'{"message":"The name is already in use. You have to remove it to reuse that name."}'
+            ),
+            calls.create_container({"Image": "busybox"}),
+            (
+                "cannot create a container from busybox: "
+                "The name is already in use. You have to remove it to reuse that name; choose another name"
+            ),
+        ),
+        (
+            answer(400, b'{"message":"client version 1.99 is too new. Maximum is 1.41"}'),
+            calls.create_exec("web", {}),
+            (
+                "cannot exec in web: client version 1.99 is too new. Maximum is 1.41; "
+                "is DOCKER_API_VERSION, or the version of your client, right?"
+            ),
+        ),
+        (
+            answer(400, b"a" * 300 + b"b" * 300),
+            calls.create_exec("web", {}),
+            f"cannot exec in web: {'a' * 200} ... {'b' * 200}",
+        ),
     ],
 )
 def test_a_refusal_says_what_on_what_why_and_what_to_do(
@@ -323,6 +375,126 @@ def test_what_answers_and_is_no_engine_is_an_error_of_the_protocol(scripted: Scr
     engine, _ = scripted(b"220 smtp.example.org ESMTP\r\n\r\n\r\n")
     with pytest.raises(ProtocolError, match="server; is there a container engine at that address"):
         engine.send(calls.ping())
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (answer(200, b"<html>hello</html>"), "it is no JSON"),
+        (answer(200), "it is empty"),
+        (EMPTY, "it is empty"),
+        (answer(201, b"{}"), "there is no Id in it"),
+        (answer(201, b"[]"), "there is no Id in it"),
+    ],
+)
+@pytest.mark.parametrize(
+    "call",
+    [calls.create_exec("web", {}), calls.create_container({"Image": "x"}), calls.inspect_container("web")],
+)
+def test_an_answer_without_what_an_engine_gives_is_an_error_of_the_protocol(
+    scripted: Scripted, reply: bytes, reason: str, call: calls.Call
+) -> None:
+    engine, _ = scripted(reply)
+    with pytest.raises(ProtocolError) as caught:
+        engine.send(call)
+    assert str(caught.value) == f"cannot read the engine's answer: {reason}; {NO_ENGINE}"
+
+
+def test_a_call_in_line_gets_an_error_of_the_protocol_as_its_outcome(scripted: Scripted) -> None:
+    engine, _ = scripted(answer(200, b"[]"))
+    loop = Loop(engine)
+    loop.submit(calls.inspect_exec("4ad"))
+    assert loop.codes() == ["ProtocolError"]
+    loop.control.close()
+
+
+def test_a_server_that_speaks_first_and_no_http_is_no_engine(scripted: Scripted) -> None:
+    engine, _ = scripted(b"SSH-2.0-OpenSSH_9.2p1\r\n")
+    with pytest.raises(ProtocolError, match="this is no HTTP server; is there a container engine"):
+        engine.send(calls.create_exec("web", {}))
+
+
+def test_the_first_answer_is_waited_for_as_long_as_a_connection(scripted: Scripted) -> None:
+    hold = threading.Event()
+    _, server = scripted(silent(hold), silent(hold), silent(hold))
+    began = time.monotonic()
+    for call in (calls.create_exec("web", {}), calls.inspect_container("web"), calls.ping()):
+        engine = from_environment(server.url, connect_timeout=0.05)
+        with pytest.raises(EngineUnreachable) as caught:
+            engine.send(call)
+        assert str(caught.value).startswith(
+            f"cannot reach {caught.value.subject}: it did not answer in time;"
+        )
+        engine.close()
+    assert time.monotonic() - began < 20
+    hold.set()
+
+
+def test_a_later_answer_and_one_that_takes_its_time_may_come_later(scripted: Scripted) -> None:
+    def later(sock: socket.socket) -> None:
+        # Not before the patience for a first answer has passed.
+        assert not select.select([sock], [], [], 0.1)[0]
+        sock.sendall(answer(201, b'{"Id":"4ad"}'))
+
+    for steps, create in (
+        ((later,), calls.create_container({"Image": "x"})),
+        ((PING, later), calls.create_exec("web", {})),
+    ):
+        _, server = scripted(*steps)
+        engine = from_environment(server.url, connect_timeout=0.05)
+        if len(steps) == 2:
+            engine.send(calls.ping(), timeout=10)
+        assert engine.send(create).json() == {"Id": "4ad"}
+        engine.close()
+
+
+def test_an_ssh_that_reached_nobody_is_an_engine_that_cannot_be_reached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "ssh"
+    program.write_text("#!/bin/sh\necho 'Could not resolve hostname nowhere' >&2; exit 255\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    engine = from_environment("ssh://nowhere")
+    with pytest.raises(EngineUnreachable) as caught:
+        engine.send(calls.start_container("web"))
+    assert str(caught.value) == (
+        "cannot reach the engine at ssh://nowhere: ssh says: Could not resolve hostname nowhere; "
+        "does `ssh nowhere docker version` work?"
+    )
+    engine.close()
+
+
+def test_the_host_header_has_brackets_around_an_address_of_ipv6() -> None:
+    engine = from_environment("tcp://[::1]:99")
+    assert isinstance(engine, DirectEngine)
+    assert dict(engine._headers)["Host"] == "[::1]:99"
+
+
+# An answer of any length
+
+
+def test_an_answer_of_any_length_is_handed_on_as_it_comes(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dockerpty.http11.BODY_LIMIT", 1000)
+    engine, _ = scripted(answer(200, b"x" * 200_000), GONE)
+    pieces: list[bytes] = []
+    reply = engine.stream(calls.ping(), pieces.append)
+    assert (reply.status, reply.body) == (200, b"")
+    assert b"".join(pieces) == b"x" * 200_000
+    assert len(pieces) > 1
+    with pytest.raises(NotFound, match="cannot start web: no such container"):
+        engine.stream(calls.start_container("web"), pieces.append)
+
+
+def test_who_takes_an_answer_may_end_it(scripted: Scripted) -> None:
+    def enough(data: bytes) -> None:
+        raise DockerptyError("go on")
+
+    engine, _ = scripted(b"HTTP/1.1 200 OK\r\n\r\nsome")
+    with pytest.raises(DockerptyError, match="cannot go on"):
+        engine.stream(calls.ping(), enough)
 
 
 # Taking a connection over
@@ -535,6 +707,27 @@ def test_an_engine_that_went_away_is_told_to_each_call(
     assert len(loop.outcomes) == 1
     assert loop.codes() == ["EngineUnreachable"] * 3
     loop.control.close()
+    loop.control.close()
+
+
+def test_a_loop_does_not_wait_for_a_new_connection_as_long_as_others_do(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, _ = scripted(None)
+    loop = Loop(engine)
+    loop.submit(calls.ping())
+    assert loop.codes() == ["EngineUnreachable"]
+    limits: list[float | None] = []
+
+    def connect(timeout: float | None = None) -> Any:
+        limits.append(timeout)
+        raise EngineUnreachable("reach", "it")
+
+    monkeypatch.setattr(engine, "connect", connect)
+    loop.submit(calls.ping(), 10.0)
+    loop.submit(calls.ping(), 0.1)
+    assert loop.codes() == ["EngineUnreachable"] * 3
+    assert limits == [0.5, 0.1]
     loop.control.close()
 
 

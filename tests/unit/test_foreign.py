@@ -22,6 +22,7 @@ import requests
 import urllib3
 
 from dockerpty import calls
+from dockerpty.cli.pull import pull_call
 from dockerpty.connection import Transport, wait_for
 from dockerpty.engine import engine_of
 from dockerpty.errors import APIError, DockerptyError, EngineError, EngineUnreachable, NotFound
@@ -57,6 +58,9 @@ class Client:
 
     def exec_start(self, exec_id: str, detach: bool, tty: bool, socket: bool) -> Any:
         return self._answer("exec_start", exec_id=exec_id, detach=detach, tty=tty, socket=socket)
+
+    def pull(self, repository: str, tag: str) -> Any:
+        return self._answer("pull", repository=repository, tag=tag)
 
     def _answer(self, method: str, **arguments: Any) -> Any:
         self.called.append((method, arguments))
@@ -169,6 +173,13 @@ def test_every_error_of_docker_py_is_ours_as_well_and_still_its_own(kind: type[E
         assert isinstance(caught.value, APIError)
     elif kind not in DOCKERS:
         assert isinstance(caught.value, EngineUnreachable)
+
+
+@pytest.mark.parametrize("told", ['{"status":"Downloaded"}\r\n', b'{"status":"Downloaded"}\r\n'])
+def test_a_long_answer_comes_in_one_piece(told: Any) -> None:
+    pieces: list[bytes] = []
+    assert ForeignEngine(Client(pull=told)).stream(pull_call("busybox"), pieces.append).body == b""
+    assert pieces == [b'{"status":"Downloaded"}\r\n']
 
 
 def response(status: int) -> requests.Response:

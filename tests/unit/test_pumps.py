@@ -14,6 +14,7 @@ from dockerpty.errors import DockerptyError, ProtocolError
 from dockerpty.frames import encode
 from dockerpty.io import Demuxer, Stream
 from dockerpty.keys import Matcher
+from dockerpty.loop import Loop
 from dockerpty.modes import ModeTracker
 from dockerpty.pumps import InputPump, OutputPump
 from tests.unit import strategies
@@ -423,20 +424,29 @@ def test_a_terminal_that_is_gone_is_a_hang_up() -> None:
     assert pump.hung_up
 
 
-def test_it_reads_no_more_at_once_than_the_sink_takes_well(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_reads_no_more_at_once_than_the_sink_takes_well() -> None:
+    readable, writable = os.pipe()
+    os.write(writable, b"ready")
+
     class Wire(ReadyWire):
         sizes: tuple[int, ...] = ()
 
         def fileno(self) -> int:
-            return 1003
+            return readable
 
         def recv_into(self, buffer: memoryview) -> int:
             self.sizes += (len(buffer),)
             return super().recv_into(buffer)
 
+    class Sink(Host):
+        number = writable
+
     source = Wire([b"x", None])
-    pump = OutputPump(Stream(source), Stream(Host([])))
-    pump.serve({1003: select.POLLIN}, memoryview(bytearray(65536)))
+    loop = Loop()
+    loop.pump(OutputPump(Stream(source), Stream(Sink([]))))
+    loop.turn()
+    os.close(readable)
+    os.close(writable)
     assert set(source.sizes) == {32768}
 
 

@@ -412,13 +412,6 @@ def test_a_new_size_during_a_pause_is_the_one_tried_again(clock: list[float]) ->
     assert control.sent[-1] == (30, 90)
 
 
-def test_nothing_is_sent_to_what_has_ended() -> None:
-    sizes, control = resizer()
-    sizes.ended = True
-    sizes.first(24, 80)
-    assert control.sent == []
-
-
 def test_a_redraw_sends_another_size_and_then_the_right_one() -> None:
     sizes, control = resizer()
     sizes.redraw(24, 80)

@@ -88,6 +88,14 @@ def test_without_a_command_the_help_goes_to_stderr_and_nothing_is_a_success(
         ("exec", "cannot run dpty exec: it needs a CONTAINER and a COMMAND; see dpty exec --help"),
         ("run -it", "cannot run dpty run: it needs an IMAGE; see dpty run --help"),
         (
+            "-H unix:///no/such.sock exec -d --timeout 5 web ls",
+            "cannot use --timeout: nobody is there to keep it with --detach; see dpty exec --help",
+        ),
+        (
+            "-H unix:///no/such.sock run -d --idle-timeout 5 busybox ls",
+            "cannot use --idle-timeout: nobody is there to keep it with --detach; see dpty run --help",
+        ),
+        (
             "run --entry-point x y",
             "cannot use --entry-point: dpty run has no such flag; did you mean --entrypoint?",
         ),
@@ -126,6 +134,13 @@ def test_what_cannot_be_done_is_told_in_one_line_and_is_125(
 ) -> None:
     assert main(line.split()) == 125
     assert capsys.readouterr() == ("", f"dpty: {message}\n")
+
+
+@pytest.mark.parametrize(("command", "operand"), [("exec", "CONTAINER"), ("run", "IMAGE")])
+def test_an_empty_name_is_bad_usage(command: str, operand: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "", "true"]) == 125
+    message = f"dpty: cannot run dpty {command}: its {operand} is empty; see dpty {command} --help\n"
+    assert capsys.readouterr() == ("", message)
 
 
 @pytest.mark.parametrize("command", ["exec", "run"])

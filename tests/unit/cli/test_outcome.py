@@ -48,6 +48,8 @@ def start_error(text: str, action: str = "start") -> APIError:
         (start_error("stat /no/such: no such file or directory"), 127, 1),
         (start_error('exec: "/tmp": permission denied: unknown'), 126, 1),
         (start_error('exec: "/tmp": is a directory'), 126, 1),
+        (start_error('exec: "nosuch": executable file not found in $PATH', "start the exec"), 127, 1),
+        (start_error('exec: "/tmp": permission denied: unknown', "start the exec"), 126, 1),
         (start_error("driver failed programming external connectivity"), 125, 1),
         (start_error("no such file or directory", "create a container from"), 125, 1),
         (KeyError("x"), 125, 3),
@@ -95,6 +97,21 @@ def test_debug_shows_where_an_error_came_from(capsys: pytest.CaptureFixture[str]
     told = capsys.readouterr().err
     assert "Traceback (most recent call last):" in told
     assert told.endswith("\ndpty: cannot do it\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(24, "Too many open files"), "cannot go on: Too many open files; raise `ulimit -n`"),
+        (OSError(5, "Input/output error", "/x"), "cannot go on with /x: Input/output error"),
+        (TimeoutError(), "cannot go on: TimeoutError"),
+    ],
+)
+def test_an_error_of_the_system_is_a_sentence(
+    error: OSError, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcome.code_of(error, PROCESS, debug=False)
+    assert capsys.readouterr().err == f"dpty: {message}\n"
 
 
 class Failing(io.StringIO):

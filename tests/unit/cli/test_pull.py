@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from dockerpty.calls import Call, Reply
 from dockerpty.cli.pull import pull, pull_call, split
-from dockerpty.errors import APIError
+from dockerpty.errors import APIError, ProtocolError
 from dockerpty.interface import Engine
 
 
@@ -33,13 +35,18 @@ class Answering(Engine):
         self.calls: list[Call] = []
         self._body = body
 
-    def send(self, call: Call, *, subject: str = "", timeout: float = 0) -> Reply:
+    def stream(
+        self, call: Call, take: Callable[[bytes], None], *, subject: str = "", timeout: float = 0
+    ) -> Reply:
         self.calls.append(call)
-        return Reply(200, {}, self._body)
+        # In pieces that end anywhere.
+        for at in range(0, len(self._body), 7):
+            take(self._body[at : at + 7])
+        return Reply(200, {}, b"")
 
 
 def test_an_image_that_came_is_no_error() -> None:
-    engine = Answering(b'{"status":"Pulling from library/busybox"}\r\n{"status":"Status: Downloaded"}\r\n')
+    engine = Answering(b'{"status":"Pulling from library/busybox"}\r\n\r\n{"status":"Downloaded"}\r\n')
     pull(engine, "busybox")
     assert [call.target() for call in engine.calls] == ["/images/create?fromImage=busybox&tag=latest"]
 
@@ -50,3 +57,16 @@ def test_a_failure_in_the_middle_of_the_answer_is_an_error() -> None:
         pull(engine, "busybox:1")
     assert str(caught.value) == "cannot pull busybox:1: denied; is its name right, and may you have it?"
     assert caught.value.explanation == "denied"
+
+
+def test_a_failure_on_a_line_without_an_end_is_an_error() -> None:
+    with pytest.raises(APIError, match="denied"):
+        pull(Answering(b'{"error":"denied"}'), "busybox")
+
+
+def test_what_is_no_progress_is_from_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ProtocolError, match="it is no JSON; is there a container engine"):
+        pull(Answering(b"<html>\n"), "busybox")
+    monkeypatch.setattr("dockerpty.cli.pull.LINE_LIMIT", 20)
+    with pytest.raises(ProtocolError, match="it has a line of more than 20 bytes"):
+        pull(Answering(b"x" * 100), "busybox")

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from dockerpty.cli import session
-from dockerpty.cli.grammar import Line, read
+from dockerpty.cli.grammar import Line, UsageError, read
 from dockerpty.cli.table import COMMANDS
-from dockerpty.errors import TerminalError
+from dockerpty.errors import DetachKeysError, TerminalError
 
 
 def line_of(text: str) -> Line:
@@ -158,6 +158,28 @@ def test_a_broken_configuration_is_told_of_and_left_alone(
     assert told.startswith(f"dpty: cannot read {configuration}: ")
     assert told.endswith("; the detach keys are the default ones\n")
     assert told.count("\n") == 1
+
+
+def test_keys_in_the_configuration_that_nobody_can_type_are_told_of_and_left_alone(
+    configuration: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configuration.write_text('{"detachKeys": "ctrl-ä"}')
+    assert session.configured_detach_keys() is None
+    assert capsys.readouterr().err == (
+        f"dpty: cannot use detachKeys in {configuration}: 'ctrl-ä' is not a key; the detach keys are the default ones\n"
+    )
+
+
+@pytest.mark.parametrize("flag", ["--timeout", "--idle-timeout"])
+def test_a_time_limit_that_nobody_is_there_to_keep_is_refused(flag: str) -> None:
+    with pytest.raises(UsageError, match=f"cannot use {flag}: nobody is there to keep it with --detach"):
+        session.refuse_session_flags(line_of(f"-d {flag} 5"))
+    session.refuse_session_flags(line_of("-d --detach-keys ctrl-x"))
+
+
+def test_detach_keys_that_nobody_can_type_are_refused_also_where_none_are_needed() -> None:
+    with pytest.raises(DetachKeysError, match="'xx' is not a key"):
+        session.refuse_session_flags(line_of("-d --detach-keys xx"))
 
 
 def test_dockers_configuration_is_found_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
