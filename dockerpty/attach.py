@@ -201,8 +201,8 @@ class RunOperation(EngineOperation):
         info = self._container_info()
         pumps = self._output_pumps(out, err)
         if stdin is not None and self._reads_input():
-            # Without StdinOnce an end does not reach the process, and must not end the output. Podman, which always says
-            # that it is false, passes it on.
+            # Without StdinOnce an end does not reach the process, and must not end the output. Podman, which always
+            # says that it is false, passes it on.
             ends = info["Config"].get("StdinOnce") or self._engine.is_podman
             at_end = "close" if ends else "keep"
             pumps += self._input_pump(stdin, "eot" if info["Config"].get("Tty") else at_end)

@@ -135,9 +135,7 @@ class Bridge:
         operation = self._operation
         self._result.started = time.time()
         try:
-            undisturbed(self._signals.start)
-            if self._options.sig_proxy:
-                undisturbed(lambda: self._signals.note(forwardable()))
+            undisturbed(self._listen)
             if sockets is None:
                 sockets = operation._attach()
             operation._bind(self._loop)
@@ -150,8 +148,7 @@ class Bridge:
                 # Whatever ended us here, what was started for us is not to live on.
                 _log.debug("abandoned: %s", operation._abandoned(signal.SIGTERM))
                 raise
-            undisturbed(self._leave_terminal)
-            undisturbed(self._signals.stop)
+            undisturbed(self._leave)
             code = self._end()
         finally:
             try:
@@ -166,6 +163,15 @@ class Bridge:
         return code
 
     # In and out of the terminal --------------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        self._signals.start()
+        if self._options.sig_proxy:
+            self._signals.note(forwardable())
+
+    def _leave(self) -> None:
+        self._leave_terminal()
+        self._signals.stop()
 
     def _enter_terminal(self) -> None:
         operation = self._operation
@@ -423,8 +429,7 @@ class Bridge:
 
     def _restore(self) -> None:
         """Whatever happened: the terminal, the handlers and the children are as before."""
-        self._leave_terminal()
-        self._signals.stop()
+        self._leave()
         if self._guardian is not None:
             self._guardian.dismiss()
         if self._result.ended is None:

@@ -191,7 +191,8 @@ class ExecOperation(EngineOperation):
             self._refuse_second_start(self._info)
         now = self._host_size() if tty else None
         call = calls.start_exec(self.exec_id, tty=tty, size=now)
-        stream = self._keep(self.transport or self._engine.hijack(call, subject=self.describe()))
+        subject = f"in {self._container}" if self._container else self.exec_id[:12]
+        stream = self._keep(self.transport or self._engine.hijack(call, subject=subject))
         self._attached = stream if tty else Demuxer(stream)
         return self._attached  # type: ignore[no-any-return]
 

@@ -116,6 +116,7 @@ class Stream:
         self.closed = False
         self._unsent = bytearray()
         self._may_hold = hasattr(fd, "unsent")  # accepted bytes may wait inside it, as TLS records
+        self._sender = getattr(fd, "send", None)
 
     @property
     def buffer(self) -> bytes:
@@ -250,8 +251,8 @@ class Stream:
 
     def _send(self, data: Any) -> int:
         try:
-            if hasattr(self.fd, "send"):
-                return self.fd.send(data)  # type: ignore[no-any-return]
+            if self._sender is not None:
+                return self._sender(data)  # type: ignore[no-any-return]
             return os.write(self.write_fileno(), data)
         except OSError as error:
             if _would_block(error):

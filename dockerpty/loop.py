@@ -63,17 +63,23 @@ class Loop:
     def turn(self) -> None:
         """Wait until somebody can be served or a deadline has passed, and serve all of them once."""
         wanted: dict[int, int] = {}
-        owners: list[tuple[Watched, Iterable[tuple[int, int]], float | None]] = []
+        owners: dict[int, list[Watched]] = {}
         until: float | None = None
+        busy: list[Watched] = []
+        # All that can be found out before waiting is: behind the wait is somebody's key.
         for watched in self._watched:
-            interest = watched.interest()
-            for fd, events in interest:
-                wanted[fd] = wanted.get(fd, 0) | events
-            # 0.0: it can be served without a poll.
-            due = 0.0 if watched.busy() else watched.deadline()
+            for fd, events in watched.interest():
+                if fd in wanted:
+                    wanted[fd] |= events
+                    owners[fd].append(watched)
+                else:
+                    wanted[fd] = events
+                    owners[fd] = [watched]
+            if watched.busy():
+                busy.append(watched)
+            due = watched.deadline()
             if due is not None and (until is None or due < until):
                 until = due
-            owners.append((watched, interest, due))
         for deadline, _ in self._timers:
             due = deadline()
             if due is not None and (until is None or due < until):
@@ -81,19 +87,35 @@ class Loop:
         poll = select.poll()
         for fd, events in wanted.items():
             poll.register(fd, events)
-        # Rounded up: a poll that returns a moment too early would turn for nothing. What is due does not wait at all.
-        left = None if until is None else until - time.monotonic()
-        timeout = left if left is None else left * 1000 + 0.999 if left > 0 else 0
-        ready = dict(poll.poll(timeout))
-        now = 0.0 if until is None else time.monotonic()
-        for watched, interest, due in owners:
-            if (due is not None and due <= now) or any([fd in ready for fd, _ in interest]):  # noqa: C419  # cheaper
+        ready = dict(poll.poll(0 if busy else _milliseconds(until)))
+        for fd in ready:
+            for watched in owners[fd]:
+                # Who has two descriptors is served once; who is busy is served below.
+                if watched not in busy:
+                    busy.append(watched)
+        for watched in busy:
+            watched.serve(ready)
+        if until is not None and time.monotonic() >= until:
+            self._serve_overdue(ready)
+
+    def _serve_overdue(self, ready: dict[int, int]) -> None:
+        now = time.monotonic()
+        for watched in self._watched:
+            due = watched.deadline()
+            if due is not None and due <= now:
                 watched.serve(ready)
-        if until is not None and until <= now:
-            for deadline, action in list(self._timers):
-                due = deadline()
-                if due is not None and due <= now:
-                    action()
+        for deadline, action in list(self._timers):
+            due = deadline()
+            if due is not None and due <= now:
+                action()
+
+
+def _milliseconds(until: float | None) -> float | None:
+    """Return poll's time-out, rounded up: a poll that returns a moment too early would turn for nothing."""
+    if until is None:
+        return None
+    left = until - time.monotonic()
+    return left * 1000 + 0.999 if left > 0 else 0
 
 
 class _WatchedPump:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dockerpty.modes import ModeTracker
 
 EOT = b"\x04"
+NEWLINE = 0x0A
 #: What was typed before the detach keys has so long to be taken by the process.
 _DETACH_FLUSH_S = 2.0
 _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL if hasattr(select, "poll") else 0
@@ -68,7 +69,7 @@ class InputPump(Pump):
         self._at_end = at_end
         self._is_terminal = is_terminal
         self._held_since = 0.0
-        self._last = b""
+        self._last = NEWLINE
         self._half_close = False
 
     #: The process takes no more input. (Of the class, since the base asks for the sinks before all is set.)
@@ -134,7 +135,7 @@ class InputPump(Pump):
             return
         if self._at_end == "eot":
             # In the middle of a line the first one only ends the line (POSIX termios, 11.1.9, EOF).
-            self._forward(EOT if self._last in (b"", b"\n") else EOT + EOT)
+            self._forward(EOT if self._last == NEWLINE else EOT + EOT)
         elif self._at_end == "half-close":
             self._half_close = True
         elif self._at_end == "close":
@@ -163,7 +164,7 @@ class InputPump(Pump):
         if not data:
             return
         self.moved += len(data)
-        self._last = bytes(data[-1:])
+        self._last = data[-1]
         self._guarded(self.to_stream, self.to_stream.write_pieces, [memoryview(data)])
 
 

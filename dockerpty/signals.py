@@ -26,35 +26,18 @@ _log = log.get(__name__)
 
 #: Never forwarded: they concern this process or its terminal alone, cannot be caught, or tell of a fault in it.
 #: (docker does forward SIGWINCH, which Apache httpd takes as "stop".)
-_OURS = {
-    getattr(signal, name)
-    for name in [
-        "SIGCHLD",
-        "SIGCLD",
-        "SIGPIPE",
-        "SIGURG",
-        "SIGCONT",
-        "SIGSTOP",
-        "SIGKILL",
-        "SIGTSTP",
-        "SIGTTIN",
-        "SIGTTOU",
-        "SIGWINCH",
-        "SIGSEGV",
-        "SIGBUS",
-        "SIGFPE",
-        "SIGILL",
-        "SIGTRAP",
-        "SIGABRT",
-        "SIGSYS",
-    ]
-    if hasattr(signal, name)
-}
+_OURS = (
+    *("SIGCHLD", "SIGCLD", "SIGPIPE", "SIGURG", "SIGCONT", "SIGSTOP", "SIGKILL", "SIGTSTP", "SIGTTIN"),
+    *("SIGTTOU", "SIGWINCH", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGABRT", "SIGSYS"),
+)
+# As plain numbers, once: the functions of `signal` make an enum of each signal at each call, which costs milliseconds.
+_ALL = frozenset(map(int, signal.valid_signals())) if hasattr(signal, "valid_signals") else frozenset()
+_FORWARDABLE = _ALL - {int(getattr(signal, name)) for name in _OURS if hasattr(signal, name)}
 
 
-def forwardable() -> set[int]:
+def forwardable() -> frozenset[int]:
     """Return the signals that are passed on to a container, or that would end us while the terminal is raw."""
-    return {int(number) for number in signal.valid_signals() - _OURS}
+    return _FORWARDABLE
 
 
 def name_of(number: int) -> str:
@@ -79,7 +62,7 @@ def undisturbed(action: Callable[[], None]) -> None:
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
     finally:
         try:
             action()
