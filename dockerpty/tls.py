@@ -82,7 +82,12 @@ class TLSTransport(SocketTransport):
 
     def _more(self) -> None:
         """Move what has come to the TLS object; BlockingIOError if nothing has."""
-        data = self._socket.recv(_READ)
+        try:
+            data = self._socket.recv(_READ)
+        except (BlockingIOError, ConnectionError):
+            raise
+        except OSError as error:  # as in SocketTransport
+            raise ConnectionResetError(error.errno, error.strerror) from error
         if data:
             self._incoming.write(data)
         else:

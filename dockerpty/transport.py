@@ -116,11 +116,21 @@ class SocketTransport(Transport):
         return self._socket.fileno()
 
     def _recv_into(self, buffer: bytearray | memoryview) -> int:
-        return self._socket.recv_into(buffer)
+        try:
+            return self._socket.recv_into(buffer)
+        except (BlockingIOError, ConnectionError):
+            raise
+        except OSError as error:  # the network timed out, or has no route any more: lost like any other
+            raise ConnectionResetError(error.errno, error.strerror) from error
 
     def send(self, data: bytes | bytearray | memoryview) -> int:
         """Send once."""
-        return self._socket.send(data, _SEND_FLAGS)
+        try:
+            return self._socket.send(data, _SEND_FLAGS)
+        except (BlockingIOError, ConnectionError):
+            raise
+        except OSError as error:  # the network timed out, or has no route any more: lost like any other
+            raise ConnectionResetError(error.errno, error.strerror) from error
 
     def half_close(self) -> None:
         """Shut down the sending side."""

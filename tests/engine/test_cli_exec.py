@@ -171,6 +171,11 @@ def test_closed_input_is_no_input(box: Container, sessions: Sessions) -> None:
     assert seen(done) == (0, b"0\n", b"")
 
 
+def test_closed_stderr_takes_nothing_from_stdout(box: Container, sessions: Sessions) -> None:
+    done = shell(sessions, f"dpty exec {name_of(box)} sh -c 'echo error >&2; echo output' 2>&-")
+    assert seen(done) == (0, b"output\n", b"")
+
+
 # Terminals
 
 
@@ -297,6 +302,15 @@ def test_past_its_time_limit_the_process_is_ended_and_the_code_is_124(
     done = dpty(sessions, "exec", *flags, "--timeout", "0.5", name_of(box), "sleep", mark)
     assert (done.returncode, done.stdout) == (124, b"")
     assert done.stderr == f"dpty: cannot go on with {name_of(box)}: it took longer than 0.5 s\n".encode()
+    expect_gone(bench, box, mark)
+
+
+def test_past_its_time_limit_a_process_that_ignores_the_signal_is_killed(
+    bench: Bench, box: Container, sessions: Sessions, mark: str
+) -> None:
+    command = ("sh", "-c", f'trap "" TERM; while :; do sleep {mark} & wait; done')
+    done = dpty(sessions, "exec", "--timeout", "1", name_of(box), *command)
+    assert done.returncode == 124
     expect_gone(bench, box, mark)
 
 

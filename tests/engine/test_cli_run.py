@@ -307,12 +307,25 @@ def test_ctrl_c_reaches_a_container_without_a_terminal(bench: Bench, sessions: S
     assert terminal.wait() == 45
 
 
+def test_a_signal_while_the_container_is_being_created_reaches_it_once_it_has_started(
+    bench: Bench, proxy: Proxy, sessions: Sessions, name: str
+) -> None:
+    proxy.on("POST", "/containers/create", delay=0.7)
+    # With an init: a first process that has not come to its trap yet would ignore the signal.
+    argv = (*RUN, "--rm", "--init", "--name", name, IMAGE, "sleep", "1000")
+    terminal = typed(sessions, *argv, stdout=PIPE, stderr=PIPE)
+    proxy.wait_for_request("POST", "/containers/create")
+    terminal.signal(signal.SIGTERM)
+    assert terminal.wait() == 143
+    expect_gone(bench, name)
+
+
 def test_past_its_time_limit_the_container_is_ended_and_the_code_is_124(
     bench: Bench, sessions: Sessions, name: str
 ) -> None:
-    done = dpty(sessions, *RUN, "--rm", "--timeout", "0.5", "--name", name, IMAGE, "sh", "-c", TRAPS)
+    done = dpty(sessions, *RUN, "--rm", "--timeout", "3", "--name", name, IMAGE, "sh", "-c", TRAPS)
     assert (done.returncode, done.stdout) == (124, b"up\n")
-    assert done.stderr == f"dpty: cannot go on with {name}: it took longer than 0.5 s\n".encode()
+    assert done.stderr == f"dpty: cannot go on with {name}: it took longer than 3 s\n".encode()
     expect_gone(bench, name)
 
 

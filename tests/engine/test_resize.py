@@ -162,3 +162,17 @@ def test_a_size_of_one_by_one_is_a_size(box: Container, proxy: Proxy, sessions: 
     sessions.exec_command(box, ASK, term_rows=1, term_cols=1)
     proxy.wait_for_request("POST", "/resize")
     assert sizes(proxy) == [(1, 1)]
+
+
+def test_a_terminal_that_gets_its_first_size_later_passes_it_on(box: Container, sessions: Sessions) -> None:
+    terminal = sessions.exec_command(
+        box, "echo up; while read line; do stty size; done", term_rows=0, term_cols=0
+    )
+    terminal.expect("up")
+    terminal.set_winsize(31, 91)
+
+    def passed_on() -> bool:
+        terminal.send("go\r")
+        return b"31 91" in terminal.read_for(0.1)
+
+    terminal.wait_until(passed_on, 5, "the first size at the far side")

@@ -411,3 +411,47 @@ report("over")
     assert terminal.report("thread 0")["code"] == 6
     assert terminal.report("thread 1")["code"] == 6
     terminal.report("over")
+
+
+def test_output_of_a_container_that_ends_while_we_attach_is_not_lost(
+    bench: Bench, proxy: Proxy, sessions: Sessions
+) -> None:
+    # The second inspection tells that it has ended: it is answered only after that.
+    proxy.on("GET", "/containers/.*/json", skip=1, times=1, delay=1.5)
+    container = bench.container("sleep 0.7; echo important; exit 4", start=True)
+    terminal = sessions.start(container, interactive=False, logs=False, term_stdout=PIPE)
+    assert terminal.report("returned", 20)["value"] == 4
+    assert terminal.stdout == b"important\n"
+
+
+def test_an_exec_is_not_started_twice(box: Container, sessions: Sessions) -> None:
+    source = """
+import docker, dockerpty, sys
+from tests.bed.scripts.clients import from_env
+from tests.bed.scripts.report import report
+client = from_env()
+created = dockerpty.exec_create(client, sys.argv[1], ["true"], False)
+first = dockerpty.start_exec(client, created, False)
+try:
+    dockerpty.start_exec(client, created, False)
+except docker.errors.APIError as error:
+    report("over", first=first, text=str(error))
+"""
+    over = sessions.python(source, id_of(box)).report("over", 20)
+    assert over["first"] == 0
+    assert "has been started before" in over["text"]
+
+
+def test_what_is_left_of_a_line_is_counted(box: Container, sessions: Sessions) -> None:
+    source = r"""
+import dockerpty, io, sys
+from tests.bed.scripts.clients import from_env
+from tests.bed.scripts.report import report
+client = from_env()
+out, err = io.BytesIO(), io.BytesIO()
+operation = dockerpty.ExecOperation.create(client, sys.argv[1], ["printf", "hi\\r\\n"], False, out, err)
+terminal = dockerpty.PseudoTerminal(client, operation)
+code = terminal.start()
+report("over", code=code, out=terminal.result.bytes_out)
+"""
+    assert sessions.python(source, id_of(box)).report("over", 20) == {"event": "over", "code": 0, "out": 4}

@@ -869,3 +869,20 @@ def test_what_follows_an_upgrade_is_left_over() -> None:
     exchange.until(lambda: exchange.answer.complete, soon())
     assert exchange.answer.rest == b"first bytes"
     exchange.transport.close()
+
+
+@pytest.mark.parametrize("number", [errno.ETIMEDOUT, errno.EHOSTUNREACH])
+def test_a_network_that_is_gone_is_a_lost_connection(number: int) -> None:
+    class Gone(socket.socket):
+        def recv_into(self, *arguments: object) -> int:
+            raise OSError(number, os.strerror(number))
+
+        def send(self, *arguments: object) -> int:
+            raise OSError(number, os.strerror(number))
+
+    transport = SocketTransport(Gone(), "tcp://far")
+    with pytest.raises(ConnectionError):
+        transport.recv(1)
+    with pytest.raises(ConnectionError):
+        transport.send(b"x")
+    transport.close()

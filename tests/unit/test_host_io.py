@@ -682,3 +682,44 @@ def test_the_streams_of_this_process_can_be_opened_and_closed() -> None:
     for target in (sys.__stdout__, sys.__stderr__):
         open_output(target, "stdout").close()
     assert [fd for fd in (1, 2) if os.get_blocking(fd)] == before
+
+
+def test_what_a_thread_writes_is_waited_for_at_the_end() -> None:
+    reading, writing = os.pipe()
+    output = ThreadOutput(writing)
+    stream = Stream(output)
+    sent = b"x" * 100_000
+    stream.write(sent)
+    got = bytearray()
+
+    def read_late() -> None:
+        while len(got) < len(sent):
+            got.extend(os.read(reading, 65536))
+
+    reader = threading.Timer(0.3, read_late)
+    reader.start()
+    while stream.needs_write():
+        select([], [stream], 5)
+        stream.do_write()
+    output.drain()
+    stream.close()
+    reader.join()
+    os.close(reading)
+    os.close(writing)
+    assert bytes(got) == sent
+
+
+def test_a_closed_stderr_drops_and_a_closed_stdout_does_not() -> None:
+    assert Stream(open_output(None, "stderr", may_be_closed=True).fd).write(b"x") == 1
+    with pytest.raises(DockerptyError, match="cannot write to stdout: it is closed"):
+        open_output(None, "stdout").write(b"x")
+
+
+def test_a_stdin_that_cannot_be_read_is_said_to_be_so(tmp_path: Path) -> None:
+    folder = os.open(tmp_path, os.O_RDONLY)
+    stream = open_input(folder)
+    assert stream is not None
+    with pytest.raises(DockerptyError, match="cannot read stdin: Is a directory"):
+        stream.read_into(memoryview(bytearray(10)))
+    stream.close()
+    os.close(folder)

@@ -1000,3 +1000,26 @@ def test_a_text_object_can_be_a_pumps_source() -> None:
     pump.flush()
     assert sink.written == ["käse"]
     assert pump.is_done()
+
+
+def test_closing_waits_for_what_a_tls_object_still_holds() -> None:
+    class Holding(Taker):
+        held = True
+        closed = False
+
+        def unsent(self) -> bool:
+            return self.held
+
+        def flush(self) -> None:
+            self.held = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    transport = Holding([])
+    stream = Stream(transport)
+    stream.write(b"x")
+    stream.close()
+    assert not transport.closed
+    stream.do_write()
+    assert transport.closed

@@ -14,7 +14,7 @@ import pytest
 from dockerpty.calls import Call, resize_container
 from dockerpty.errors import DockerptyError
 from dockerpty.loop import Loop
-from dockerpty.signals import Coalescer, Resizer, Signals, forwardable, marker, name_of
+from dockerpty.signals import Coalescer, Resizer, Signals, forwardable, marker, name_of, undisturbed
 from tests.unit.test_loop import turn
 
 USED = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -421,3 +421,26 @@ def test_a_redraw_sends_another_size_and_then_the_right_one() -> None:
     sizes.redraw(65535, 80)
     control.answer()
     assert control.sent[2:] == [(65535, 81), (65535, 80)]
+
+
+def test_what_a_handler_raises_comes_after_what_must_be_done_as_a_whole() -> None:
+    class Raised(Exception):
+        pass
+
+    def handler(number: int, frame: object) -> None:
+        raise Raised
+
+    done = []
+
+    def action() -> None:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        done.append("all of it")
+
+    previous = signal.signal(signal.SIGUSR1, handler)
+    try:
+        with pytest.raises(Raised):
+            undisturbed(action)
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+    assert done == ["all of it"]
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
