@@ -187,7 +187,7 @@ class Stream:
         self.do_write()
         return len(data)
 
-    def write_pieces(self, pieces: list[memoryview]) -> None:
+    def write_pieces(self, pieces: Sequence[bytes | memoryview]) -> None:
         """Send pieces in one attempt without copying what goes at once; keep the rest."""
         if self._unsent:
             for piece in pieces:
@@ -334,7 +334,7 @@ class Demuxer:
     def write(self, data: bytes | str) -> int | None:
         return self.stream.write(data)  # type: ignore[no-any-return]
 
-    def write_pieces(self, pieces: list[memoryview]) -> None:
+    def write_pieces(self, pieces: Sequence[bytes | memoryview]) -> None:
         self.stream.write_pieces(pieces) if hasattr(self.stream, "write_pieces") else self.write(
             b"".join(pieces)
         )

@@ -14,15 +14,17 @@ from dockerpty.io import READ_SIZE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from typing import Protocol
+    from collections.abc import Callable, Sequence
+    from typing import Any, Protocol
 
     from dockerpty.io import Pump
+
+    Interest = Sequence[tuple[int, int]]
 
     class Watched(Protocol):
         """What a loop serves."""
 
-        def interest(self) -> Iterable[tuple[int, int]]: ...
+        def interest(self) -> Interest: ...
         def busy(self) -> bool: ...
         def deadline(self) -> float | None: ...
         def serve(self, ready: dict[int, int]) -> None: ...
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     class Calls(Protocol):
         """Calls to an engine, as a loop sees them."""
 
-        def interest(self) -> list[tuple[int, int]]: ...
+        def interest(self) -> Interest: ...
         def deadline(self) -> float | None: ...
         def serve(self) -> None: ...
 
@@ -40,6 +42,10 @@ class Loop:
 
     def __init__(self) -> None:
         self._watched: list[Watched] = []
+        self._pumps: list[_WatchedPump] = []
+        self._interests: list[Interest] = []
+        self._owners: dict[int, list[Watched]] = {}
+        self._poll: Any = select.poll() if hasattr(select, "poll") else None
         self._timers: list[tuple[Callable[[], float | None], Callable[[], None]]] = []
         #: One buffer for all who read: it is empty again when `serve` returns.
         self.buffer = memoryview(bytearray(READ_SIZE))
@@ -50,7 +56,9 @@ class Loop:
 
     def pump(self, pump: Pump) -> None:
         """Move the bytes of a pump from now on."""
-        self.watch(_WatchedPump(pump, self.buffer))
+        watched = _WatchedPump(pump, self.buffer)
+        self._pumps.append(watched)
+        self.watch(watched)
 
     def calls(self, calls: Calls) -> None:
         """Watch calls to an engine: a `Pending` or a `Control`."""
@@ -62,19 +70,12 @@ class Loop:
 
     def turn(self) -> None:
         """Wait until somebody can be served or a deadline has passed, and serve all of them once."""
-        wanted: dict[int, int] = {}
-        owners: dict[int, list[Watched]] = {}
         until: float | None = None
         busy: list[Watched] = []
         # All that can be found out before waiting is: behind the wait is somebody's key.
+        interests = []
         for watched in self._watched:
-            for fd, events in watched.interest():
-                if fd in wanted:
-                    wanted[fd] |= events
-                    owners[fd].append(watched)
-                else:
-                    wanted[fd] = events
-                    owners[fd] = [watched]
+            interests.append(watched.interest())
             if watched.busy():
                 busy.append(watched)
             due = watched.deadline()
@@ -84,12 +85,16 @@ class Loop:
             due = deadline()
             if due is not None and (until is None or due < until):
                 until = due
-        poll = select.poll()
-        for fd, events in wanted.items():
-            poll.register(fd, events)
-        ready = dict(poll.poll(0 if busy else _milliseconds(until)))
-        for fd in ready:
-            for watched in owners[fd]:
+        if interests != self._interests:
+            self._register(interests)
+        readers = {pump.fd: pump.read for pump in self._pumps if pump.is_quiet}
+        ready: dict[int, int] = {}
+        for fd, events in self._poll.poll(0 if busy else _milliseconds(until)):
+            if events == select.POLLIN and fd in readers:
+                readers[fd]()
+                continue
+            ready[fd] = events
+            for watched in self._owners[fd]:
                 # Who has two descriptors is served once; who is busy is served below.
                 if watched not in busy:
                     busy.append(watched)
@@ -97,6 +102,19 @@ class Loop:
             watched.serve(ready)
         if until is not None and time.monotonic() >= until:
             self._serve_overdue(ready)
+
+    def _register(self, interests: list[Interest]) -> None:
+        """Prepare the poll for what is wanted now; most turns want what the last one did."""
+        self._interests = interests
+        self._owners = {}
+        wanted: dict[int, int] = {}
+        for watched, interest in zip(self._watched, interests, strict=True):
+            for fd, events in interest:
+                wanted[fd] = wanted.get(fd, 0) | events
+                self._owners.setdefault(fd, []).append(watched)
+        self._poll = select.poll()
+        for fd, events in wanted.items():
+            self._poll.register(fd, events)
 
     def _serve_overdue(self, ready: dict[int, int]) -> None:
         now = time.monotonic()
@@ -122,27 +140,30 @@ class _WatchedPump:
     def __init__(self, pump: Pump, buffer: memoryview) -> None:
         self._pump = pump
         self._buffer = buffer[: pump.read_size]
-        # What `interest` gives while the pump is quiet, as it is between two keys: asked for once.
-        self._quiet: list[tuple[int, int]] | None = None
-        self._is_quiet = False
+        # What `interest` gives while the pump is quiet, as it is between two keys: asked for once. All that is left to
+        # do then for a descriptor that can be read, and tells no more than that, is to read it.
+        self._quiet: Interest | None = None
+        self.is_quiet = False
+        self.fd = -1
         self.busy = pump.busy
 
-    def interest(self) -> list[tuple[int, int]]:
-        self._is_quiet = self._pump.quiet()
-        if not self._is_quiet:
+    def interest(self) -> Interest:
+        self.is_quiet = self._pump.quiet()
+        if not self.is_quiet:
             return self._pump.interest()
         if self._quiet is None:
             self._quiet = self._pump.interest()
+            self.fd = self._pump.fileno()
         return self._quiet
+
+    def read(self) -> None:
+        self._pump.read(self._buffer)
 
     def deadline(self) -> float | None:
         return None
 
     def serve(self, ready: dict[int, int]) -> None:
-        if self._is_quiet and ready.get(self._pump.fileno()) == select.POLLIN:
-            self._pump.read(self._buffer)
-        else:
-            self._pump.serve(ready, self._buffer)
+        self._pump.serve(ready, self._buffer)
 
 
 class _WatchedCalls:

@@ -82,8 +82,9 @@ class InputPump(Pump):
         data: bytes | memoryview = pieces[0]
         if self.matcher is not None:
             data = self.matcher.feed(bytes(data))
-            self._held_since = time.monotonic()
         self._forward(data)
+        if self.matcher is not None and (self.matcher.held or self.matcher.detached):
+            self._held_since = time.monotonic()
 
     @property
     def detached(self) -> bool:
@@ -163,9 +164,9 @@ class InputPump(Pump):
     def _forward(self, data: bytes | memoryview) -> None:
         if not data:
             return
+        self._guarded(self.to_stream, self.to_stream.write_pieces, [data])
         self.moved += len(data)
         self._last = data[-1]
-        self._guarded(self.to_stream, self.to_stream.write_pieces, [memoryview(data)])
 
 
 class OutputPump(Pump):
@@ -231,11 +232,12 @@ class OutputPump(Pump):
             if _PODMAN_AFTERWORD in text and len(text) <= _START_ERROR_LIMIT:
                 return
             self.release()
+        super().deliver(stream, pieces)
+        # Behind the write: nobody waits for this.
         self.moved += sum(map(len, pieces))
         if self.modes is not None:
             for piece in pieces:
                 self.modes.feed(piece)
-        super().deliver(stream, pieces)
 
     def release_at(self) -> float | None:
         """Say when the withheld text is output after all."""

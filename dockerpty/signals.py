@@ -17,7 +17,7 @@ from dockerpty.errors import DockerptyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from dockerpty.engine import Control, Engine, Reply
@@ -143,7 +143,7 @@ class Signals:
 
     # Watched by a loop -----------------------------------------------------------------------------------------------
 
-    def interest(self) -> Iterable[tuple[int, int]]:
+    def interest(self) -> Sequence[tuple[int, int]]:
         return ((self._read_fd, select.POLLIN),) if self.works else ()
 
     def busy(self) -> bool:
