@@ -264,9 +264,10 @@ class Bridge:
 
     def _serve(self) -> None:
         while not self._is_over():
-            self._loop.turn()
+            # A raw terminal's bytes pass by themselves; else their coming and going is watched (`_typed_at`).
+            self._loop.turn(linger=self._terminal.original_attributes is not None)
             if self._count():
-                self._active = time.monotonic()
+                self._active = self._loop.served_at
 
     def _is_over(self) -> bool:
         # Asked after each turn: plain loops, since a generator for each question costs more than the question.

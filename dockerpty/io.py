@@ -18,7 +18,7 @@ from dockerpty.frames import Decoder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any, ClassVar, TypeVar
 
     T = TypeVar("T")
@@ -116,7 +116,7 @@ class Stream:
         self.closed = False
         self._unsent = bytearray()
         self._may_hold = hasattr(fd, "unsent")  # accepted bytes may wait inside it, as TLS records
-        self._sender = getattr(fd, "send", None)
+        self._sender: Any = getattr(fd, "send", None) or self._write
 
     @property
     def buffer(self) -> bytes:
@@ -195,7 +195,12 @@ class Stream:
             self.do_write()
             return
         data: memoryview | bytes = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        sent = self._send(data)
+        try:  # as `_send` does, without its call: this is a key's way
+            sent = self._sender(data)
+        except OSError as error:
+            if not _would_block(error):
+                raise
+            sent = 0
         if sent < len(data):
             self._unsent += data[sent:]
 
@@ -249,11 +254,12 @@ class Stream:
         else:
             os.close(self.fileno())
 
+    def _write(self, data: Any) -> int:
+        return os.write(self.write_fileno(), data)
+
     def _send(self, data: Any) -> int:
         try:
-            if self._sender is not None:
-                return self._sender(data)  # type: ignore[no-any-return]
-            return os.write(self.write_fileno(), data)
+            return self._sender(data)  # type: ignore[no-any-return]
         except OSError as error:
             if _would_block(error):
                 return 0
@@ -398,6 +404,14 @@ class Pump:
         self.propagate_close = propagate_close
         self.error_stream = error_stream
         self.eof = False
+        #: Something is withheld, for a moment: it has a deadline.
+        self.holds = False
+        #: Payload bytes that were passed on.
+        self.moved = 0
+        #: Asked before anything is passed on, with the stream and its pieces: True keeps them back.
+        self.gate: Callable[[int, list[memoryview]], bool] | None = None
+        #: Shown each piece that was passed on, when nobody waits for it any more.
+        self.observer: Callable[[memoryview], None] | None = None
         self._full = False
         # In place only where the source is exactly ours; twice in a turn only where it is known never to wait.
         inner = from_stream.stream if type(from_stream) is Demuxer else from_stream
@@ -406,6 +420,8 @@ class Pump:
         # The descriptor's own method where there is one: a key should not pass through more hands than it must.
         self._receive: Any = getattr(inner.fd, "recv_into", inner.read_into) if self._in_place else None
         self._inner = inner
+        # Asked after every read: of the descriptor itself, not by way of its streams.
+        self._pending: Any = getattr(inner.fd if type(inner) is Stream else inner, "pending", None)
         self._fd: int | None = None
         # Streams of ours, whose state is looked at in place: this is asked several times for each key.
         sinks = self.sinks()
@@ -437,9 +453,7 @@ class Pump:
         try:
             return self.to_stream.write(data)
         except OSError as error:
-            if error.errno not in _BROKEN:
-                raise
-            self.broken(self.to_stream)
+            self.refused(self.to_stream, error)
             return None
 
     def is_done(self) -> bool:
@@ -452,11 +466,11 @@ class Pump:
         return (self.to_stream,) if self.error_stream is None else (self.to_stream, self.error_stream)
 
     def quiet(self) -> bool:
-        """Say whether the source is read and nothing waits to be written: while that is so `interest` is the same."""
-        if self.eof or not self._own_sinks:
+        """Say whether there is nothing to do but to read when poll says so: while that is so `interest` is the same."""
+        if self.eof or self.holds or not self._own_sinks or (self._pending is not None and self._pending()):
             return False
-        for sink in self._own_sinks:  # noqa: SIM110  # a generator costs more than one or two sinks
-            if sink.closed or sink.needs_write():
+        for sink in self._own_sinks:
+            if sink.closed or sink._unsent or (sink._may_hold and sink.needs_write()):
                 return False
         return True
 
@@ -469,7 +483,7 @@ class Pump:
 
     def busy(self) -> bool:
         """Say whether there is something to read that no poll would tell."""
-        return not self.eof and _pending(self._inner) and self.has_room()
+        return self._pending is not None and not self.eof and bool(self._pending()) and self.has_room()
 
     def has_room(self) -> bool:
         limit = LOW_WATER if self._full else HIGH_WATER
@@ -484,17 +498,18 @@ class Pump:
         for sink in self.sinks():
             if _needs_write(sink) and ready.get(_write_fileno(sink), 0) & WRITABLE:
                 self._guarded(sink, sink.do_write)
-        if self.eof or not (ready.get(self.fileno(), 0) & READABLE or _pending(self._inner)):
+        if self.eof or not (ready.get(self.fileno(), 0) & READABLE or (self._pending and self._pending())):
             return
         # Somebody else may have polled this descriptor: that it is ready does not say that there is room.
-        if self.has_room():
-            self.read(buffer)
+        if self.has_room() and self.step(buffer):
+            self.read_on(buffer)
 
-    def read(self, buffer: memoryview) -> None:
-        """Read and pass on until nothing comes, a sink is full or the turn is over. The source must be ready."""
-        for _ in range(READS_PER_TURN):
-            if not self.step(buffer) or self.eof or not self._never_waits or not self.has_room():
-                break
+    def read_on(self, buffer: memoryview) -> None:
+        """After a step that gave much: read and pass on until nothing comes, a sink is full or the turn is over."""
+        if self._never_waits:
+            for _ in range(READS_PER_TURN - 1):
+                if self.eof or not self.has_room() or not self.step(buffer):
+                    break
 
     def step(self, buffer: memoryview) -> bool:
         """Move what one read gives, without copying where both ends are ours. False: nothing more is to be expected."""
@@ -504,7 +519,7 @@ class Pump:
             n = self._receive(buffer)
         except OSError as error:
             if not _would_block(error):
-                raise
+                self.failed(error)
             return False
         if n == 0:
             self.end()
@@ -513,19 +528,42 @@ class Pump:
             self.deliver(STDOUT, [buffer[:n]])
         else:
             frames = self.from_stream.frames
-            self._deliver_frames(frames.feed(buffer[:n]))
-            if frames.failed is not None:
-                raise frames.failed
+            try:
+                self._deliver_frames(frames.feed(buffer[:n]))
+                if frames.failed is not None:
+                    raise frames.failed
+            except ProtocolError as error:
+                self.failed(error)
+                return False
         # After so little there is hardly more: poll is asked before the next read, which for a key would be in vain.
         return bool(n >= SHORT_READ)
 
     def deliver(self, stream: int, pieces: list[memoryview]) -> None:
         """Write pieces of one stream (1 stdout, 2 stderr) to where they belong."""
+        if self.gate is not None and self.gate(stream, pieces):
+            return
         sink = self.error_stream if stream == STDERR and self.error_stream is not None else self.to_stream
-        if not hasattr(sink, "write_pieces"):
-            self._guarded(sink, sink.write, b"".join(pieces))
-        elif not sink.closed:
-            self._guarded(sink, sink.write_pieces, pieces)
+        try:
+            if not hasattr(sink, "write_pieces"):
+                sink.write(b"".join(pieces))
+            elif not sink.closed:
+                sink.write_pieces(pieces)
+        except OSError as error:
+            self.refused(sink, error)
+        self.moved += sum(map(len, pieces))
+        if self.observer is not None:
+            for piece in pieces:
+                self.observer(piece)
+
+    def failed(self, error: OSError) -> None:
+        """The source cannot be read: whatever is to be done, or `error` again."""
+        raise error
+
+    def refused(self, sink: Any, error: OSError) -> None:
+        """A far end took nothing: it is gone, or this is `error` again."""
+        if error.errno not in _BROKEN:
+            raise error
+        self.broken(sink)
 
     def end(self) -> None:
         """The source has ended."""
@@ -568,9 +606,7 @@ class Pump:
         try:
             action(*arguments)
         except OSError as error:
-            if error.errno not in _BROKEN:
-                raise
-            self.broken(sink)
+            self.refused(sink, error)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(from={self.from_stream}, to={self.to_stream})"

@@ -79,8 +79,12 @@ class Matcher:
         """Return what to send on: not the detach keys, nor what follows them."""
         if self.detached:
             return b""
-        if not (self.held or self._sent or self._may_start(data)):
-            return data
+        if not self.held and not self._sent:
+            for first in self._firsts:
+                if first in data:
+                    break
+            else:
+                return data
         typed = self.held + data
         seen = self._sent + typed
         already = len(self._sent)
@@ -103,12 +107,6 @@ class Matcher:
         # That part of the engine's keys which has left; what is held is looked at again with the next bytes.
         self._sent = seen[len(seen) - engine_part : len(seen) - hold] if engine_part > hold else b""
         return typed[:passed]
-
-    def _may_start(self, data: bytes) -> bool:
-        for first in self._firsts:  # noqa: SIM110  # a generator costs more than one or two keys
-            if first in data:
-                return True
-        return False
 
     def release(self) -> bytes:
         """Return the withheld bytes to send on: the next key did not come in time."""

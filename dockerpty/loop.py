@@ -49,6 +49,8 @@ class Loop:
         self._timers: list[tuple[Callable[[], float | None], Callable[[], None]]] = []
         #: One buffer for all who read: it is empty again when `serve` returns.
         self.buffer = memoryview(bytearray(READ_SIZE))
+        #: When somebody was served last, on the monotonic clock.
+        self.served_at = 0.0
 
     def watch(self, watched: Watched) -> None:
         """Serve this from now on."""
@@ -68,11 +70,54 @@ class Loop:
         """Call `action` when the deadline has passed; the deadline is asked each turn."""
         self._timers.append((deadline, action))
 
-    def turn(self) -> None:
-        """Wait until somebody can be served or a deadline has passed, and serve all of them once."""
+    def turn(self, *, linger: bool = False) -> None:
+        """Wait until somebody can be served or a deadline has passed, and serve all of them once.
+
+        Args:
+            linger: stay, while nothing happens but that bytes pass through quiet pumps, until a deadline: nobody has
+                anything to decide then. A key has its way through here.
+        """
+        # All that can be found out before waiting is: behind the wait is somebody's key.
+        until, busy = self._look_round()
+        quiet = {watched.fd: watched for watched in self._pumps if watched.is_quiet}
+        ready: dict[int, int] = {}
+        poll, readable = self._poll.poll, select.POLLIN
+        wait = 0 if busy else _milliseconds(until)
+        stays, passes = linger and not busy, 0
+        while True:
+            passes += 1
+            moved = False
+            for fd, events in poll(wait):
+                if events == readable and fd in quiet:
+                    pump = quiet[fd]
+                    if pump.step(pump.buffer):
+                        pump.read_on(pump.buffer)
+                    stays = pump.quiet() and stays
+                    moved = True
+                    continue
+                ready[fd] = events
+                stays = False
+                for watched in self._owners[fd]:
+                    # Who has two descriptors is served once; who is busy is served below.
+                    if watched not in busy:
+                        busy.append(watched)
+            if not moved:
+                break
+            self.served_at = time.monotonic()
+            if not stays or (until is not None and self.served_at >= until):
+                break
+            wait = None if until is None else (until - self.served_at) * 1000 + 0.999
+        for watched in busy:
+            watched.serve(ready)
+            self.served_at = time.monotonic()
+        # What moved while we stayed may have moved the deadline, too: then the next turn asks for it anew.
+        if passes == 1 and until is not None and time.monotonic() >= until:
+            self._serve_overdue(ready)
+
+    def _look_round(self) -> tuple[float | None, list[Watched]]:
+        """Ask all what they wait for, and prepare the poll; return the first deadline, and who need not wait."""
         until: float | None = None
         busy: list[Watched] = []
-        # All that can be found out before waiting is: behind the wait is somebody's key.
         interests = []
         for watched in self._watched:
             interests.append(watched.interest())
@@ -87,21 +132,7 @@ class Loop:
                 until = due
         if interests != self._interests:
             self._register(interests)
-        readers = {pump.fd: pump.read for pump in self._pumps if pump.is_quiet}
-        ready: dict[int, int] = {}
-        for fd, events in self._poll.poll(0 if busy else _milliseconds(until)):
-            if events == select.POLLIN and fd in readers:
-                readers[fd]()
-                continue
-            ready[fd] = events
-            for watched in self._owners[fd]:
-                # Who has two descriptors is served once; who is busy is served below.
-                if watched not in busy:
-                    busy.append(watched)
-        for watched in busy:
-            watched.serve(ready)
-        if until is not None and time.monotonic() >= until:
-            self._serve_overdue(ready)
+        return until, busy
 
     def _register(self, interests: list[Interest]) -> None:
         """Prepare the poll for what is wanted now; most turns want what the last one did."""
@@ -139,13 +170,16 @@ def _milliseconds(until: float | None) -> float | None:
 class _WatchedPump:
     def __init__(self, pump: Pump, buffer: memoryview) -> None:
         self._pump = pump
-        self._buffer = buffer[: pump.read_size]
+        self.buffer = buffer[: pump.read_size]
         # What `interest` gives while the pump is quiet, as it is between two keys: asked for once. All that is left to
         # do then for a descriptor that can be read, and tells no more than that, is to read it.
         self._quiet: Interest | None = None
         self.is_quiet = False
         self.fd = -1
         self.busy = pump.busy
+        self.quiet = pump.quiet
+        self.step = pump.step
+        self.read_on = pump.read_on
 
     def interest(self) -> Interest:
         self.is_quiet = self._pump.quiet()
@@ -156,14 +190,11 @@ class _WatchedPump:
             self.fd = self._pump.fileno()
         return self._quiet
 
-    def read(self) -> None:
-        self._pump.read(self._buffer)
-
     def deadline(self) -> float | None:
         return None
 
     def serve(self, ready: dict[int, int]) -> None:
-        self._pump.serve(ready, self._buffer)
+        self._pump.serve(ready, self.buffer)
 
 
 class _WatchedCalls:

@@ -6,6 +6,7 @@ program cannot clean up, so whoever takes the terminal away does. The sequences 
 
 from __future__ import annotations
 
+_ESCAPE = b"\x1b"
 _PRIVATE = b"\x1b[?"
 _KEYPAD_ON, _KEYPAD_OFF = b"\x1b=", b"\x1b>"
 #: A sequence cut by the end of a read is carried over; one that has all modes below at once is not longer.
@@ -44,6 +45,9 @@ class ModeTracker:
 
     def feed(self, chunk: bytes | bytearray | memoryview) -> None:
         data = self._carry + bytes(chunk)
+        if _ESCAPE not in data:
+            self._carry = b""
+            return
         at = data.find(_PRIVATE)
         while at >= 0:
             self._private(data, at)
@@ -51,7 +55,7 @@ class ModeTracker:
         on, off = data.rfind(_KEYPAD_ON), data.rfind(_KEYPAD_OFF)
         if on != off:
             self._keypad = on > off
-        last = data.rfind(b"\x1b", max(0, len(data) - _CARRY))
+        last = data.rfind(_ESCAPE, max(0, len(data) - _CARRY))
         self._carry = data[last:] if last >= 0 and _is_cut(data[last:]) else b""
 
     def undo(self) -> bytes:

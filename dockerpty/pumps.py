@@ -64,7 +64,6 @@ class InputPump(Pump):
         self.matcher = matcher
         #: The caller's terminal is gone.
         self.hung_up = False
-        self.moved = 0
         self._detach_timeout = detach_timeout
         self._at_end = at_end
         self._is_terminal = is_terminal
@@ -79,12 +78,12 @@ class InputPump(Pump):
         return () if self._refused else super().sinks()
 
     def deliver(self, stream: int, pieces: list[memoryview]) -> None:
-        data: bytes | memoryview = pieces[0]
-        if self.matcher is not None:
-            data = self.matcher.feed(bytes(data))
-        self._forward(data)
-        if self.matcher is not None and (self.matcher.held or self.matcher.detached):
-            self._held_since = time.monotonic()
+        matcher = self.matcher
+        self._forward(pieces[0] if matcher is None else matcher.feed(bytes(pieces[0])))
+        if matcher is not None:
+            self.holds = bool(matcher.held) or matcher.detached
+            if self.holds:
+                self._held_since = time.monotonic()
 
     @property
     def detached(self) -> bool:
@@ -105,16 +104,13 @@ class InputPump(Pump):
         if self.matcher.detached:
             self.to_stream.drop()
         else:
+            self.holds = False
             self._forward(self.matcher.release())
 
-    def step(self, buffer: memoryview) -> bool:
-        try:
-            return super().step(buffer)
-        except OSError as error:
-            if not (self._is_terminal and error.errno == errno.EIO):
-                raise
-            self.hung_up = self.eof = True
-            return False
+    def failed(self, error: OSError) -> None:
+        if not (self._is_terminal and error.errno == errno.EIO):
+            raise error
+        self.hung_up = self.eof = True
 
     def serve(self, ready: dict[int, int], buffer: memoryview) -> None:
         if self._is_terminal and not self.eof and ready.get(self.fileno(), 0) & select.POLLHUP:
@@ -164,7 +160,10 @@ class InputPump(Pump):
     def _forward(self, data: bytes | memoryview) -> None:
         if not data:
             return
-        self._guarded(self.to_stream, self.to_stream.write_pieces, [data])
+        try:
+            self.to_stream.write_pieces((data,))
+        except OSError as error:
+            self.refused(self.to_stream, error)
         self.moved += len(data)
         self._last = data[-1]
 
@@ -193,10 +192,12 @@ class OutputPump(Pump):
         #: The stream broke: what it carried is not all. `failure` is what it broke with, if anything was said.
         self.lost = False
         self.failure: ConnectionError | None = None
-        self.moved = 0
         self.read_size = getattr(getattr(to_stream, "fd", None), "read_size", READ_SIZE)
         self._framed = self._inner is not from_stream
-        self._expects_start_error = may_fail_to_start
+        if may_fail_to_start:
+            self.gate = self._withholds
+        if modes is not None:
+            self.observer = modes.feed
         self._withheld: tuple[int, bytes] | None = None
         self._withheld_until = 0.0
 
@@ -211,42 +212,22 @@ class OutputPump(Pump):
                 self.broken(sink)
         super().serve(ready, buffer)
 
-    def step(self, buffer: memoryview) -> bool:
-        try:
-            return super().step(buffer)
-        except ConnectionError as error:
-            self.lost = self.eof = True
-            self.failure = error
-            return False
-
-    def deliver(self, stream: int, pieces: list[memoryview]) -> None:
-        if self._expects_start_error:
-            self._expects_start_error = False
-            text = b"".join(pieces)
-            if self._looks_like_start_error(text):
-                self._withheld = (stream, text)
-                self._withheld_until = time.monotonic() + _START_ERROR_WAIT
-                return
-        elif self._withheld is not None:
-            text = b"".join(pieces)
-            if _PODMAN_AFTERWORD in text and len(text) <= _START_ERROR_LIMIT:
-                return
-            self.release()
-        super().deliver(stream, pieces)
-        # Behind the write: nobody waits for this.
-        self.moved += sum(map(len, pieces))
-        if self.modes is not None:
-            for piece in pieces:
-                self.modes.feed(piece)
+    def failed(self, error: OSError) -> None:
+        if not isinstance(error, ConnectionError):
+            raise error
+        self.lost = self.eof = True
+        self.failure = error
 
     def release_at(self) -> float | None:
         """Say when the withheld text is output after all."""
         return self._withheld_until if self._withheld is not None and not self.eof else None
 
     def release(self) -> None:
-        """Write the withheld text where it came for."""
+        """Write the withheld text where it came for, and keep nothing back from now on."""
+        self.gate = None
         if self._withheld is not None:
             (stream, text), self._withheld = self._withheld, None
+            self.holds = False
             self.deliver(stream, [memoryview(text)])
 
     def say_on_stderr(self, text: bytes) -> None:
@@ -283,14 +264,26 @@ class OutputPump(Pump):
         super().broken(sink)
         sink.abandon()
 
-    def _guarded(self, sink: Any, action: Any, *arguments: Any) -> None:
-        try:
-            super()._guarded(sink, action, *arguments)
-        except OSError as error:
-            if error.errno != errno.EIO:
-                raise
+    def refused(self, sink: Any, error: OSError) -> None:
+        if error.errno == errno.EIO:
             self.hung_up = True
             self.broken(sink)
+        else:
+            super().refused(sink, error)
+
+    def _withholds(self, stream: int, pieces: list[memoryview]) -> bool:
+        """The gate of what may not start: keep the first output back if it may be the text of a failed start."""
+        text = b"".join(pieces)
+        if self._withheld is None:
+            if self._looks_like_start_error(text):
+                self._withheld = (stream, text)
+                self._withheld_until = time.monotonic() + _START_ERROR_WAIT
+                self.holds = True
+                return True
+        elif _PODMAN_AFTERWORD in text and len(text) <= _START_ERROR_LIMIT:
+            return True
+        self.release()
+        return False
 
     def _looks_like_start_error(self, text: bytes) -> bool:
         if len(text) > _START_ERROR_LIMIT:

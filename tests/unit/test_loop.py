@@ -3,14 +3,17 @@ from __future__ import annotations
 import os
 import select
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
 from dockerpty.frames import encode
 from dockerpty.host_io import DescriptorInput, open_output
 from dockerpty.io import Demuxer, Pump, Stream
+from dockerpty.keys import Matcher
 from dockerpty.loop import Loop
 from dockerpty.pumps import InputPump, OutputPump
 from tests.unit.test_io import fill
@@ -281,3 +284,160 @@ def test_an_idle_loop_does_not_turn(
         assert turns_in(loop, 0.1) < 10
     finally:
         out.abandon()
+
+
+class Staying:
+    """A loop that lingers in a thread of its own, and says when it came back."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._thread = threading.Thread(target=lambda: loop.turn(linger=True), daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Staying:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._thread.join(LONG)
+        assert not self._thread.is_alive(), "the turn did not end"
+
+    @property
+    def stays(self) -> bool:
+        self._thread.join(0.05)
+        return self._thread.is_alive()
+
+
+@pytest.fixture
+def waker() -> Iterator[tuple[int, Counting]]:
+    """Yield a descriptor that ends a turn when it is written to, and who is served then."""
+    read_fd, write_fd = os.pipe()
+
+    class Woken(Counting):
+        def interest(self) -> list[tuple[int, int]]:
+            return [(read_fd, select.POLLIN)]
+
+        def busy(self) -> bool:
+            return False
+
+    yield write_fd, Woken()
+    os.close(read_fd)
+    os.close(write_fd)
+
+
+def test_a_lingering_turn_lets_bytes_pass_until_somebody_else_is_called(
+    connection: tuple[socket.socket, socket.socket], pipe: tuple[int, int], waker: tuple[int, Counting]
+) -> None:
+    near, far = connection
+    read_fd, write_fd = pipe
+    wake_fd, woken = waker
+    loop = Loop()
+    pump = OutputPump(Stream(near), Stream(write_fd))
+    loop.pump(pump)
+    loop.watch(woken)
+    with Staying(loop) as turn_:
+        for word in (b"one", b"two", b"three"):
+            far.send(word)
+            assert os.read(read_fd, 100) == word
+        assert turn_.stays
+        os.write(wake_fd, b"!")
+    assert woken.turns == 1
+    assert pump.moved == len(b"onetwothree")
+
+
+def test_a_lingering_turn_ends_at_its_deadline_however_much_passes(
+    connection: tuple[socket.socket, socket.socket], pipe: tuple[int, int]
+) -> None:
+    near, far = connection
+    read_fd, write_fd = pipe
+    os.set_blocking(read_fd, False)
+    loop = Loop()
+    loop.pump(OutputPump(Stream(near), Stream(write_fd)))
+    limit = time.monotonic() + 0.1
+    called: list[float] = []
+    due: list[float | None] = [limit]
+
+    def act() -> None:
+        called.append(time.monotonic())
+        due[0] = None
+
+    loop.at(lambda: due[0], act)
+    with Staying(loop) as turn_:
+        while turn_.stays:
+            far.send(b"k")
+            time.sleep(0.001)
+            with suppress(BlockingIOError):
+                os.read(read_fd, 100)
+    assert time.monotonic() >= limit
+    # What moved may have moved the deadline: only the next turn, which asks again, calls.
+    assert not called
+    turn(loop, 0)
+    assert len(called) == 1
+
+
+def test_a_lingering_turn_ends_when_its_pump_has_more_to_do_than_to_read(
+    connection: tuple[socket.socket, socket.socket], pipe: tuple[int, int]
+) -> None:
+    near, far = connection
+    read_fd, write_fd = pipe
+    os.set_blocking(read_fd, False)
+    out = open_output(write_fd, "stdout")
+    loop = Loop()
+    loop.pump(OutputPump(Stream(near), out))
+    try:
+        with Staying(loop) as turn_:
+            while turn_.stays:
+                with suppress(BlockingIOError):
+                    far.send(bytes(65536))
+        assert out.backlog()
+    finally:
+        out.abandon()
+
+
+def test_a_lingering_turn_ends_when_a_key_is_withheld(
+    connection: tuple[socket.socket, socket.socket],
+) -> None:
+    near, far = connection
+    remote, process = socket.socketpair()
+    with remote, process:
+        loop = Loop()
+        pump = InputPump(Stream(near), Stream(remote), matcher=Matcher(b"\x10\x11"), is_terminal=True)
+        loop.pump(pump)
+        with Staying(loop):
+            far.send(b"a\x10")
+        assert process.recv(10) == b"a"
+        assert pump.release_at() is not None
+        far.send(b"b")
+        turn(loop)
+        assert process.recv(10) == b"\x10b"
+        assert pump.quiet()
+
+
+def test_a_lingering_turn_does_not_leave_what_no_poll_tells_of(
+    connection: tuple[socket.socket, socket.socket], pipe: tuple[int, int]
+) -> None:
+    near, far = connection
+    read_fd, write_fd = pipe
+
+    class Holding:
+        """As a TLS object: the first read leaves something behind on our side of the descriptor."""
+
+        held = b""
+
+        def fileno(self) -> int:
+            return near.fileno()
+
+        def pending(self) -> int:
+            return len(self.held)
+
+        def recv_into(self, buffer: memoryview) -> int:
+            data = self.held or near.recv(100)
+            buffer[0] = data[0]
+            self.held = data[1:]
+            return 1
+
+    loop = Loop()
+    loop.pump(OutputPump(Stream(Holding()), Stream(write_fd)))
+    with Staying(loop):
+        far.send(b"ab")
+    turn(loop)
+    assert os.read(read_fd, 10) == b"ab"
