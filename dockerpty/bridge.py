@@ -11,7 +11,7 @@ import signal
 import time
 
 from dockerpty import log
-from dockerpty.errors import SessionLost, SessionTimeout
+from dockerpty.errors import DockerptyError, SessionLost, SessionTimeout
 from dockerpty.guardian import Guardian
 from dockerpty.pumps import InputPump, OutputPump
 from dockerpty.result import STDOUT_CLOSED_CODE
@@ -143,10 +143,13 @@ class Bridge:
                 undisturbed(self._enter_terminal)
                 self._begin(sockets)
                 self._serve()
-            except BaseException:
+            except BaseException as error:
                 undisturbed(self._leave_terminal)
-                # Whatever ended us here, what was started for us is not to live on.
-                _log.debug("abandoned: %s", operation._abandoned(signal.SIGTERM))
+                # Whatever ended us here, what was started for us is not to live on. A stdout that is full is no better
+                # than one that is closed.
+                unwritable = isinstance(error, DockerptyError) and error.action == "write to"
+                problem = operation._abandoned(signal.SIGPIPE if unwritable else signal.SIGTERM)
+                _log.debug("abandoned: %s", problem)
                 raise
             undisturbed(self._leave)
             code = self._end()

@@ -81,6 +81,15 @@ def open_output(target: Any, what: str, *, may_be_closed: bool = False) -> Strea
     return Stream(ThreadOutput(fd))
 
 
+def unless_closed(place: Any) -> Any:
+    """Return what the caller gave, or None if it stands on a descriptor that is closed.
+
+    To be asked before anything is opened: the next that is would have the closed one's number.
+    """
+    closed = getattr(place, "closed", False) or (_has_number(place) and descriptor(place) is None)
+    return None if closed else place
+
+
 def flush(target: Any) -> None:
     """Write out what the caller's file object still holds: what the caller has written comes first."""
     if hasattr(target, "flush"):

@@ -8,7 +8,7 @@ from dockerpty import calls, keys
 from dockerpty.bridge import Options
 from dockerpty.engine import engine_of
 from dockerpty.errors import APIError, DockerptyError
-from dockerpty.host_io import NoInput, flush, open_input, open_output, same_target
+from dockerpty.host_io import NoInput, flush, open_input, open_output, same_target, unless_closed
 from dockerpty.io import Pump, Stream
 from dockerpty.modes import ModeTracker
 from dockerpty.pumps import InputPump, OutputPump
@@ -140,9 +140,9 @@ class EngineOperation(Operation):
     ) -> None:
         self.client = client
         self.interactive = interactive
-        self.stdin = sys.stdin if stdin is None else stdin
-        self.stdout = sys.stdout if stdout is None else stdout
-        self.stderr = sys.stderr if stderr is None else stderr
+        self.stdin = unless_closed(sys.stdin if stdin is None else stdin)
+        self.stdout = unless_closed(sys.stdout if stdout is None else stdout)
+        self.stderr = unless_closed(sys.stderr if stderr is None else stderr)
         # The session's keywords are attributes until it starts; `resize` is a method, and keeps its word behind it.
         self.detach_keys = options.detach_keys
         self.sig_proxy = options.sig_proxy
