@@ -169,8 +169,8 @@ class RunOperation(EngineOperation):
         # The backlog of Podman 4.3 has frames whose length is wrong: there it is left out.
         backlog = bool(self.logs) and not self._engine.is_podman
         reads = self._reads_input() and bool(config.get("OpenStdin"))
-        # Input has its own connection: its end is a plain close on every transport, and takes no output with it. Podman
-        # 4.3 closes one that carries the input of a terminal alone; there a terminal's input never ends by closing.
+        # Input has its own connection: its end takes no output with it on any transport. Podman 4.3 closes one that
+        # carries the input of a terminal alone; there a terminal's input never ends by closing.
         shared = reads and bool(config.get("Tty")) and bool(self._engine.is_podman)
         attach = calls.attach_container(
             full, stdin=shared, stdout=True, stderr=True, logs=backlog, detach_keys=keys.NEUTRAL
@@ -204,7 +204,11 @@ class RunOperation(EngineOperation):
             # Without StdinOnce an end does not reach the process, and must not end the output. Podman, which always
             # says that it is false, passes it on.
             ends = info["Config"].get("StdinOnce") or self._engine.is_podman
-            at_end = "close" if ends else "keep"
+            at_end = "keep"
+            if ends:
+                # A close could drop what an ssh, or a thread, has not passed on yet.
+                can = getattr(getattr(stdin, "fd", None), "can_half_close", None)
+                at_end = "half-close" if can is not None and can() else "close"
             pumps += self._input_pump(stdin, "eot" if info["Config"].get("Tty") else at_end)
         if not self._has_run():
             self._start_container()

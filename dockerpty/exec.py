@@ -34,6 +34,8 @@ _log = log.get(__name__)
 
 #: The engine has an exec's exit code a moment after the end of its stream.
 _EXIT_CODE_WAIT_S = 2.0
+#: For each answer that the guardian waits for, once we are gone.
+_GUARDIAN_PATIENCE_S = 30.0
 #: A process that ignores the signal at its time limit is killed after this.
 _KILL_AFTER_S = 2.0
 
@@ -294,9 +296,16 @@ class ExecOperation(EngineOperation):
         engine = self._engine.again() if self._marker else None
         if engine is None:
             return None
-        # What sshd does to the processes of a connection that is gone.
+        # What sshd does to the processes of a connection that is gone. Nobody waits for the guardian.
         return lambda: _discard(
-            reap(engine, self._container_reference, self._marker, [signal.SIGHUP], user=self._user)
+            reap(
+                engine,
+                self._container_reference,
+                self._marker,
+                [signal.SIGHUP],
+                user=self._user,
+                patience=_GUARDIAN_PATIENCE_S,
+            )
         )
 
     def _stalled(self, tell: Callable[[str], None]) -> None:

@@ -219,9 +219,13 @@ class ObjectTransport(SocketTransport):
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
             raise BlockingIOError from error
 
+    def can_half_close(self) -> bool:
+        """Say no to TLS, where it would end the decryption of what comes."""
+        return hasattr(self._socket, "shutdown") and not isinstance(self._socket, ssl.SSLSocket)
+
     def half_close(self) -> None:
-        """Shut down the sending side; not with TLS, where that would end the decryption of what comes."""
-        if isinstance(self._socket, ssl.SSLSocket) or not hasattr(self._socket, "shutdown"):
+        """Shut down the sending side."""
+        if not self.can_half_close():
             raise OSError(errno.ENOTSUP, "this kind of connection can only be closed in both directions")
         super().half_close()
 

@@ -280,11 +280,21 @@ def marker() -> str:
     return f"{MARKER}={os.urandom(12).hex()}"
 
 
-def reap(engine: Engine, container: str, mark: str, numbers: Iterable[int], *, user: str = "") -> str:
+def reap(
+    engine: Engine,
+    container: str,
+    mark: str,
+    numbers: Iterable[int],
+    *,
+    user: str = "",
+    patience: float = _REAP_LIMIT_S,
+) -> str:
     """Signal the processes of an exec, which are found by their mark, from a second exec beside it.
 
     Args:
         numbers: signals, each sent to all of them in this order.
+        patience: seconds for each of the answers; the second comes on a connection of its own, which ssh takes its time
+            to make.
 
     Returns:
         Why it could not be done, or "" if it was.
@@ -296,21 +306,20 @@ def reap(engine: Engine, container: str, mark: str, numbers: Iterable[int], *, u
         "User": user,
         "DetachKeys": "",
     }
-    until = time.monotonic() + _REAP_LIMIT_S
     try:
         created = engine.send(
-            calls.create_exec(container, config), subject=container, timeout=_REAP_LIMIT_S
+            calls.create_exec(container, config), subject=container, timeout=patience
         ).json()
         stream = engine.hijack(calls.start_exec(created["Id"], tty=False), subject=container)
         try:
-            said = _read_to_end(stream, until)
+            said = _read_to_end(stream, time.monotonic() + patience)
         finally:
             stream.close()
-        code = engine.send(calls.inspect_exec(created["Id"]), timeout=_REAP_LIMIT_S).json().get("ExitCode")
+        code = engine.send(calls.inspect_exec(created["Id"]), timeout=patience).json().get("ExitCode")
     except DockerptyError as error:
         return str(error)
     except TimeoutError:
-        return f"no answer within {_REAP_LIMIT_S:g} s"
+        return f"no answer within {patience:g} s"
     return (
         ""
         if code == 0

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _CHUNK = 32 * 1024
+# A far side that takes no more is left with what it has after this.
+_PATIENCE_S = 0.2
 # Closing the channel ends both threads at once; one that an unknown object holds for longer is left to its fate.
 _JOIN_S = 5.0
 
@@ -49,9 +51,13 @@ class ThreadTransport(SocketTransport):
             raise self._failure
         return count
 
+    def can_half_close(self) -> bool:
+        """Say whether the object has a way to do that."""
+        return _ending_of(self._channel) is not None
+
     def half_close(self) -> None:
         """End our sending, where the object has a way to do that."""
-        if _ending_of(self._channel) is None:
+        if not self.can_half_close():
             raise OSError(errno.ENOTSUP, "this kind of connection can only be closed in both directions")
         super().half_close()
 
@@ -61,6 +67,8 @@ class ThreadTransport(SocketTransport):
             return
         # First, so that what follows is no failure to the reading thread.
         super().close()
+        # What was taken is on its way still, in the hands of the writing thread.
+        self._threads[1].join(_PATIENCE_S)
         self._inner.shutdown(socket.SHUT_RDWR)
         if hasattr(self._channel, "shutdown"):
             # Closing a socket does not wake the thread that waits in it.

@@ -11,6 +11,7 @@ import socket
 
 # Without it a program that set SIGPIPE back to its default would die when the engine goes away.
 _SEND_FLAGS = getattr(socket, "MSG_NOSIGNAL", 0)
+_AF_UNIX = getattr(socket, "AF_UNIX", None)
 
 
 class Transport:
@@ -77,6 +78,10 @@ class Transport:
     def flush(self) -> None:
         """Send what is `unsent`, as far as that goes without waiting; raises as `send`."""
 
+    def can_half_close(self) -> bool:
+        """Say whether `half_close` does it; if not, only `close` ends our sending."""
+        return True
+
     def half_close(self) -> None:
         """End our sending; reading goes on.
 
@@ -118,7 +123,13 @@ class SocketTransport(Transport):
     def _recv_into(self, buffer: bytearray | memoryview) -> int:
         try:
             return self._socket.recv_into(buffer)
-        except (BlockingIOError, ConnectionError):
+        except BlockingIOError:
+            raise
+        except ConnectionError:
+            if self._socket.family == _AF_UNIX:
+                # It closed before it had read all that we sent, as Podman does at the end of a process that leaves
+                # input behind. On this machine nothing is lost on the way: all that it wrote has been read.
+                return 0
             raise
         except OSError as error:  # the network timed out, or has no route any more: lost like any other
             raise ConnectionResetError(error.errno, error.strerror) from error

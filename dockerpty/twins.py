@@ -38,6 +38,9 @@ _KNOWN = (
     (409, "is not running", "start it first", ""),
     (409, "is restarting", "wait until it runs", "wait"),
     (409, "is already in use", "choose another name", ""),
+    # The two states in Podman's words.
+    (500, "currently in state paused", "unpause it first", ""),
+    (500, "on running containers", "start it first", ""),
     (400, "client version 1.", "is DOCKER_API_VERSION, or the version of your client, right?", ""),
 )
 # Said in these words alone, where what is missing is what the call is on: the message names that already.

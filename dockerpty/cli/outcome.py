@@ -60,9 +60,11 @@ def code_of(error: BaseException, command: Command, debug: bool) -> int:
         return FAILED if isinstance(error, UsageError) else ERROR
     # Podman prepares a container when it is attached to, and finds out there that the command cannot be run.
     if isinstance(error, APIError) and error.action in ("start", "attach to", "start the exec"):
-        from dockerpty.result import start_error_code
+        from dockerpty.result import CANNOT_RUN_CODE, start_error_code
 
-        return start_error_code(error.explanation, FAILED)
+        # Of an exec docker's engine tells in the stream, with a code of its own, what Podman answers to the request.
+        in_exec = error.action == "start the exec" and error.status_code == 500
+        return start_error_code(error.explanation, CANNOT_RUN_CODE if in_exec else FAILED)
     return FAILED
 
 

@@ -149,7 +149,7 @@ class Bench:
             return [row[-1] for row in top["Processes"]]
         # Podman's service cuts its columns in the middle of words.
         listing = self.run_inside(container, "ps -o args")[1].decode().splitlines()
-        return [line.rstrip() for line in listing[1:] if not line.startswith(("ps -o", "sh -c ps -o"))]
+        return [line.rstrip() for line in listing[1:] if not line.rstrip().endswith("ps -o args")]
 
     def run_inside(self, container: Container, command: str) -> tuple[int, bytes]:
         """Run `sh -c command` in the container, beside what is under test: exit code and output."""

@@ -40,11 +40,13 @@ class Transport(ABC):
         host_url: what `DOCKER_HOST` or `-H` would be.
         env: changes to the environment of a child process, `DOCKER_HOST` among them.
         own_engine: whether it is another engine than the others', with containers and images of its own.
+        is_slow: whether each connection, or each exec, starts programs here: what is counted is tried fewer times.
     """
 
     name: str
     host_url: str
     own_engine = False
+    is_slow = False
 
     def __init__(self) -> None:
         self.env: dict[str, str | None] = {
@@ -145,6 +147,7 @@ class FakeSsh(Transport):
 
     name = "ssh"
     host_url = "ssh://someone@bed.invalid"
+    is_slow = True
 
     def __init__(self, directory: Path) -> None:
         super().__init__()
@@ -176,6 +179,7 @@ class Sshd(Transport):
     """
 
     name = "sshd"
+    is_slow = True
 
     def __init__(self, directory: Path) -> None:
         super().__init__()
@@ -254,6 +258,7 @@ class Podman(Transport):
 
     name = "podman"
     own_engine = True
+    is_slow = True
 
     def __init__(self, directory: Path) -> None:
         super().__init__()
@@ -262,7 +267,8 @@ class Podman(Transport):
             raise Unavailable("DPTY_TEST_PODMAN=no: it cannot run on this machine")
         self._storage = directory / "storage"
         base = [program, *self._options(directory)]
-        self._say(directory, [*base, "import", _image(directory), "docker.io/library/busybox:latest"])
+        image = ["import", "--change=CMD sh", _image(directory), "docker.io/library/busybox:latest"]
+        self._say(directory, [*base, *image])
         self._trial(directory, base)
         self._socket = directory / "podman.sock"
         self.host_url = f"unix://{self._socket}"

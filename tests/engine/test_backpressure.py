@@ -19,11 +19,11 @@ BUSY_SHARE = 0.10
 
 def share_of_a_core(terminal: Terminal, seconds: float = 1.0) -> float:
     """What the program uses of one core, once it has come to rest."""
-    used = [-1.0]
+    used = [-1.0, -1.0]
 
     def at_rest() -> bool:
         used.append(terminal.cpu_seconds())
-        return used[-1] - used[-2] < 0.02
+        return used[-1] - used[-3] < 0.02
 
     wait_for(at_rest, 20, "the program to come to rest", pause=0.2)
     before = terminal.cpu_seconds()

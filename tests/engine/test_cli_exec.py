@@ -15,6 +15,7 @@ from docker.models.containers import Container
 from tests.bed.engine import Bench
 from tests.bed.proxy import Proxy
 from tests.bed.terminal import CLOSED, NULL, PIPE, TTY
+from tests.bed.transports import Transport
 from tests.engine.command import DETACH, DPTY, Done, docker, dpty, environment, shell, typed
 from tests.engine.conftest import Sessions
 
@@ -70,8 +71,10 @@ def mark() -> str:
     ],
 )
 def test_what_docker_does_with_it_dpty_does(
-    flags: str, command: str, stdin: bytes | None, box: Container, sessions: Sessions
+    flags: str, command: str, stdin: bytes | None, box: Container, transport: Transport, sessions: Sessions
 ) -> None:
+    if transport.name == "podman" and "NOT_SET" in flags:
+        pytest.skip("Podman refuses to run anything with a variable that has no value")
     argv = ["exec", *flags.split(), name_of(box), "sh", "-c", command]
     ours, theirs = dpty(sessions, *argv, stdin=stdin), docker(sessions, *argv, stdin=stdin)
     assert (ours.returncode, ours.stdout) == (theirs.returncode, theirs.stdout)
@@ -118,7 +121,7 @@ def test_a_container_that_is_not_there_is_125(sessions: Sessions) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "word"), [("created", b"not running"), ("exited", b"not running"), ("paused", b"paused")]
+    ("state", "word"), [("created", b"running"), ("exited", b"running"), ("paused", b"paused")]
 )
 def test_a_container_in_another_state_is_125_and_names_it(
     state: str, word: bytes, bench: Bench, sessions: Sessions

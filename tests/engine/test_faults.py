@@ -134,7 +134,8 @@ def test_f06_what_a_container_has_printed_is_shown_whole_at_each_attach(
     container = bench.container("echo one; echo two; exec tail -f /dev/null", tty=tty, start=True)
     bench.wait_for_log(container, b"two")
     backlog = "one\\r\\ntwo\\r\\n" if tty else "one\\ntwo\\n"
-    terminal = sessions.python(ATTACH_TO_BACKLOG, id_of(container), backlog, "250")
+    trials = "25" if transport.is_slow else "250"
+    terminal = sessions.python(ATTACH_TO_BACKLOG, id_of(container), backlog, trials)
     assert terminal.report("tried", 100)["lost"] == 0
 
 
@@ -306,11 +307,11 @@ def test_f15_half_a_frame_costs_no_processor(box: Container, proxy: Proxy, sessi
 
 def share_of_a_core(terminal: Terminal, seconds: float = 1.0) -> float:
     """What the program uses of one core, once it has come to rest."""
-    used = [-1.0]
+    used = [-1.0, -1.0]
 
     def at_rest() -> bool:
         used.append(terminal.cpu_seconds())
-        return used[-1] - used[-2] < 0.02
+        return used[-1] - used[-3] < 0.02
 
     wait_for(at_rest, 5, "the program to come to rest", pause=0.2)
     before = terminal.cpu_seconds()
@@ -461,8 +462,10 @@ def test_f26_an_exec_whose_client_is_told_to_end_leaves_no_process_behind(
 
 
 def test_f26_killed_clients_leave_no_process_behind(bench: Bench, box: Container, sessions: Sessions) -> None:
+    # By the system's ssh: beside the thread that paramiko runs, no child is forked that could act after us.
+    options = {"sig_proxy": True, "term_env": {"BED_CLIENT": "ssh"}}
     terminals = [
-        sessions.exec_command(box, f"echo up; exec sleep 8{number}", sig_proxy=True) for number in range(5)
+        sessions.exec_command(box, f"echo up; exec sleep 8{number}", **options) for number in range(5)
     ]
     for terminal in terminals:
         terminal.expect("up")

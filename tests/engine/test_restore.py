@@ -88,7 +88,8 @@ def test_a_normal_end_and_a_code_restore(verb: str, bench: Bench, box: Container
 
 
 def test_a_killed_session_gives_the_terminal_back_too(box: Container, sessions: Sessions) -> None:
-    terminal = sessions.exec_command(box, "echo up; exec cat", sig_proxy=True)
+    # By the system's ssh: beside the thread that paramiko runs, no child is forked that could act after us.
+    terminal = sessions.exec_command(box, "echo up; exec cat", sig_proxy=True, term_env={"BED_CLIENT": "ssh"})
     terminal.expect("up")
     assert terminal.is_raw()
     terminal.signal(signal.SIGKILL)

@@ -276,6 +276,15 @@ def test_a_broken_connection_is_told_as_the_system_tells_it() -> None:
     transport.close()
 
 
+def test_a_far_side_on_this_machine_that_left_our_bytes_unread_has_ended_and_is_heard_to_its_end() -> None:
+    transport, far = pair("socket")
+    transport.send(b"never read")
+    far.sendall(b"last words")
+    far.close()
+    assert read_all(transport) == b"last words"
+    transport.close()
+
+
 # Connecting
 
 
@@ -665,9 +674,22 @@ def test_threads_carry_bytes_of_what_cannot_be_polled(serve: Callable[..., Endpo
     transport.close()
 
 
+def test_what_a_thread_has_taken_is_passed_on_before_the_end() -> None:
+    ours, theirs = socket.socketpair()
+    transport = ThreadTransport(HalfClosing(ours), "channel")
+    data = noise(50_000)
+    with theirs:
+        theirs.settimeout(10)
+        write_all(transport, data)
+        transport.close()
+        with theirs.makefile("rb") as file:
+            assert file.read() == data
+
+
 def test_what_cannot_end_one_direction_says_so_and_goes_on() -> None:
     ours, theirs = socket.socketpair()
     transport = ThreadTransport(Channel(ours), "pipe")
+    assert not transport.can_half_close()
     with theirs:
         with pytest.raises(OSError, match="only be closed in both directions") as caught:
             transport.half_close()
