@@ -202,7 +202,10 @@ class ObjectTransport(SocketTransport):
         """Count also what a TLS socket has decrypted."""
         return bool(self._ahead) or (isinstance(self._socket, ssl.SSLSocket) and bool(self._socket.pending()))
 
-    def _recv_into(self, buffer: bytearray | memoryview) -> int:
+    def recv_into(self, buffer: bytearray | memoryview) -> int:
+        """Receive once, by the object's own method."""
+        if self._ahead:
+            return self._take_ahead(buffer)
         try:
             data = self._socket.recv(len(buffer))
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:

@@ -11,6 +11,7 @@ Each class here is what a `dockerpty.io.Stream` stands on. `close` closes what i
 from __future__ import annotations
 
 import errno
+import io
 import os
 import select
 import stat
@@ -22,6 +23,7 @@ from dockerpty.tty import descriptor
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
     from typing import Any
 
 #: /dev/ptmx, the controlling side of every pseudo-terminal: to open it again makes another one.
@@ -135,6 +137,12 @@ class DescriptorInput:
                 raise
             raise DockerptyError("read", "stdin", os.strerror(error.errno or 0)) from error
 
+    def direct_read(self) -> Callable[[memoryview], int | None] | None:
+        """Return the system's own way to read, where that is all there is; it gives None where nothing has come."""
+        if self._ahead or not self._own:
+            return None
+        return io.FileIO(self._fd, closefd=False).readinto
+
     def _take_ahead(self, buffer: memoryview) -> int:
         part, self._ahead = self._ahead[: len(buffer)], self._ahead[len(buffer) :]
         buffer[: len(part)] = part
@@ -237,6 +245,10 @@ class DescriptorOutput:
                 raise
             raise DockerptyError("write to", self._what, os.strerror(error.errno or 0)) from error
 
+    def direct_write(self) -> tuple[Callable[[memoryview], int | None]]:
+        """Return the system's own way to write. It gives None where there is no room."""
+        return (io.FileIO(self._fd, "wb", closefd=False).write,)
+
     def close(self) -> None:
         if self._own:
             os.close(self._fd)
@@ -325,8 +337,6 @@ class ObjectOutput:
     read_size = READ_SIZE
 
     def __init__(self, target: Any) -> None:
-        import io
-
         self._target = target
         self._is_raw = isinstance(target, io.RawIOBase)
         self._decoder: Any = None
@@ -491,8 +501,6 @@ def _default_timeout() -> float | None:
 
 
 def _is_text(target: Any) -> bool:
-    import io
-
     if isinstance(target, (io.RawIOBase, io.BufferedIOBase)):
         return False
     return isinstance(target, io.TextIOBase) or hasattr(target, "encoding") or hasattr(target, "newlines")

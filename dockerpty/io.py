@@ -35,6 +35,7 @@ SHORT_READ = 4096
 READS_PER_TURN = 16
 
 STDOUT, STDERR = 1, 2
+NEWLINE = 0x0A
 READABLE = (
     _select.POLLIN | _select.POLLHUP | _select.POLLERR | _select.POLLNVAL if hasattr(_select, "poll") else 0
 )
@@ -406,10 +407,13 @@ class Pump:
         self.eof = False
         #: Something is withheld, for a moment: it has a deadline.
         self.holds = False
-        #: Payload bytes that were passed on.
+        #: Payload bytes that were passed on, and the last of them, if the pump cares.
         self.moved = 0
+        self.last = NEWLINE
         #: Asked before anything is passed on, with the stream and its pieces: True keeps them back.
         self.gate: Callable[[int, list[memoryview]], bool] | None = None
+        #: Says of what was read whether it can be passed on as it is; None where everything can.
+        self.is_plain: Callable[[memoryview], bool] | None = None
         #: Shown each piece that was passed on, when nobody waits for it any more.
         self.observer: Callable[[memoryview], None] | None = None
         self._full = False
@@ -461,6 +465,54 @@ class Pump:
         return (not self.wait_for_output or self.eof) and not any(_needs_write(sink) for sink in self.sinks())
 
     # What a loop calls -----------------------------------------------------------------------------------------------
+
+    def lane(self, buffer: memoryview) -> Callable[[], bool]:
+        """Return what a loop calls, while this is quiet, when the source is ready; it says whether this stays quiet.
+
+        A key goes this way: it is one read and one write by the system's own functions, with no call of ours between
+        them. Whatever is not as plain as that goes by `step` or `deliver`, which know all cases.
+        """
+        source, sink, is_plain, unsent = self._inner, self.to_stream, self.is_plain, self.to_stream._unsent
+        receive: Any = getattr(source.fd, "direct_read", _nothing)() if source is self.from_stream else None
+        write: Any
+        write, *flags = getattr(sink.fd, "direct_write", _nothing)() or (None,)
+
+        def long_way() -> bool:
+            if self.step(buffer):
+                self.read_on(buffer)
+            return self.quiet()
+
+        def short_way() -> bool:
+            if self.gate is not None:
+                return long_way()
+            try:
+                n = receive(buffer)
+            except OSError:
+                n = None
+            if n is None:
+                return long_way()
+            if n == 0:
+                self.end()
+                return False
+            piece = buffer[:n]
+            sent = 0
+            if n < SHORT_READ and not unsent and (is_plain is None or is_plain(piece)):
+                try:
+                    sent = write(piece, *flags) or 0
+                except OSError:
+                    pass  # the same comes by the long way, which knows what it means
+            self.moved += sent
+            if sent == n:
+                self.last = piece[-1]
+                if self.observer is not None:
+                    self.observer(piece)
+                return True
+            self.deliver(STDOUT, [piece[sent:]])
+            if n >= SHORT_READ:
+                self.read_on(buffer)
+            return self.quiet()
+
+        return short_way if receive is not None and write is not None else long_way
 
     def sinks(self) -> tuple[Any, ...]:
         return (self.to_stream,) if self.error_stream is None else (self.to_stream, self.error_stream)
@@ -610,6 +662,10 @@ class Pump:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(from={self.from_stream}, to={self.to_stream})"
+
+
+def _nothing() -> None:
+    """Stand in for what an object cannot say."""
 
 
 def _fileno(stream: Any) -> int:

@@ -62,14 +62,15 @@ class Matcher:
     Attributes:
         detached: the keys were found; nothing is passed on from then on.
         held: the bytes withheld now.
+        starts: the bytes with which the keys begin.
     """
 
-    __slots__ = ("_engine_keys", "_firsts", "_keys", "_sent", "detached", "held")
+    __slots__ = ("_engine_keys", "_keys", "_sent", "detached", "held", "starts")
 
     def __init__(self, keys: bytes, engine_keys: bytes = b"") -> None:
         self._keys = keys
         self._engine_keys = engine_keys
-        self._firsts = [sequence[:1] for sequence in (keys, engine_keys) if sequence]
+        self.starts = frozenset(sequence[0] for sequence in (keys, engine_keys) if sequence)
         # What the engine has got already, as far as its keys may start in it.
         self._sent = b""
         self.detached = False
@@ -79,12 +80,8 @@ class Matcher:
         """Return what to send on: not the detach keys, nor what follows them."""
         if self.detached:
             return b""
-        if not self.held and not self._sent:
-            for first in self._firsts:
-                if first in data:
-                    break
-            else:
-                return data
+        if self.idle and self.starts.isdisjoint(data):
+            return data
         typed = self.held + data
         seen = self._sent + typed
         already = len(self._sent)
@@ -107,6 +104,11 @@ class Matcher:
         # That part of the engine's keys which has left; what is held is looked at again with the next bytes.
         self._sent = seen[len(seen) - engine_part : len(seen) - hold] if engine_part > hold else b""
         return typed[:passed]
+
+    @property
+    def idle(self) -> bool:
+        """Say whether no key has begun: then what holds none of `starts` is passed on as it is, and changes nothing."""
+        return not (self.held or self._sent or self.detached)
 
     def release(self) -> bytes:
         """Return the withheld bytes to send on: the next key did not come in time."""

@@ -79,20 +79,17 @@ class Loop:
         """
         # All that can be found out before waiting is: behind the wait is somebody's key.
         until, busy = self._look_round()
-        quiet = {watched.fd: watched for watched in self._pumps if watched.is_quiet}
+        lanes = {watched.fd: watched.lane for watched in self._pumps if watched.is_quiet}
         ready: dict[int, int] = {}
-        poll, readable = self._poll.poll, select.POLLIN
+        poll, readable, monotonic = self._poll.poll, select.POLLIN, time.monotonic
         wait = 0 if busy else _milliseconds(until)
         stays, passes = linger and not busy, 0
         while True:
             passes += 1
             moved = False
             for fd, events in poll(wait):
-                if events == readable and fd in quiet:
-                    pump = quiet[fd]
-                    if pump.step(pump.buffer):
-                        pump.read_on(pump.buffer)
-                    stays = pump.quiet() and stays
+                if events == readable and fd in lanes:
+                    stays = lanes[fd]() and stays
                     moved = True
                     continue
                 ready[fd] = events
@@ -103,10 +100,13 @@ class Loop:
                         busy.append(watched)
             if not moved:
                 break
-            self.served_at = time.monotonic()
-            if not stays or (until is not None and self.served_at >= until):
+            self.served_at = now = monotonic()
+            if not stays:
                 break
-            wait = None if until is None else (until - self.served_at) * 1000 + 0.999
+            if until is not None:
+                if now >= until:
+                    break
+                wait = (until - now) * 1000 + 0.999
         for watched in busy:
             watched.serve(ready)
             self.served_at = time.monotonic()
@@ -170,16 +170,14 @@ def _milliseconds(until: float | None) -> float | None:
 class _WatchedPump:
     def __init__(self, pump: Pump, buffer: memoryview) -> None:
         self._pump = pump
-        self.buffer = buffer[: pump.read_size]
+        self._buffer = buffer[: pump.read_size]
         # What `interest` gives while the pump is quiet, as it is between two keys: asked for once. All that is left to
-        # do then for a descriptor that can be read, and tells no more than that, is to read it.
+        # do then for a descriptor that can be read, and tells no more than that, is to take its lane.
         self._quiet: Interest | None = None
         self.is_quiet = False
         self.fd = -1
+        self.lane: Callable[[], bool]
         self.busy = pump.busy
-        self.quiet = pump.quiet
-        self.step = pump.step
-        self.read_on = pump.read_on
 
     def interest(self) -> Interest:
         self.is_quiet = self._pump.quiet()
@@ -188,13 +186,14 @@ class _WatchedPump:
         if self._quiet is None:
             self._quiet = self._pump.interest()
             self.fd = self._pump.fileno()
+            self.lane = self._pump.lane(self._buffer)
         return self._quiet
 
     def deadline(self) -> float | None:
         return None
 
     def serve(self, ready: dict[int, int]) -> None:
-        self._pump.serve(ready, self.buffer)
+        self._pump.serve(ready, self._buffer)
 
 
 class _WatchedCalls:

@@ -12,7 +12,7 @@ import select
 import time
 
 from dockerpty.errors import DockerptyError
-from dockerpty.io import READ_SIZE, Pump
+from dockerpty.io import NEWLINE, READ_SIZE, Pump
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from dockerpty.modes import ModeTracker
 
 EOT = b"\x04"
-NEWLINE = 0x0A
 #: What was typed before the detach keys has so long to be taken by the process.
 _DETACH_FLUSH_S = 2.0
 _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL if hasattr(select, "poll") else 0
@@ -68,8 +67,9 @@ class InputPump(Pump):
         self._at_end = at_end
         self._is_terminal = is_terminal
         self._held_since = 0.0
-        self._last = NEWLINE
         self._half_close = False
+        if matcher is not None:
+            self.is_plain = matcher.starts.isdisjoint
 
     #: The process takes no more input. (Of the class, since the base asks for the sinks before all is set.)
     _refused = False
@@ -81,8 +81,8 @@ class InputPump(Pump):
         matcher = self.matcher
         self._forward(pieces[0] if matcher is None else matcher.feed(bytes(pieces[0])))
         if matcher is not None:
-            self.holds = bool(matcher.held) or matcher.detached
-            if self.holds:
+            self.holds = not matcher.idle
+            if matcher.held or matcher.detached:
                 self._held_since = time.monotonic()
 
     @property
@@ -132,7 +132,7 @@ class InputPump(Pump):
             return
         if self._at_end == "eot":
             # In the middle of a line the first one only ends the line (POSIX termios, 11.1.9, EOF).
-            self._forward(EOT if self._last == NEWLINE else EOT + EOT)
+            self._forward(EOT if self.last == NEWLINE else EOT + EOT)
         elif self._at_end == "half-close":
             self._half_close = True
         elif self._at_end == "close":
@@ -165,7 +165,7 @@ class InputPump(Pump):
         except OSError as error:
             self.refused(self.to_stream, error)
         self.moved += len(data)
-        self._last = data[-1]
+        self.last = data[-1]
 
 
 class OutputPump(Pump):

@@ -49,8 +49,9 @@ class SSHTransport(SocketTransport):
         self._heard = False
         self._words = ""
 
-    def _recv_into(self, buffer: bytearray | memoryview) -> int:
-        count = super()._recv_into(buffer)
+    def recv_into(self, buffer: bytearray | memoryview) -> int:
+        """Receive once."""
+        count = super().recv_into(buffer)
         self._heard = self._heard or bool(count)
         return count
 

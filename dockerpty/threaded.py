@@ -45,8 +45,9 @@ class ThreadTransport(SocketTransport):
         for thread in self._threads:
             thread.start()
 
-    def _recv_into(self, buffer: bytearray | memoryview) -> int:
-        count = super()._recv_into(buffer)
+    def recv_into(self, buffer: bytearray | memoryview) -> int:
+        """Receive once."""
+        count = super().recv_into(buffer)
         if not count and len(buffer) and self._failure is not None:
             raise self._failure
         return count

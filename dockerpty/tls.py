@@ -63,7 +63,10 @@ class TLSTransport(SocketTransport):
         """Count also what is decrypted, or has come and is not decrypted yet."""
         return bool(self._ahead or self._incoming.pending or self._object.pending())
 
-    def _recv_into(self, buffer: bytearray | memoryview) -> int:
+    def recv_into(self, buffer: bytearray | memoryview) -> int:
+        """Receive and decrypt."""
+        if self._ahead:
+            return self._take_ahead(buffer)
         while not self._end:
             try:
                 count = self._object.read(len(buffer), buffer)

@@ -9,6 +9,11 @@ from __future__ import annotations
 import errno
 import socket
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
 # Without it a program that set SIGPIPE back to its default would die when the engine goes away.
 _SEND_FLAGS = getattr(socket, "MSG_NOSIGNAL", 0)
 _AF_UNIX = getattr(socket, "AF_UNIX", None)
@@ -42,17 +47,20 @@ class Transport:
             BlockingIOError: nothing is there yet.
             ConnectionError: the connection broke.
         """
-        if self._ahead:
-            taken = min(len(buffer), len(self._ahead))
-            buffer[:taken] = self._ahead[:taken]
-            self._ahead = self._ahead[taken:]
-            return taken
-        return self._recv_into(buffer)
+        raise NotImplementedError
 
     def recv(self, n: int) -> bytes:
         """Return at most `n` bytes, b"" at the end; raises as `recv_into`."""
         buffer = bytearray(n)
         return bytes(memoryview(buffer)[: self.recv_into(buffer)])
+
+    def direct_read(self) -> Callable[[memoryview], int] | None:
+        """Return the system's own way to do `recv_into`, where that is all there is to it; None where it is not."""
+        return None
+
+    def direct_write(self) -> tuple[Any, ...] | None:
+        """Return the system's own way to do `send`, and what it takes behind the data; or None."""
+        return None
 
     def unread(self, data: bytes) -> None:
         """Put bytes back in front of what comes next."""
@@ -102,8 +110,12 @@ class Transport:
         """Say what to do, if it is known that nothing that was sent can have arrived; ask after `last_words`."""
         return ""
 
-    def _recv_into(self, buffer: bytearray | memoryview) -> int:
-        raise NotImplementedError
+    def _take_ahead(self, buffer: bytearray | memoryview) -> int:
+        """Give what was `unread`, which every `recv_into` does first."""
+        taken = min(len(buffer), len(self._ahead))
+        buffer[:taken] = self._ahead[:taken]
+        self._ahead = self._ahead[taken:]
+        return taken
 
 
 class SocketTransport(Transport):
@@ -120,7 +132,10 @@ class SocketTransport(Transport):
         """Give the socket's descriptor; -1 once closed."""
         return self._socket.fileno()
 
-    def _recv_into(self, buffer: bytearray | memoryview) -> int:
+    def recv_into(self, buffer: bytearray | memoryview) -> int:
+        """Receive once."""
+        if self._ahead:
+            return self._take_ahead(buffer)
         try:
             return self._socket.recv_into(buffer)
         except BlockingIOError:
@@ -133,6 +148,16 @@ class SocketTransport(Transport):
             raise
         except OSError as error:  # the network timed out, or has no route any more: lost like any other
             raise ConnectionResetError(error.errno, error.strerror) from error
+
+    def direct_read(self) -> Callable[[memoryview], int] | None:
+        """Give the socket's own: on this machine it fails in no way that would have to be explained."""
+        if type(self) is not SocketTransport or self._ahead or self._socket.family != _AF_UNIX:
+            return None
+        return self._socket.recv_into
+
+    def direct_write(self) -> tuple[Any, ...] | None:
+        """Give the socket's own."""
+        return (self._socket.send, _SEND_FLAGS) if type(self) is SocketTransport else None
 
     def send(self, data: bytes | bytearray | memoryview) -> int:
         """Send once."""

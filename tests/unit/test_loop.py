@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import random
 import select
 import socket
 import threading
@@ -16,6 +17,7 @@ from dockerpty.io import Demuxer, Pump, Stream
 from dockerpty.keys import Matcher
 from dockerpty.loop import Loop
 from dockerpty.pumps import InputPump, OutputPump
+from dockerpty.transport import SocketTransport
 from tests.unit.test_io import fill
 
 LONG = 60.0
@@ -441,3 +443,74 @@ def test_a_lingering_turn_does_not_leave_what_no_poll_tells_of(
         far.send(b"ab")
     turn(loop)
     assert os.read(read_fd, 10) == b"ab"
+
+
+@pytest.mark.parametrize("sizes", [(1, 3), (1, 5000), (4000, 70000)])
+def test_the_short_way_loses_and_turns_round_nothing(
+    connection: tuple[socket.socket, socket.socket], pipe: tuple[int, int], sizes: tuple[int, int]
+) -> None:
+    near, far = connection
+    read_fd, write_fd = pipe
+    os.set_blocking(read_fd, False)
+    chance = random.Random(sum(sizes))
+    out = open_output(write_fd, "stdout")
+    loop = Loop()
+    pump = OutputPump(Stream(SocketTransport(near.dup(), "engine")), out)
+    loop.pump(pump)
+    sent, taken = bytearray(), bytearray()
+    try:
+        for _ in range(300):
+            data = chance.randbytes(chance.randint(*sizes))
+            with suppress(BlockingIOError):
+                sent += data[: far.send(data)]
+            turn(loop, 0)
+            # Often less than came: the pipe is full, half of a piece goes, and the rest has to wait.
+            with suppress(BlockingIOError):
+                taken += os.read(read_fd, chance.randint(1, sizes[1]))
+        while len(taken) < len(sent):
+            turn(loop, 0)
+            with suppress(BlockingIOError):
+                taken += os.read(read_fd, 65536)
+        assert taken == sent
+        assert pump.moved == len(sent)
+    finally:
+        out.abandon()
+        pump.from_stream.abandon()
+
+
+def test_the_end_comes_by_the_short_way_too(
+    connection: tuple[socket.socket, socket.socket], pipe: tuple[int, int]
+) -> None:
+    near, far = connection
+    read_fd, write_fd = pipe
+    out = open_output(write_fd, "stdout")
+    loop = Loop()
+    pump = OutputPump(Stream(SocketTransport(near.dup(), "engine")), out)
+    loop.pump(pump)
+    far.send(b"bye")
+    turn(loop)
+    far.shutdown(socket.SHUT_WR)
+    turn(loop)
+    assert pump.eof
+    assert os.read(read_fd, 10) == b"bye"
+    out.abandon()
+    pump.from_stream.abandon()
+
+
+def test_keys_that_may_detach_do_not_go_the_short_way_and_all_others_do(pipe: tuple[int, int]) -> None:
+    read_fd, write_fd = pipe
+    remote, process = socket.socketpair()
+    own = os.dup(read_fd)
+    os.set_blocking(own, False)
+    with process:
+        loop = Loop()
+        transport = SocketTransport(remote, "engine")
+        pump = InputPump(Stream(DescriptorInput(own, True)), Stream(transport), matcher=Matcher(b"\x10\x11"))
+        loop.pump(pump)
+        for typed, arrived in ((b"a", b"a"), (b"b\x10", b"b"), (b"c", b"\x10c"), (b"d\x10\x11e", b"d")):
+            os.write(write_fd, typed)
+            turn(loop)
+            assert process.recv(10) == arrived
+        assert pump.detached
+        pump.from_stream.abandon()
+        transport.close()
