@@ -267,8 +267,8 @@ class Bridge:
 
     def _serve(self) -> None:
         while not self._is_over():
-            # A raw terminal's bytes pass by themselves; else their coming and going is watched (`_typed_at`).
-            self._loop.turn(linger=self._terminal.original_attributes is not None)
+            # Bytes pass by themselves, but where what is typed and what comes is watched (`_typed_at`).
+            self._loop.turn(linger=self._terminal.original_attributes is not None or not self._inputs)
             if self._count():
                 self._active = self._loop.served_at
 
