@@ -267,10 +267,14 @@ class Bridge:
 
     def _serve(self) -> None:
         while not self._is_over():
-            # Bytes pass by themselves, but where what is typed and what comes is watched (`_typed_at`).
-            self._loop.turn(linger=self._terminal.original_attributes is not None or not self._inputs)
+            self._loop.turn(linger=self._may_linger())
             if self._count():
-                self._active = self._loop.served_at
+                self._active = self._loop.moved_at
+
+    def _may_linger(self) -> bool:
+        """Bytes may pass by themselves, but where we watch what is typed and what comes, or pumps are not ours."""
+        watched = self._terminal.original_attributes is None and bool(self._inputs)
+        return not watched and len(self._inputs) + len(self._outputs) == len(self._pumps)
 
     def _is_over(self) -> bool:
         # Asked after each turn: plain loops, since a generator for each question costs more than the question.
@@ -367,9 +371,8 @@ class Bridge:
         self._operation._stalled(self._tell)
 
     def _silent(self) -> None:
-        moved = (
-            self._count()
-        )  # what came in this very turn is no silence: we may have been stopped for a while
+        # What came in this very turn is no silence: we may have been stopped for a while.
+        moved = self._count()
         self._active = time.monotonic()
         if not moved:
             self._operation._silent()
@@ -387,6 +390,9 @@ class Bridge:
             and (not self._options.sig_proxy or not operation._ignores_signals())
         ):
             self._die_by = unserved[0]
+        if self._die_by is not None or result.reason is not None:
+            for pump in self._outputs:
+                pump.release()  # nobody will learn any more whether this was the text of a failed start
         try:
             if self._die_by is not None:
                 self._warn(operation._abandoned(self._die_by))
@@ -434,6 +440,7 @@ class Bridge:
     def _restore(self) -> None:
         """Whatever happened: the terminal, the handlers and the children are as before."""
         self._leave()
+        self._count()
         if self._guardian is not None:
             self._guardian.dismiss()
         if self._result.ended is None:

@@ -473,7 +473,11 @@ class Pump:
         them. Whatever is not as plain as that goes by `step` or `deliver`, which know all cases.
         """
         source, sink, is_plain, unsent = self._inner, self.to_stream, self.is_plain, self.to_stream._unsent
-        receive: Any = getattr(source.fd, "direct_read", _nothing)() if source is self.from_stream else None
+        receive: Any = (
+            getattr(source.fd, "direct_read", _nothing)()
+            if self._in_place and source is self.from_stream
+            else None
+        )
         write: Any
         write, *flags = getattr(sink.fd, "direct_write", _nothing)() or (None,)
 
@@ -507,6 +511,8 @@ class Pump:
                 if self.observer is not None:
                     self.observer(piece)
                 return True
+            if sent and self.observer is not None:
+                self.observer(piece[:sent])
             self.deliver(STDOUT, [piece[sent:]])
             if n >= SHORT_READ:
                 self.read_on(buffer)

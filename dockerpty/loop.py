@@ -49,8 +49,8 @@ class Loop:
         self._timers: list[tuple[Callable[[], float | None], Callable[[], None]]] = []
         #: One buffer for all who read: it is empty again when `serve` returns.
         self.buffer = memoryview(bytearray(READ_SIZE))
-        #: When somebody was served last, on the monotonic clock.
-        self.served_at = 0.0
+        #: When bytes moved last, or may have, on the monotonic clock.
+        self.moved_at = 0.0
 
     def watch(self, watched: Watched) -> None:
         """Serve this from now on."""
@@ -100,7 +100,7 @@ class Loop:
                         busy.append(watched)
             if not moved:
                 break
-            self.served_at = now = monotonic()
+            self.moved_at = now = monotonic()
             if not stays:
                 break
             if until is not None:
@@ -109,7 +109,8 @@ class Loop:
                 wait = (until - now) * 1000 + 0.999
         for watched in busy:
             watched.serve(ready)
-            self.served_at = time.monotonic()
+            if isinstance(watched, _WatchedPump):
+                self.moved_at = time.monotonic()
         # What moved while we stayed may have moved the deadline, too: then the next turn asks for it anew.
         if passes == 1 and until is not None and time.monotonic() >= until:
             self._serve_overdue(ready)

@@ -104,8 +104,9 @@ class InputPump(Pump):
         if self.matcher.detached:
             self.to_stream.drop()
         else:
-            self.holds = False
             self._forward(self.matcher.release())
+            # Released keys may be half of the engine's own: until that is settled each byte is looked at.
+            self.holds = not self.matcher.idle
 
     def failed(self, error: OSError) -> None:
         if not (self._is_terminal and error.errno == errno.EIO):

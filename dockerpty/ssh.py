@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import socket
 import subprocess
@@ -29,7 +30,8 @@ _WORDS = 400
 
 # ssh's own failures, and those of a shell that cannot run a program: on the far side `docker`. And what `docker` says
 # over there when it gets no connection to the engine.
-_NEVER_STOOD = (255, 126, 127)
+_OWN_FAILURE = 255
+_NEVER_STOOD = (_OWN_FAILURE, 126, 127)
 _NO_ENGINE = "failed to open the raw stream connection"
 
 
@@ -50,8 +52,12 @@ class SSHTransport(SocketTransport):
         self._words = ""
 
     def recv_into(self, buffer: bytearray | memoryview) -> int:
-        """Receive once."""
+        """Receive once. An end that is the end of `ssh` itself, and not of the stream, is a loss."""
         count = super().recv_into(buffer)
+        if not count and self._heard and len(buffer) and self._ends_within(_LAST_WORDS_S):
+            code = self._process.returncode
+            if code < 0 or code == _OWN_FAILURE:
+                raise ConnectionResetError(errno.ECONNRESET, f"ssh ended with {code}")
         self._heard = self._heard or bool(count)
         return count
 

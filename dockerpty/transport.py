@@ -141,7 +141,7 @@ class SocketTransport(Transport):
         except BlockingIOError:
             raise
         except ConnectionError:
-            if self._socket.family == _AF_UNIX:
+            if self._is_local():
                 # It closed before it had read all that we sent, as Podman does at the end of a process that leaves
                 # input behind. On this machine nothing is lost on the way: all that it wrote has been read.
                 return 0
@@ -150,14 +150,16 @@ class SocketTransport(Transport):
             raise ConnectionResetError(error.errno, error.strerror) from error
 
     def direct_read(self) -> Callable[[memoryview], int] | None:
-        """Give the socket's own: on this machine it fails in no way that would have to be explained."""
-        if type(self) is not SocketTransport or self._ahead or self._socket.family != _AF_UNIX:
-            return None
-        return self._socket.recv_into
+        """Give the socket's own, on this machine. Its failures come again by `recv_into`, which explains them."""
+        return self._socket.recv_into if self._is_local() and not self._ahead else None
 
     def direct_write(self) -> tuple[Any, ...] | None:
-        """Give the socket's own."""
-        return (self._socket.send, _SEND_FLAGS) if type(self) is SocketTransport else None
+        """Give the socket's own, on this machine. Elsewhere a failure comes once, and has to be explained."""
+        return (self._socket.send, _SEND_FLAGS) if self._is_local() else None
+
+    def _is_local(self) -> bool:
+        """Say whether the engine itself is the other end: behind an `ssh`, or a thread, it is not."""
+        return type(self) is SocketTransport and self._socket.family == _AF_UNIX
 
     def send(self, data: bytes | bytearray | memoryview) -> int:
         """Send once."""

@@ -563,6 +563,20 @@ def test_an_ssh_that_fails_has_its_last_words_in_the_error(fake_ssh: Callable[[s
     assert transport.last_words() == ""
 
 
+@pytest.mark.parametrize("end", ["os.kill(os.getpid(), 9)", "sys.exit(255)"])
+def test_the_end_of_an_ssh_in_the_middle_is_no_end_of_the_stream(
+    end: str, fake_ssh: Callable[[str], Path]
+) -> None:
+    fake_ssh(f"os.write(1, os.read(0, 4)); {end}")
+    transport = connect(parse("ssh://me@host"), 5.0)
+    try:
+        transport.send(b"some, and what nobody reads any more")
+        with pytest.raises(ConnectionResetError):
+            read_all(transport)
+    finally:
+        transport.close()
+
+
 def test_an_ssh_that_fails_in_silence_has_its_code_in_the_error(fake_ssh: Callable[[str], Path]) -> None:
     fake_ssh("sys.exit(127)")
     transport = connect(parse("ssh://host"))

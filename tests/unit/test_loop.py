@@ -6,7 +6,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
@@ -16,8 +16,10 @@ from dockerpty.host_io import DescriptorInput, open_output
 from dockerpty.io import Demuxer, Pump, Stream
 from dockerpty.keys import Matcher
 from dockerpty.loop import Loop
+from dockerpty.modes import ModeTracker
 from dockerpty.pumps import InputPump, OutputPump
 from dockerpty.transport import SocketTransport
+from tests.bed.waiting import wait_for
 from tests.unit.test_io import fill
 
 LONG = 60.0
@@ -514,3 +516,104 @@ def test_keys_that_may_detach_do_not_go_the_short_way_and_all_others_do(pipe: tu
         assert pump.detached
         pump.from_stream.abandon()
         transport.close()
+
+
+def test_the_engines_keys_are_found_when_the_first_was_released_before_the_second_came(
+    pipe: tuple[int, int],
+) -> None:
+    read_fd, write_fd = pipe
+    remote, process = socket.socketpair()
+    own = os.dup(read_fd)
+    os.set_blocking(own, False)
+    with process:
+        loop = Loop()
+        transport = SocketTransport(remote, "engine")
+        keys = Matcher(b"\x01\x02", engine_keys=b"\x10\x11")
+        pump = InputPump(
+            Stream(DescriptorInput(own, True)), Stream(transport), matcher=keys, detach_timeout=0
+        )
+        loop.pump(pump)
+        loop.at(pump.release_at, pump.release)
+        os.write(write_fd, b"\x10")
+        turn(loop)
+        turn(loop)
+        assert process.recv(10) == b"\x10"
+        os.write(write_fd, b"\x11z")
+        turn(loop)
+        assert pump.detached
+        pump.from_stream.abandon()
+        transport.close()
+
+
+def test_what_a_short_write_has_sent_is_seen_by_the_mode_tracker(
+    connection: tuple[socket.socket, socket.socket], pipe: tuple[int, int]
+) -> None:
+    near, far = connection
+    read_fd, write_fd = pipe
+
+    class Narrow:
+        """As a slow terminal: of a write it takes what has room."""
+
+        def fileno(self) -> int:
+            return write_fd
+
+        def send(self, data: memoryview) -> int:
+            return os.write(write_fd, data[:9])
+
+        def direct_write(self) -> tuple[Callable[[memoryview], int]]:
+            return (self.send,)
+
+    modes = ModeTracker()
+    loop = Loop()
+    pump = OutputPump(Stream(SocketTransport(near.dup(), "engine")), Stream(Narrow()), modes=modes)
+    loop.pump(pump)
+    far.send(b"\x1b[?1049h" + bytes(100))
+    turn(loop)
+    assert os.read(read_fd, 8) == b"\x1b[?1049h"
+    assert modes.undo() == b"\x1b[?1049l"
+    pump.from_stream.abandon()
+
+
+def test_a_source_that_is_read_in_its_own_way_does_not_go_the_short_way(
+    connection: tuple[socket.socket, socket.socket], pipe: tuple[int, int]
+) -> None:
+    near, far = connection
+    read_fd, write_fd = pipe
+
+    class Loud(Stream):
+        def read(self, n: int = 4096) -> bytes:
+            return super().read(n).upper()
+
+    class Foreign:
+        def fileno(self) -> int:
+            return near.fileno()
+
+        def read(self, n: int) -> bytes:
+            return near.recv(n).title()
+
+    for source, said in ((Loud(near), b"HI"), (Foreign(), b"Hi")):
+        loop = Loop()
+        loop.pump(Pump(source, Stream(write_fd), propagate_close=False))
+        for _ in range(2):
+            far.send(b"hi")
+            turn(loop)
+            assert os.read(read_fd, 10) == said
+
+
+def test_bytes_are_dated_when_they_moved_and_not_when_somebody_else_was_served(
+    connection: tuple[socket.socket, socket.socket], pipe: tuple[int, int], waker: tuple[int, Counting]
+) -> None:
+    near, far = connection
+    _, write_fd = pipe
+    wake_fd, woken = waker
+    loop = Loop()
+    pump = OutputPump(Stream(near), Stream(write_fd))
+    loop.pump(pump)
+    loop.watch(woken)
+    with Staying(loop) as turn_:
+        far.send(b"x")
+        wait_for(lambda: pump.moved == 1, LONG, "the byte")
+        assert turn_.stays
+        before = time.monotonic()
+        os.write(wake_fd, b"!")
+    assert 0 < loop.moved_at < before
