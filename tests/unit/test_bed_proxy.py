@@ -59,7 +59,7 @@ class EchoEngine:
                         while data := lines.read1(1 << 16):
                             sock.sendall(data)
                         sock.sendall(b"tail")
-                        return
+                        break
                     if b"/chunked" in head:
                         sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
                         sock.sendall(b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")
