@@ -17,7 +17,7 @@ from dockerpty.signals import name_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from typing import Any, Self
 
     from dockerpty.engine import Pending
@@ -30,6 +30,12 @@ _log = log.get(__name__)
 _ENDED_SILENCE_S = 0.5
 #: Pulling up volumes and networks may take the engine minutes.
 _START_LIMIT_S = 300.0
+
+#: What a session attaches to, unless it is told otherwise.
+STREAMS = ("stdin", "stdout", "stderr")
+
+#: What helps a container that does not run into a state in which it can be attached to.
+_REMEDIES = {"paused": "unpause it first", "restarting": "wait until it runs", "dead": "remove it"}
 
 
 class RunOperation(EngineOperation):
@@ -61,17 +67,20 @@ class RunOperation(EngineOperation):
         read_only: bool = False,
         stdin_eof: str = "auto",
         detach_timeout: float = 0.5,
+        record: Any = None,
+        expect: Any = None,
         transport: Any = None,
     ) -> None:
         options = Options(
             detach_keys, sig_proxy, resize, raw, timeout, idle_timeout, read_only, stdin_eof, detach_timeout
         )
-        super().__init__(client, interactive, stdout, stderr, stdin, transport, options)
+        super().__init__(client, interactive, stdout, stderr, stdin, transport, options, record, expect)
         self.container = container
         self.logs = logs
         self._reference = identity(container)
         self._info: dict[str, Any] | None = None
         self._to_create: calls.Call | None = None
+        self._tell_created: Callable[[dict[str, Any]], None] | None = None
         self._created = False
         self._attached: Any = None
         self._attached_now = False
@@ -79,6 +88,27 @@ class RunOperation(EngineOperation):
         self._was_running = self._has_ended = False
         self._starting = self._has_started = False
         self._wait: Pending | None = None
+        #: Whether what does not run is started; else it is refused.
+        self._starts = True
+        #: What is attached of the container's streams.
+        self._chosen: Collection[str] = STREAMS
+        self._inputs: list[Pump] = []
+
+    @classmethod
+    def attach(cls, client: Any, container: Any, *args: Any, looks_on: bool = False, **session: Any) -> Self:
+        """Return the operation that attaches to a container which runs, and never starts one.
+
+        Args:
+            looks_on: only look: no byte is sent, output is always read and skipped where the terminal is too slow for
+                it, so that nobody else waits for us. The text `[n bytes skipped]` stands where some was.
+            Others: as the class takes them.
+        """
+        operation = cls(client, container, *args, **session)
+        operation._starts = False
+        if looks_on:
+            operation.read_only = True
+            operation._skips = True
+        return operation
 
     @classmethod
     def create(
@@ -88,6 +118,8 @@ class RunOperation(EngineOperation):
         *args: Any,
         name: str | None = None,
         platform: str | None = None,
+        streams: Collection[str] = STREAMS,
+        created: Callable[[dict[str, Any]], None] | None = None,
         **session: Any,
     ) -> Self:
         """Return the operation that will create a container, and start it.
@@ -98,6 +130,9 @@ class RunOperation(EngineOperation):
         Args:
             config: the body of `POST /containers/create` (Engine API).
             name, platform: of the container, both optional.
+            streams: what to attach of `stdin`, `stdout` and `stderr`. With neither output the session ends with the
+                input, and the container lives on.
+            created: is told the engine's answer as soon as there is the container.
             Others: as the class takes them, from `interactive` on.
         """
         operation = cls(client, "-", *args, **session)
@@ -105,6 +140,7 @@ class RunOperation(EngineOperation):
         if now is not None:
             # From API 1.42 on the process sees its size from the first moment; older engines pass over it.
             config = {**config, "HostConfig": {**(config.get("HostConfig") or {}), "ConsoleSize": list(now)}}
+        operation._chosen, operation._tell_created = streams, created
         operation._to_create = calls.create_container(config, name, platform)
         operation._info = {
             "Id": "",
@@ -127,14 +163,30 @@ class RunOperation(EngineOperation):
         state = self._inspect()["State"]
         return None if state.get("Running") else state.get("ExitCode")
 
+    def _command(self) -> list[str]:
+        info = self._container_info()
+        if info.get("Path"):
+            return [info["Path"], *(info.get("Args") or ())]
+        config = info["Config"]
+        return [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
+
     def describe(self) -> str:
         name = (self._info or {}).get("Name", "").lstrip("/")
         if name or self._info is None:
             return name or self._reference
         return self._reference[:12]
 
+    def again(self) -> None:
+        """After a session that was lost, or that a restart has ended: the next one attaches, and starts nothing."""
+        self._starts = self._starting = False
+        self._has_started = True
+
     def send_signal(self, sig: int) -> bool:
         """Send a signal to the container's first process; in a session without waiting for the answer."""
+        reads = self._reads_input() and self._is_open()
+        if sig == signal.SIGINT and not self._starts and self.is_tty() and not reads:
+            # It was typed at a terminal that is not the container's: it asks us to leave.
+            return False
         call = calls.kill_container(self._full_id(), name_of(sig))
         if self._loop is None:
             self._engine.send(call, subject=self.describe())
@@ -155,7 +207,7 @@ class RunOperation(EngineOperation):
             APIError: it is paused, restarting or dead.
         """
         self._over = self._has_ended = False
-        self._failure = None
+        self._failure, self._silence_s = None, EngineOperation._silence_s
         info = self._create() if self._to_create is not None else self._inspect()
         state, config = info["State"], info["Config"]
         self._refuse(state)
@@ -168,16 +220,25 @@ class RunOperation(EngineOperation):
         self._wait = self._engine.begin(calls.wait_container(full, condition), subject=who)
         # The backlog of Podman 4.3 has frames whose length is wrong: there it is left out.
         backlog = bool(self.logs) and not self._engine.is_podman
-        reads = self._reads_input() and bool(config.get("OpenStdin"))
+        reads = self._reads_input() and self._is_open()
         # Input has its own connection: its end takes no output with it on any transport. Podman 4.3 closes one that
         # carries the input of a terminal alone; there a terminal's input never ends by closing.
         shared = reads and bool(config.get("Tty")) and bool(self._engine.is_podman)
-        attach = calls.attach_container(
-            full, stdin=shared, stdout=True, stderr=True, logs=backlog, detach_keys=keys.NEUTRAL
-        )
-        out = self._keep(self.transport or self._engine.hijack(attach, subject=who))
-        source = out if config.get("Tty") else Demuxer(out)
-        stdin = out if shared else None
+        source: Stream | Demuxer | None = None
+        stdin: Stream | None = None
+        if self._shows() or shared:
+            attach = calls.attach_container(
+                full,
+                stdin=shared,
+                stdout="stdout" in self._chosen,
+                stderr="stderr" in self._chosen,
+                logs=backlog,
+                detach_keys=keys.NEUTRAL,
+            )
+            out = self._keep(self.transport or self._engine.hijack(attach, subject=who))
+            stdin = out if shared else None
+            if self._shows():
+                source = out if config.get("Tty") else Demuxer(out)
         if reads and not shared:
             attach = calls.attach_container(full, stdin=True, detach_keys=keys.NEUTRAL)
             stdin = self._keep(self._engine.hijack(attach, subject=who))
@@ -209,7 +270,8 @@ class RunOperation(EngineOperation):
                 # A close could drop what an ssh, or a thread, has not passed on yet.
                 can = getattr(getattr(stdin, "fd", None), "can_half_close", None)
                 at_end = "half-close" if can is not None and can() else "close"
-            pumps += self._input_pump(stdin, "eot" if info["Config"].get("Tty") else at_end)
+            self._inputs = self._input_pump(stdin, "eot" if info["Config"].get("Tty") else at_end)
+            pumps += self._inputs
         if not self._has_run():
             self._start_container()
         if not self._has_ended:
@@ -217,7 +279,11 @@ class RunOperation(EngineOperation):
         return pumps
 
     def israw(self, **kwargs: Any) -> bool:
-        return super().israw() and bool(self._container_info()["Config"].get("OpenStdin"))
+        return super().israw() and self._is_open()
+
+    def _is_open(self) -> bool:
+        """Say whether the container takes input, and that is attached."""
+        return "stdin" in self._chosen and bool(self._container_info()["Config"].get("OpenStdin"))
 
     def _container_info(self) -> dict[str, Any]:
         return self._inspect() if self._info is None else self._info
@@ -236,21 +302,23 @@ class RunOperation(EngineOperation):
         return calls.resize_container(self._full_id(), rows, cols)
 
     def _refuse(self, state: dict[str, Any]) -> None:
-        for bad, why, hint in (
-            ("Paused", "it is paused", "unpause it first"),
-            ("Restarting", "it is restarting", "wait until it runs"),
-            ("Dead", "it is dead", "remove it"),
-        ):
-            if state.get(bad):
-                raise conflict("attach to", self.describe(), why, hint)
+        stands_still = any(state.get(each) for each in ("Paused", "Restarting", "Dead"))
+        if stands_still or not (self._starts or state.get("Running")):
+            raise refusal("attach to", self.describe(), state)
+
+    def _shows(self) -> bool:
+        return "stdout" in self._chosen or "stderr" in self._chosen
 
     def _create(self) -> dict[str, Any]:
         call, self._to_create = self._to_create, None
         assert call is not None
         assert self._info is not None
-        self._reference = str(self._engine.send(call, timeout=_START_LIMIT_S).json()["Id"])
+        answer = self._engine.send(call, timeout=_START_LIMIT_S).json()
+        self._reference = str(answer["Id"])
         self._created = True
         self._info["Id"] = self.container = self._reference
+        if self._tell_created is not None:
+            self._tell_created(answer)
         return self._info
 
     def _attach(self) -> Any:
@@ -303,7 +371,11 @@ class RunOperation(EngineOperation):
             loop.calls(self._wait)
 
     def _settled(self) -> bool:
-        return not self._starting and (self._wait is None or self._wait.done)
+        if self._starting or self._wait is None or self._wait.done:
+            return not self._starting
+        # Where nothing is shown, there is nothing left to do when the input is there.
+        given = all(pump.eof and not pump.to_stream.needs_write() for pump in self._inputs)
+        return given and not self._shows()
 
     def _silent(self) -> None:
         # The exit is known and nothing comes any more: a server that never closes the stream.
@@ -338,6 +410,8 @@ class RunOperation(EngineOperation):
         self._tell_if_paused(self._full_id(), tell)
 
     def _finish(self, result: SessionResult) -> Reason:
+        if not self._shows() and self._wait is not None and not self._wait.done:
+            return "detached"
         ended: Reason = "exited"
         code = self._waited_code()
         try:
@@ -384,6 +458,17 @@ class RunOperation(EngineOperation):
 
     def _identify(self, result: SessionResult) -> None:
         result.container_id = (self._info or {}).get("Id") or None
+        if result.reason in ("detached", "lost"):
+            self._leave_to_user()
+
+    def _leave_to_user(self) -> None:
+        info = self._info or {}
+        ours = "dockerpty.role" in (info.get("Config", {}).get("Labels") or {})
+        if ours and (info.get("HostConfig") or {}).get("AutoRemove"):
+            from dockerpty import detached
+
+            # Not left behind by us: whoever has left it running, or lost it on the way, may come back.
+            detached.remember(info["Id"])
 
     def _remove_unstarted(self) -> None:
         host = self._container_info().get("HostConfig") or {} if self._created else {}
@@ -394,6 +479,23 @@ class RunOperation(EngineOperation):
             self._engine.send(calls.remove_container(self._full_id(), force=True))
         except DockerptyError as error:
             _log.debug("not removed: %s", error)
+
+
+def refusal(action: str, container: str, state: dict[str, Any], waited: str = "") -> APIError:
+    """Return the error for a container that is in a state in which nobody can get at its process.
+
+    Args:
+        action: what cannot be done.
+        state: `State` of its inspection.
+        waited: what was tried: `" after 3 s"`.
+    """
+    # Podman 4.3 has names of its own for two that Docker knows under others.
+    status = str(state.get("Status") or "not running")
+    status = {"configured": "created", "stopped": "exited"}.get(status, status)
+    for each in ("Dead", "Restarting", "Paused"):
+        if state.get(each):
+            status = each.lower()
+    return conflict(action, container, f"it is {status}{waited}", _REMEDIES.get(status, "start it first"))
 
 
 def _warn_about_logs() -> None:

@@ -16,7 +16,7 @@ from dockerpty.guardian import Guardian
 from dockerpty.pumps import InputPump, OutputPump
 from dockerpty.result import STDOUT_CLOSED_CODE
 from dockerpty.signals import Signals, die_by, forwardable, name_of, undisturbed
-from dockerpty.tty import Terminal, give_back_for_parent, held_descriptors
+from dockerpty.tty import Terminal, give_back_for_parent, held_descriptors, is_terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -136,6 +136,7 @@ class Bridge:
         self._result.started = time.time()
         try:
             undisturbed(self._listen)
+            operation._prepare()
             if sockets is None:
                 sockets = operation._attach()
             operation._bind(self._loop)
@@ -157,6 +158,7 @@ class Bridge:
             try:
                 undisturbed(self._restore)
                 operation._identify(self._result)
+                self._warn(operation._keep_record())
             finally:
                 operation._close()
         if self._die_by is not None:
@@ -186,6 +188,9 @@ class Bridge:
             log.hold()
             self._holds_log = True
             self._terminal.start()
+        elif operation.is_tty() and is_terminal(operation.stdout):
+            # Nobody types, but what the far side switches on here is to be switched off, whatever ends us.
+            self._signals.note(forwardable(), only_default=True)
         self._appoint_guardian()
         self._loop.watch(self._signals)
 
@@ -244,6 +249,7 @@ class Bridge:
         self._pumps = self._operation.start(sockets=sockets)
         self._inputs = [pump for pump in self._pumps if isinstance(pump, InputPump)]
         self._outputs = [pump for pump in self._pumps if isinstance(pump, OutputPump)]
+        self._operation._observe(self._inputs, self._outputs)
         self._waited_for = [pump for pump in self._pumps if pump.wait_for_output] or self._pumps
         for pump in self._pumps:
             self._loop.pump(pump)
@@ -251,7 +257,7 @@ class Bridge:
                 self._loop.at(pump.release_at, pump.release)
         self._active = time.monotonic()
         if self._options.timeout is not None:
-            until = self._active + self._options.timeout
+            until = self._operation._until or self._active + self._options.timeout
             self._loop.at(
                 lambda: until, lambda: self._time_out(f"it took longer than {self._options.timeout:g} s")
             )
@@ -272,7 +278,9 @@ class Bridge:
                 self._active = self._loop.moved_at
 
     def _may_linger(self) -> bool:
-        """Bytes may pass by themselves, but where we watch what is typed and what comes, or pumps are not ours."""
+        """Bytes may pass by themselves, but where what is typed and what comes is watched, or pumps are not ours."""
+        if self._operation._observes:
+            return False
         watched = self._terminal.original_attributes is None and bool(self._inputs)
         return not watched and len(self._inputs) + len(self._outputs) == len(self._pumps)
 
@@ -410,10 +418,20 @@ class Bridge:
                 if any(pump.hung_up for pump in self._inputs) or any(pump.hung_up for pump in self._outputs):
                     # Of our controlling terminal the kernel also tells by SIGHUP, and then we die by that.
                     operation._abandoned(signal.SIGHUP)
-                    raise SessionLost("go on with", operation.describe(), "the terminal is gone")
+                    gone = SessionLost("go on with", operation.describe(), "the terminal is gone")
+                    gone.on_our_side = True
+                    raise gone
                 failure = next((pump.failure for pump in self._outputs if pump.failure is not None), None)
                 reason = str(failure or "the connection ended in the middle of a frame")
                 raise SessionLost("go on with", operation.describe(), reason) from failure
+            verdict: int | SessionTimeout | None = operation._verdict()
+            if verdict is not None:
+                # A script has the last word; the process ends as at a time limit.
+                self._warn(operation._abandoned(signal.SIGTERM, timed_out=True))
+                if isinstance(verdict, SessionTimeout):
+                    raise verdict
+                result.reason, result.exit_code = "exited", verdict
+                return verdict
             ended = operation._finish(result)
             if ended == "lost":
                 raise SessionLost(

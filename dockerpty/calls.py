@@ -12,7 +12,7 @@ from .errors import DockerptyError, ProtocolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
 # RFC 3986, 2.3: what needs no quoting anywhere.
@@ -31,9 +31,13 @@ class Call:
         subject: on what, unless the caller knows a better name.
         gives: names in the object that the engine answers with; without them it is no engine.
         light: answered at once, and no harm is done if nobody learns whether it was done.
+        headers: names and values beside those of every request. docker-py's methods make their own.
     """
 
-    __slots__ = ("action", "body", "gives", "kwargs", "light", "method", "name", "path", "query", "subject")
+    __slots__ = (
+        *("action", "body", "gives", "headers", "kwargs", "light"),
+        *("method", "name", "path", "query", "subject"),
+    )
 
     def __init__(
         self,
@@ -48,6 +52,7 @@ class Call:
         subject: str = "",
         gives: tuple[str, ...] = (),
         light: bool | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
         """Take the parts of a request; a `None` in the query is left out, a bool becomes 0 or 1. A GET is light."""
         self.method = method
@@ -64,6 +69,7 @@ class Call:
         self.subject = subject
         self.gives = gives
         self.light = method == "GET" if light is None else light
+        self.headers = headers
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Call) and all(
@@ -112,7 +118,7 @@ class Reply:
         """
         try:
             return json.loads(self.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise no_engine("it is empty" if not self.body else "it is no JSON") from error
 
 
@@ -151,6 +157,59 @@ def inspect_container(container: str) -> Call:
         subject=container,
         gives=("Id", "Config", "State"),
     )
+
+
+def list_containers(
+    *,
+    all: bool = False,
+    limit: int | None = None,
+    size: bool = False,
+    filters: Mapping[str, Sequence[str]] | None = None,
+) -> Call:
+    """Ask for the containers that run; `all` also those that do not, `limit` the newest so many of all.
+
+    Args:
+        size: ask for their sizes, too, which takes the engine its time.
+        filters: what must be so, as docker's `--filter` has it: `{"status": ["running"]}`.
+    """
+    query: dict[str, str | int | None] = {"all": all or None, "limit": limit, "size": size or None}
+    if filters:
+        query["filters"] = json.dumps({key: list(values) for key, values in filters.items()})
+    kwargs: dict[str, Any] = {"all": all, "size": size, "filters": filters}
+    if limit is not None:
+        kwargs["limit"] = limit
+    return Call(
+        "GET",
+        "/containers/json",
+        query,
+        name="containers",
+        kwargs=kwargs,
+        action="list",
+        subject="the containers",
+    )
+
+
+def inspect_image(image: str) -> Call:
+    """Ask for an image's configuration, by id or reference."""
+    return Call(
+        "GET",
+        _path("/images/", image, "/json"),
+        name="inspect_image",
+        kwargs={"image": image},
+        action="inspect the image",
+        subject=image,
+        gives=("Id",),
+    )
+
+
+def list_images() -> Call:
+    """Ask for the images that the engine has."""
+    return Call("GET", "/images/json", name="images", action="list", subject="the images")
+
+
+def list_networks() -> Call:
+    """Ask for the networks that the engine has."""
+    return Call("GET", "/networks", name="networks", action="list", subject="the networks")
 
 
 def create_container(config: dict[str, Any], name: str | None = None, platform: str | None = None) -> Call:
@@ -263,6 +322,59 @@ def remove_container(container: str, *, force: bool = False, volumes: bool = Fal
         kwargs={"container": container, "v": volumes, "force": force},
         action="remove",
         subject=container,
+    )
+
+
+def get_archive(container: str, path: str) -> Call:
+    """Read a path of a container as a tar archive: an answer of any length.
+
+    Not light: Docker's engine reads one archive of a container at a time, and lets the next one wait for its end.
+    """
+    return Call(
+        "GET",
+        _path("/containers/", container, "/archive"),
+        {"path": path},
+        name="get_archive",
+        kwargs={"container": container, "path": path},
+        action="copy from",
+        subject=f"{container}:{path}",
+        light=False,
+    )
+
+
+def stat_archive(container: str, path: str) -> Call:
+    """Ask what a path of a container is: a header of the answer has it. An error's answer has no words here.
+
+    Waits as `get_archive` does.
+    """
+    return Call(
+        "HEAD",
+        _path("/containers/", container, "/archive"),
+        {"path": path},
+        name="get_archive",
+        kwargs={"container": container, "path": path},
+        action="look at",
+        subject=f"{container}:{path}",
+    )
+
+
+def put_archive(container: str, path: str, *, keep_owner: bool = False) -> Call:
+    """Unpack a tar archive, which is the body, into a directory of a container.
+
+    A directory never replaces anything else, nor the reverse. docker-py's method has no argument for the owner, nor for
+    that.
+
+    Args:
+        keep_owner: what docker calls `copyUIDGID`.
+    """
+    return Call(
+        "PUT",
+        _path("/containers/", container, "/archive"),
+        {"path": path, "noOverwriteDirNonDir": "true", "copyUIDGID": "true" if keep_owner else None},
+        name="put_archive",
+        kwargs={"container": container, "path": path},
+        action="copy to",
+        subject=f"{container}:{path}",
     )
 
 

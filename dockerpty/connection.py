@@ -14,13 +14,14 @@ import socket
 import struct
 import time
 
+from .endpoint import DEFAULT_SOCKET
 from .errors import EngineUnreachable, ProtocolError
 from .http11 import Answer
 from .transport import SocketTransport, Transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from .endpoint import Endpoint
 
@@ -30,6 +31,8 @@ READ_SIZE = 64 * 1024
 
 # A silent network is noticed after a minute: 30 s without traffic, then three probes 10 s apart.
 _KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+# poll takes no more milliseconds than fit an int of C: some 24 days.
+_LONGEST_WAIT_S = 2_000_000.0
 
 
 class Exchange:
@@ -40,13 +43,25 @@ class Exchange:
         taken: bytes of the request that the transport accepted; 0 means that the engine cannot know of it.
     """
 
-    __slots__ = ("_broken", "_request", "answer", "taken", "transport")
+    __slots__ = ("_body", "_broken", "_request", "answer", "taken", "transport")
 
-    def __init__(self, transport: Transport, request: bytes, answer: Answer | None = None) -> None:
-        """Prepare to send `request`; `answer` says how to read what comes, by default from the request's method."""
+    def __init__(
+        self,
+        transport: Transport,
+        request: bytes,
+        answer: Answer | None = None,
+        body: Iterator[bytes] | None = None,
+    ) -> None:
+        """Prepare to send `request`; `answer` says how to read what comes, by default from the request's method.
+
+        Args:
+            body: what follows a request that says it is chunked. A piece is asked for when the one before it is sent,
+                so that no more than one is held; what `body` raises comes out of `serve`.
+        """
         self.transport = transport
         self.answer = answer or Answer(request.partition(b" ")[0].decode("latin-1"))
         self.taken = 0
+        self._body = body
         self._broken: OSError | None = None
         self._request = memoryview(request)
 
@@ -58,6 +73,7 @@ class Exchange:
             and self.answer.reusable
             and not self.answer.rest
             and not self._request
+            and self._body is None
             and self._broken is None
             and not self.transport.unsent()
         )
@@ -65,7 +81,7 @@ class Exchange:
     def interest(self) -> list[tuple[int, int]]:
         """Give the descriptors to poll, each once, with poll's events."""
         reading, writing = self.transport.fileno(), self.transport.write_fileno()
-        if not self._request and not self.transport.unsent():
+        if not self._request and self._body is None and not self.transport.unsent():
             return [(reading, select.POLLIN)]
         if reading == writing:
             return [(reading, select.POLLIN | select.POLLOUT)]
@@ -78,6 +94,9 @@ class Exchange:
             EngineUnreachable: the connection ended or broke before the answer was complete.
             ProtocolError: what came is no answer.
         """
+        if self._body is not None and not self._request:
+            # One piece in a turn, so that an answer which comes early is read: it is a refusal.
+            self._request = memoryview(self._chunk(self._body))
         try:
             self._send()
         except BlockingIOError:
@@ -86,6 +105,7 @@ class Exchange:
             # An engine may answer and close before it has read all of a request: the answer may be there still.
             self._broken = error
             self._request = self._request[:0]
+            self._body = None
         while not self.answer.complete:
             try:
                 data = self.transport.recv(READ_SIZE)
@@ -127,6 +147,13 @@ class Exchange:
         if self.transport.unsent():
             self.transport.flush()
 
+    def _chunk(self, body: Iterator[bytes]) -> bytes:
+        for piece in body:
+            if piece:
+                return b"%x\r\n%b\r\n" % (len(piece), piece)
+        self._body = None
+        return b"0\r\n\r\n"
+
     def _end(self) -> None:
         if self.answer.started:
             try:
@@ -149,7 +176,7 @@ def wait_for(interest: list[tuple[int, int]], deadline: float) -> bool:
     poll = select.poll()
     for fd, events in interest:
         poll.register(fd, events)
-    left = deadline - time.monotonic()
+    left = min(deadline - time.monotonic(), _LONGEST_WAIT_S)
     # Rounded up: a wait that ends a fraction of a millisecond early would be repeated at full speed.
     return bool(poll.poll(int(left * 1000) + 1 if left > 0 else 0))
 
@@ -201,7 +228,7 @@ def _connect_unix(endpoint: Endpoint, timeout: float) -> socket.socket:
 
 
 def _limit_sending(sock: socket.socket, timeout: float) -> None:
-    seconds, fraction = divmod(max(timeout, 0.001), 1)
+    seconds, fraction = divmod(min(max(timeout, 0.001), _LONGEST_WAIT_S), 1)
     sock.setsockopt(
         socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", int(seconds), int(fraction * 1e6))
     )
@@ -209,21 +236,60 @@ def _limit_sending(sock: socket.socket, timeout: float) -> None:
 
 def _why_not_unix(endpoint: Endpoint, error: OSError) -> EngineUnreachable:
     if error.errno == errno.ENOENT:
-        return unreachable(
-            endpoint.name, "there is no such socket", "start the engine, or say where it is with DOCKER_HOST"
-        )
+        hint = "start the engine, or say where it is with DOCKER_HOST"
+        if endpoint.path == DEFAULT_SOCKET:
+            hint = "install Docker or Podman, start it, or say where it is with DOCKER_HOST or a context"
+        return unreachable(endpoint.name, "there is no such socket", _or_rootless(endpoint, hint))
     if error.errno in (errno.EACCES, errno.EPERM):
         hint = (
             "use sudo" if "podman" in endpoint.path else "use sudo, or join the group docker and log in again"
         )
+        hint = _or_rootless(endpoint, hint)
         return unreachable(endpoint.name, "you are not allowed to use its socket", hint)
     if error.errno == errno.ECONNREFUSED:
-        return unreachable(endpoint.name, "nothing listens on its socket", "is the engine running?")
+        return _why_refused(endpoint)
     if error.errno == errno.EAGAIN:
         return unreachable(
             endpoint.name, "it did not take the connection in time", "is it stuck, or very busy?"
         )
-    return unreachable(endpoint.name, error.strerror or str(error))
+    return unreachable(endpoint.name, error.strerror or str(error), "is the path right?")
+
+
+def _why_refused(endpoint: Endpoint) -> EngineUnreachable:
+    """Tell a socket that nobody listens on from what is no socket: the kernel says the same of both."""
+    import stat
+
+    try:
+        mode = os.stat(endpoint.path).st_mode
+    except OSError:
+        mode = stat.S_IFSOCK
+    if stat.S_ISDIR(mode):
+        # What `-v /var/run/docker.sock:...` makes where there is no socket yet.
+        return unreachable(
+            endpoint.name,
+            "it is a directory and no socket",
+            "if a container that mounts it has made it, remove it and start the engine again",
+        )
+    if not stat.S_ISSOCK(mode):
+        return unreachable(
+            endpoint.name, "it is no socket", "say where the engine's socket is with DOCKER_HOST"
+        )
+    return unreachable(
+        endpoint.name,
+        "nothing listens on its socket",
+        "is the engine running? `sudo systemctl start docker` may start it"
+        if endpoint.path == DEFAULT_SOCKET
+        else "is the engine running?",
+    )
+
+
+def _or_rootless(endpoint: Endpoint, hint: str) -> str:
+    """Add to what can be done the engine that a user runs without root: docker does not look for it either."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    path = f"{runtime}/docker.sock"
+    if not runtime or path == endpoint.path or not os.path.exists(path):
+        return hint
+    return f"{hint}; or use your own: DOCKER_HOST=unix://{path}"
 
 
 def _connect_tcp(endpoint: Endpoint, deadline: float) -> socket.socket:

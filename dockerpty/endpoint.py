@@ -1,12 +1,13 @@
-"""Where an engine is: an address as a value, read from a URL, the environment or a docker-py client.
+"""Where an engine is: an address as a value, read from a URL, the environment, docker's contexts or a docker-py client.
 
-Nothing is connected here; that is `connection`. Contexts of docker's client are not looked at.
+Nothing is connected here, but to see whether a local socket is dead; the rest is in `connection`.
 """
 
 from __future__ import annotations
 
 import os
 
+from . import log
 from .errors import DockerptyError
 
 TYPE_CHECKING = False
@@ -14,10 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from .configuration import Configuration
+
+_log = log.get(__name__)
+
 DEFAULT_SOCKET = "/var/run/docker.sock"
+PODMAN_SOCKETS = ("/run/podman/podman.sock",)
 DEFAULT_PORT = 2375
 DEFAULT_TLS_PORT = 2376
 
+# Python refuses to count thousands of them.
+_DIGITS = 10
 _HINT = "use unix:///path, tcp://host:port or ssh://user@host"
 
 
@@ -60,11 +68,12 @@ class Endpoint:
         path: unix: the socket's file; ssh: that on the far side, or "".
         host, port, user: tcp and ssh; port 0 and user "" leave it to ssh.
         base: tcp: what stands before every path, for an engine behind a proxy.
+        program: ssh: what is run in place of `ssh`.
         tls: tcp: how, or `None` for none.
         client: paramiko: the connected `SSHClient`, which stays its owner's.
     """
 
-    __slots__ = ("base", "client", "host", "kind", "name", "path", "port", "tls", "user")
+    __slots__ = ("base", "client", "host", "kind", "name", "path", "port", "program", "tls", "user")
 
     def __init__(
         self,
@@ -88,50 +97,95 @@ class Endpoint:
         self.base = base
         self.tls = tls
         self.client = client
+        self.program = "ssh"
 
     def __repr__(self) -> str:
         return f"Endpoint({self.name})"
 
 
-def from_environment(environ: Mapping[str, str] | None = None, host: str | None = None) -> Endpoint:
-    """Find the engine as docker's client does: `host`, else DOCKER_HOST, else the socket that is there.
+def from_environment(
+    environ: Mapping[str, str] | None = None,
+    host: str | None = None,
+    *,
+    context: str | None = None,
+    configuration: Configuration | None = None,
+    tls: bool | None = None,
+    tlsverify: bool | None = None,
+    tlscacert: str | None = None,
+    tlscert: str | None = None,
+    tlskey: str | None = None,
+    ssh_client: str | None = None,
+) -> Endpoint:
+    """Find the engine as docker's client does.
 
-    Without Docker's own socket Podman's are tried: CONTAINER_HOST, the user's, the system's. If none is there,
-    Docker's is named, so that the error speaks of it.
+    The first that is there counts: `host` or `context`, DOCKER_HOST, DOCKER_CONTEXT, the current context of docker's
+    client configuration, the local socket. Where Docker's own socket is missing or nobody listens on it, Podman's are
+    tried: CONTAINER_HOST, the user's, the system's. Without any of them Docker's is named, for an error to speak of.
+
+    Args:
+        environ: in place of this process's variables.
+        host: an address.
+        context: the name of a context of docker's.
+        configuration: docker's client configuration; by default the one that `environ` names.
+        tls, tlsverify, tlscacert, tlscert, tlskey: as docker's flags; `None` leaves it to the environment. Contexts and
+            the local sockets do not ask for them.
+        ssh_client: the program for ssh://.
 
     Raises:
-        DockerptyError: the address makes no sense.
+        DockerptyError: the address makes no sense, or there is no such context.
     """
     if environ is None:
         environ = os.environ
+    if configuration is None:
+        from .configuration import Configuration
+
+        configuration = Configuration(environ=environ)
     url = host or environ.get("DOCKER_HOST", "")
-    if url:
-        return parse(url, tls_of(environ))
-    if not os.path.exists(DEFAULT_SOCKET):
-        runtime = environ.get("XDG_RUNTIME_DIR", "")
-        if environ.get("CONTAINER_HOST"):
-            return parse(environ["CONTAINER_HOST"], None)
-        for path in (f"{runtime}/podman/podman.sock" if runtime else "", "/run/podman/podman.sock"):
-            if path and os.path.exists(path):
-                return _unix(path)
-    return _unix(DEFAULT_SOCKET)
+    name = context or ""
+    if not name and not url:
+        name = environ.get("DOCKER_CONTEXT") or configuration.text("currentContext")
+    elif url and not host and environ.get("DOCKER_CONTEXT"):
+        _log.warning("DOCKER_HOST counts, DOCKER_CONTEXT=%s does not", environ["DOCKER_CONTEXT"])
+    if name and name != "default":
+        found = _of_context(name, configuration.folder)
+    elif url:
+        options = (tls, tlsverify, tlscacert, tlscert, tlskey)
+        found = parse(url, tls_of(environ, configuration.folder, *options))
+    else:
+        found = _local(environ)
+    found.program = ssh_client or found.program
+    _log.debug("engine chosen: %s context=%s", found.name, name or "default")
+    return found
 
 
-def tls_of(environ: Mapping[str, str]) -> TLS | None:
-    """Read DOCKER_TLS_VERIFY (any value but an empty one) and DOCKER_CERT_PATH; `None` if neither asks for TLS."""
-    verify = bool(environ.get("DOCKER_TLS_VERIFY"))
-    given = environ.get("DOCKER_CERT_PATH", "")
-    if not verify and not environ.get("DOCKER_TLS"):
+def tls_of(
+    environ: Mapping[str, str],
+    folder: str,
+    tls: bool | None = None,
+    tlsverify: bool | None = None,
+    tlscacert: str | None = None,
+    tlscert: str | None = None,
+    tlskey: str | None = None,
+) -> TLS | None:
+    """Read docker's flags, and for what they leave open DOCKER_TLS, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH.
+
+    Returns:
+        `None` if nothing asks for TLS. As with docker, `tlsverify=False` does: for TLS without proof.
+    """
+    verify = bool(environ.get("DOCKER_TLS_VERIFY")) if tlsverify is None else tlsverify
+    wanted = bool(environ.get("DOCKER_TLS")) if tls is None else tls
+    if not verify and not wanted and tlsverify is None:
         return None
-    folder = given or os.path.join(os.path.expanduser("~"), ".docker")
+    given = environ.get("DOCKER_CERT_PATH", "")
+    folder = given or folder
     ca, cert, key = (os.path.join(folder, name) for name in ("ca.pem", "cert.pem", "key.pem"))
     # Not every engine asks for our certificate, but whoever names a directory means what is in it: an authority that
     # is missing there, or the directory itself, is named by whoever would read it.
     if not given or os.path.isdir(folder):
         cert, key = (file if os.path.exists(file) else "" for file in (cert, key))
-    if not verify or not (given or os.path.exists(ca)):
+    if not (given or os.path.exists(ca)):
         ca = ""
-    return TLS(ca, cert, key, verify)
+    return TLS(tlscacert or ca if verify else "", tlscert or cert, tlskey or key, verify)
 
 
 def parse(url: str, tls: TLS | None = None) -> Endpoint:
@@ -211,6 +265,50 @@ def place(endpoint: Endpoint) -> str:
     return f"{_bracketed(endpoint.host.partition('%')[0])}:{endpoint.port}"
 
 
+def _of_context(name: str, folder: str) -> Endpoint:
+    from .contexts import read
+
+    context = read(name, folder)
+    tls = None
+    if any(context.files) or not context.verify:
+        ca, cert, key = context.files
+        # As docker: one without the other is none.
+        cert, key = (cert, key) if cert and key else ("", "")
+        tls = TLS(ca if context.verify else "", cert, key, context.verify)
+    return parse(context.host, tls) if context.host else _unix(DEFAULT_SOCKET)
+
+
+def _local(environ: Mapping[str, str]) -> Endpoint:
+    """Give Docker's socket, or one of Podman's if that is there alone, or if nobody listens on Docker's."""
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    other = environ.get("CONTAINER_HOST", "")
+    places = (f"{runtime}/podman/podman.sock" if runtime else "", *PODMAN_SOCKETS)
+    podmans = [path for path in places if path and os.path.exists(path)]
+    if os.path.exists(DEFAULT_SOCKET):
+        if not (other or podmans) or not _is_dead(DEFAULT_SOCKET):
+            return _unix(DEFAULT_SOCKET)
+        # Docker is there and only not running: a Podman as dead as that is no reason to speak of Podman.
+        podmans = [path for path in podmans if not _is_dead(path)]
+    if other:
+        return parse(other)
+    return _unix(podmans[0] if podmans else DEFAULT_SOCKET)
+
+
+def _is_dead(path: str) -> bool:
+    """Say whether nobody listens on a socket. One that we may not use is not dead."""
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.setblocking(False)
+        try:
+            sock.connect(path)
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
+    return False
+
+
 def _unix(path: str) -> Endpoint:
     return Endpoint("unix", f"unix://{path}", path=path)
 
@@ -234,7 +332,7 @@ def _parts(url: str, rest: str, default_port: int) -> tuple[str, int, str, str]:
         host, _, port = place.partition(":")
         if ":" in port:
             raise _wrong(url, "an IPv6 address stands in brackets")
-    if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+    if port and not (port.isascii() and port.isdigit() and len(port) < _DIGITS and 0 < int(port) < 65536):
         raise _wrong(url, "its port is not a number from 1 to 65535")
     if not host:
         raise _wrong(url, "it has no host")
@@ -252,7 +350,7 @@ def _quoted(path: str) -> str:
 
 def _wrong(url: str, reason: str) -> DockerptyError:
     # A password would be in front of the "@": it is not ours to show.
-    scheme, separator, rest = url.partition("://")
+    scheme, separator, rest = url.partition("://") if "://" in url else ("", "", url)
     return DockerptyError(
         "use the engine's address", scheme + separator + rest.rpartition("@")[2], reason, _HINT
     )

@@ -13,15 +13,15 @@ import time
 from . import endpoint as endpoints
 from . import log
 from .calls import Reply, no_engine
-from .connection import Exchange, connect
+from .connection import Exchange, connect, unreachable
 from .errors import DockerptyError, EngineError, EngineUnreachable, ProtocolError
-from .http11 import Answer, request
+from .http11 import WANTS_TLS, Answer, request
 from .interface import TIMEOUT, Control, Engine, Pending
 from .twins import refused, twin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from .calls import Call
@@ -37,6 +37,11 @@ CONNECT_TIMEOUT = 10.0
 # Inside a session's loop, where typing and output wait meanwhile: some turns around half of the earth.
 _RECONNECT_S = 0.5
 MINIMUM_VERSION = (1, 24)
+# All that an engine takes of unknown length.
+TAR = ("Content-Type", "application/x-tar")
+
+# What servers say to a request without TLS where they want it: those in Go, such as Docker's, and nginx.
+_NOT_PLAIN = (b"HTTP request to an HTTPS server", b"plain HTTP request was sent to HTTPS port")
 
 # What requests sends by itself; the other headers of a client are its owner's, such as a token for a proxy.
 _ORDINARY_HEADERS = ("accept", "accept-encoding", "connection", "user-agent")
@@ -107,6 +112,21 @@ class DirectEngine(Engine):
         transport = self.connect()
         try:
             exchange = self.exchange(transport, call, answer=Answer(call.method, take=take))
+            answer = exchange.answer
+            self._until(exchange, lambda: answer.complete, call, subject, time.monotonic() + timeout)
+            self.learn(answer)
+            return self.check(answer, call, subject)
+        finally:
+            transport.close()
+
+    def upload(
+        self, call: Call, body: Iterator[bytes], *, subject: str = "", timeout: float = TIMEOUT
+    ) -> Reply:
+        """Make a call on a new connection, which ends with it; its body goes in chunks."""
+        transport = self.connect()
+        try:
+            head = request(call.method, call.target(self._prefix), [*self._headers, TAR], chunked=True)
+            exchange = Exchange(transport, head, Answer(call.method), body)
             answer = exchange.answer
             self._until(exchange, lambda: answer.complete, call, subject, time.monotonic() + timeout)
             self.learn(answer)
@@ -196,6 +216,7 @@ class DirectEngine(Engine):
         body = call.payload()
         sent = (
             self._headers
+            + list(call.headers)
             + (headers or [])
             + ([("Content-Type", "application/json")] if body is not None else [])
         )
@@ -212,6 +233,8 @@ class DirectEngine(Engine):
         """Give a complete answer's reply, or raise the error that it is. 304 is none: it says "already so"."""
         reply = Reply(answer.status, answer.headers, answer.body)
         if answer.status >= 300 and answer.status != 304:
+            if answer.status == 400 and any(words in reply.body for words in _NOT_PLAIN):
+                raise twin(unreachable(self.name, "it speaks TLS, and we do not", WANTS_TLS))
             raise refused(call, subject, reply, answer.reason, self.name + call.path)
         if call.gives:
             given = reply.json()
@@ -250,7 +273,8 @@ class DirectEngine(Engine):
 
     def _use(self, version: str) -> None:
         major, _, minor = version.strip().lstrip("v").partition(".")
-        if not (major.isascii() and major.isdigit() and minor.isascii() and minor.isdigit()):
+        # Of thousands of digits Python makes no number.
+        if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in (major, minor)):
             raise EngineError(
                 "talk to",
                 f"the engine at {self.name}",
@@ -420,7 +444,8 @@ def is_quiet(transport: Transport) -> bool:
 
 def lost(call: Call, subject: str, reason: str) -> EngineUnreachable:
     """Make the error for a call of which nobody knows whether it was done."""
-    hint = "" if call.light else "it may have been done all the same: look before you repeat it"
+    harmless = call.light or call.method in ("GET", "HEAD")
+    hint = "" if harmless else "it may have been done all the same: look before you repeat it"
     return twin(EngineUnreachable(call.action, subject or call.subject, reason, hint))
 
 
@@ -447,19 +472,25 @@ def engine_of(client: Any) -> Engine:
     return ForeignEngine(api)
 
 
-def from_environment(host: str | None = None, connect_timeout: float = CONNECT_TIMEOUT) -> Engine:
+def from_environment(
+    host: str | None = None,
+    connect_timeout: float = CONNECT_TIMEOUT,
+    *,
+    endpoint: Endpoint | None = None,
+) -> Engine:
     """Give the engine that docker's client would use.
 
     Args:
-        host: its address; by default DOCKER_HOST, then the local sockets.
+        host: its address; by default DOCKER_HOST, a context of docker's, then the local sockets.
         connect_timeout: seconds for each connection, and for the head of the first answer where that comes at once.
+        endpoint: where it is, from whoever has looked already.
 
     Raises:
-        DockerptyError: the address, or DOCKER_API_VERSION, makes no sense.
+        DockerptyError: the address, the context or DOCKER_API_VERSION makes no sense.
     """
     version = os.environ.get("DOCKER_API_VERSION")
-    endpoint = endpoints.from_environment(host=host)
-    return DirectEngine(endpoint, version=version, connect_timeout=connect_timeout, patience=connect_timeout)
+    found = endpoint or endpoints.from_environment(host=host)
+    return DirectEngine(found, version=version, connect_timeout=connect_timeout, patience=connect_timeout)
 
 
 def _headers_of(api: Any) -> dict[str, str]:

@@ -6,7 +6,9 @@ on nothing but the shape of a result.
 
 DockerptyError
 ├── DetachKeysError (ValueError)                a detach sequence that nobody can type
+├── CannotStart                                 what was to run is not there (127), or may not be run (126)
 ├── TerminalError                               no raw mode here, or a second session on one terminal
+├── ArchiveError (ValueError)                   a tar archive that is broken, or that must not be unpacked
 ├── ProtocolError (ConnectionError)             a frame or an answer that cannot be
 ├── SessionTimeout (TimeoutError)               the session's own time limits
 ├── SessionLost (ConnectionError)               the stream broke and the exit code cannot be learned
@@ -62,8 +64,28 @@ class DetachKeysError(DockerptyError, ValueError):
     """The detach keys are not spelled as Docker spells them."""
 
 
+class CannotStart(DockerptyError):
+    """What was to run in a container is not there, or may not be run; nothing was started.
+
+    Attributes:
+        exit_code: a shell's for this: 127 or 126.
+    """
+
+    exit_code = 127
+
+    def __init__(
+        self, action: str, subject: str = "", reason: str = "", hint: str = "", exit_code: int = 127
+    ) -> None:
+        super().__init__(action, subject, reason, hint)
+        self.exit_code = exit_code
+
+
 class TerminalError(DockerptyError):
     """The terminal cannot be made raw: there is no such thing on this system, or another session has it."""
+
+
+class ArchiveError(DockerptyError, ValueError):
+    """A tar archive is broken, or would put something where it must not be."""
 
 
 class ProtocolError(DockerptyError, ConnectionError):
@@ -76,6 +98,9 @@ class SessionTimeout(DockerptyError, TimeoutError):
 
 class SessionLost(DockerptyError, ConnectionError):
     """The session broke and the exit code cannot be learned; `.result` says how far it came."""
+
+    #: It is the caller's own terminal that is gone: to attach again would be in vain.
+    on_our_side = False
 
 
 class EngineError(DockerptyError):

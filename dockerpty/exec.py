@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Self
 
+    from dockerpty.engine import Engine
     from dockerpty.result import Reason, SessionResult
 
 _log = log.get(__name__)
@@ -69,6 +70,8 @@ class ExecOperation(EngineOperation):
         read_only: bool = False,
         stdin_eof: str = "auto",
         detach_timeout: float = 0.5,
+        record: Any = None,
+        expect: Any = None,
         transport: Any = None,
         tty: bool | None = None,
         container: str = "",
@@ -76,7 +79,7 @@ class ExecOperation(EngineOperation):
         options = Options(
             detach_keys, sig_proxy, resize, raw, timeout, idle_timeout, read_only, stdin_eof, detach_timeout
         )
-        super().__init__(client, interactive, stdout, stderr, stdin, transport, options)
+        super().__init__(client, interactive, stdout, stderr, stdin, transport, options, record, expect)
         found: Any = exec_id.get("Id") if isinstance(exec_id, dict) else exec_id
         if not isinstance(found, str) or not found:
             raise DockerptyError(
@@ -91,6 +94,7 @@ class ExecOperation(EngineOperation):
         self._container_reference = ""
         self._marker = ""
         self._user = ""
+        self._words: list[str] = []
 
     @classmethod
     def create(
@@ -142,7 +146,8 @@ class ExecOperation(EngineOperation):
         variables = environment_list(environment)
         if tty:
             variables = with_term(variables)
-        if reap and (self.sig_proxy or self.timeout is not None or self.idle_timeout is not None):
+        limits = (self.timeout, self.idle_timeout, self.expect)
+        if reap and (self.sig_proxy or any(limit is not None for limit in limits)):
             self._marker = marker()
             variables.append(self._marker)
         config = exec_config(command, tty, self._reads_input(), variables, user, workdir, privileged)
@@ -151,6 +156,7 @@ class ExecOperation(EngineOperation):
             config["ConsoleSize"] = list(now)  # from API 1.42 on; older engines pass over it
         self._container_reference, self._container = identity(container), name_for(container)
         self._tty, self._user = tty, user
+        self._words = list(config["Cmd"])
         reply = self._engine.send(
             calls.create_exec(self._container_reference, config), subject=self._container
         )
@@ -173,6 +179,12 @@ class ExecOperation(EngineOperation):
         """Ask the engine for the exit code; None while it runs."""
         info = self._inspect()
         return None if info["Running"] else info["ExitCode"]
+
+    def _command(self) -> list[str]:
+        process = (self._info or {}).get("ProcessConfig") or {}
+        return self._words or [
+            each for each in (process.get("entrypoint"), *(process.get("arguments") or ())) if each
+        ]
 
     def describe(self) -> str:
         return self._container or f"the exec {self.exec_id[:12]}"
@@ -256,6 +268,10 @@ class ExecOperation(EngineOperation):
         moved = 0 if output is None else output.moved
 
         def answered(answer: Any) -> None:
+            if isinstance(answer, NotFound):
+                # With its container, whose end Engine 20.10 does not always tell on the stream of an exec.
+                self._over = True
+                return
             if isinstance(answer, DockerptyError) or (output is not None and output.moved != moved):
                 return
             info = answer.json()
@@ -279,7 +295,17 @@ class ExecOperation(EngineOperation):
         return f"the process in {self.describe()} may still run: {problem}" if problem else ""
 
     def _reap(self, numbers: list[int]) -> str:
-        return reap(self._engine, self._container_reference, self._marker, numbers, user=self._user)
+        where = self._container_now(self._engine, _KILL_AFTER_S)
+        return reap(self._engine, where, self._marker, numbers, user=self._user)
+
+    def _container_now(self, engine: Engine, patience: float) -> str:
+        """Return the container's id: the name that it was given by may be another's by now."""
+        try:
+            info = engine.send(calls.inspect_exec(self.exec_id), timeout=patience).json()
+        except DockerptyError as error:
+            _log.debug("container unknown: %s", error)
+            return self._container_reference
+        return str(info.get("ContainerID") or self._container_reference)
 
     def _ends_within(self, seconds: float) -> bool:
         until = time.monotonic() + seconds
@@ -300,7 +326,7 @@ class ExecOperation(EngineOperation):
         return lambda: _discard(
             reap(
                 engine,
-                self._container_reference,
+                self._container_now(engine, _GUARDIAN_PATIENCE_S),
                 self._marker,
                 [signal.SIGHUP],
                 user=self._user,

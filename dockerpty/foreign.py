@@ -25,7 +25,7 @@ from .twins import of_an_engine, of_client, twin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from .calls import Call
@@ -57,9 +57,21 @@ class ForeignEngine(Engine):
     def stream(
         self, call: Call, take: Callable[[bytes], None], *, subject: str = "", timeout: float = TIMEOUT
     ) -> Reply:
-        """Call the client's method, and hand on in one piece the text that it returns."""
+        """Call the client's method, and hand on in one piece the text that it returns, or in its own what it gives."""
         result = self.call(call, subject)
-        take(result if isinstance(result, bytes) else str(result or "").encode())
+        if isinstance(result, tuple):
+            # An archive, and what is known of it.
+            for piece in result[0]:
+                take(piece)
+        else:
+            take(result if isinstance(result, bytes) else str(result or "").encode())
+        return Reply(200, {}, b"")
+
+    def upload(
+        self, call: Call, body: Iterator[bytes], *, subject: str = "", timeout: float = TIMEOUT
+    ) -> Reply:
+        """Call the client's method with the body as its `data`."""
+        self.call(call, subject, data=body)
         return Reply(200, {}, b"")
 
     def hijack(self, call: Call, *, subject: str = "", timeout: float = TIMEOUT) -> Transport:
@@ -77,8 +89,8 @@ class ForeignEngine(Engine):
     def close(self) -> None:
         """Nothing is ours here."""
 
-    def call(self, call: Call, subject: str) -> Any:
-        """Call the client's method and give what it returns."""
+    def call(self, call: Call, subject: str, **more: Any) -> Any:
+        """Call the client's method, with `more` beside the call's own arguments, and give what it returns."""
         method = getattr(self._client, call.name, None)
         if method is None:
             raise EngineError(
@@ -88,7 +100,7 @@ class ForeignEngine(Engine):
                 "give a docker.APIClient, or an object with the methods of one",
             )
         try:
-            return method(**call.kwargs)
+            return method(**call.kwargs, **more)
         except of_an_engine() as error:
             if isinstance(error, DockerptyError):
                 raise

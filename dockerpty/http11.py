@@ -17,11 +17,21 @@ HEAD_LIMIT = 64 * 1024
 BODY_LIMIT = 64 * 1024 * 1024
 """Bytes of one body. The largest that we ask for is a list of containers: some KiB for each."""
 
+WANTS_TLS = "use TLS: DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH, or --tlsverify"
+"""What to do about an engine that does."""
+
 _BODILESS = (101, 204, 304)
 _BEGINS = b"HTTP/"
 
 
-def request(method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes | None = None) -> bytes:
+def request(
+    method: str,
+    target: str,
+    headers: Iterable[tuple[str, str]],
+    body: bytes | None = None,
+    *,
+    chunked: bool = False,
+) -> bytes:
     """Give a request's bytes.
 
     Args:
@@ -29,13 +39,16 @@ def request(method: str, target: str, headers: Iterable[tuple[str, str]], body: 
         target: path and query, quoted.
         headers: name and value of each; `Content-Length` is added here.
         body: `None` for no body at all.
+        chunked: a body of unknown length follows, in chunks (RFC 9112, 7.1).
 
     Raises:
         ValueError: a line break, or a character that is not Latin-1, in the target or a header.
     """
     lines = [f"{method} {target} HTTP/1.1"]
     lines.extend(f"{name}: {value}" for name, value in headers)
-    if body is not None or method in ("POST", "PUT"):
+    if chunked:
+        lines.append("Transfer-Encoding: chunked")
+    elif body is not None or method in ("POST", "PUT"):
         lines.append(f"Content-Length: {len(body or b'')}")
     if any("\r" in line or "\n" in line for line in lines) or " " in target:
         raise ValueError("a line break or a space where a request cannot have one")
@@ -114,6 +127,10 @@ class Answer:
             self.started = True
         self._in += data
         if not self.head_done and not self._in.startswith(_BEGINS[: len(self._in)]):
+            # The alert of a TLS server (RFC 8446, 5.1): type 21, version 3.
+            tls = self._in.startswith(b"\x15\x03")
+            if tls:
+                raise _wrong("it speaks TLS, and we do not", WANTS_TLS)
             raise _wrong("this is no HTTP server")
         while not self.complete and self._read():
             pass
@@ -238,7 +255,5 @@ class Answer:
         self._left -= taken
 
 
-def _wrong(reason: str) -> ProtocolError:
-    return ProtocolError(
-        "read", "the engine's answer", reason, "is there a container engine at that address?"
-    )
+def _wrong(reason: str, hint: str = "is there a container engine at that address?") -> ProtocolError:
+    return ProtocolError("read", "the engine's answer", reason, hint)

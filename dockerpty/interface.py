@@ -8,7 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from .calls import Call, Reply
     from .errors import DockerptyError
@@ -57,6 +57,20 @@ class Engine:
         Args:
             take: gets the body of a success in pieces as it comes; that of the reply is empty. What it raises ends
                 the call.
+
+        Raises:
+            NotFound, APIError, EngineUnreachable, ProtocolError: as `send`.
+        """
+        raise NotImplementedError
+
+    def upload(
+        self, call: Call, body: Iterator[bytes], *, subject: str = "", timeout: float = TIMEOUT
+    ) -> Reply:
+        """Make a call with a body of any length, and wait for the answer.
+
+        Args:
+            body: gives it in pieces, and is asked for the next when the engine has taken the last: no more than one
+                is held. What it raises ends the call; an answer that comes before its end leaves the rest unasked.
 
         Raises:
             NotFound, APIError, EngineUnreachable, ProtocolError: as `send`.

@@ -37,6 +37,10 @@ if TYPE_CHECKING:
         def serve(self) -> None: ...
 
 
+#: poll takes no longer one (an `int` in C); what is to come later is waited for once more.
+_LONGEST_MS = 2**31 - 1
+
+
 class Loop:
     """Serves what it watches, in the order it was given."""
 
@@ -106,7 +110,7 @@ class Loop:
             if until is not None:
                 if now >= until:
                     break
-                wait = (until - now) * 1000 + 0.999
+                wait = min((until - now) * 1000 + 0.999, _LONGEST_MS)
         for watched in busy:
             watched.serve(ready)
             if isinstance(watched, _WatchedPump):
@@ -165,7 +169,7 @@ def _milliseconds(until: float | None) -> float | None:
     if until is None:
         return None
     left = until - time.monotonic()
-    return left * 1000 + 0.999 if left > 0 else 0
+    return min(left * 1000 + 0.999, _LONGEST_MS) if left > 0 else 0
 
 
 class _WatchedPump:

@@ -11,7 +11,7 @@ from dockerpty.errors import APIError, DockerptyError
 from dockerpty.host_io import NoInput, flush, open_input, open_output, same_target, unless_closed
 from dockerpty.io import Pump, Stream
 from dockerpty.modes import ModeTracker
-from dockerpty.pumps import InputPump, OutputPump
+from dockerpty.pumps import InputPump, ObservedInputPump, OutputPump, WatchPump
 from dockerpty.signals import Resizer
 from dockerpty.tty import first_size, is_terminal
 from dockerpty.twins import twin
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
     from dockerpty.calls import Reply
     from dockerpty.engine import Control
+    from dockerpty.errors import SessionTimeout
     from dockerpty.loop import Loop
     from dockerpty.result import Reason, SessionResult
+    from dockerpty.typist import Typist
 
 #: A resize past this closes the control connection: Engine 20.10 takes ten seconds to refuse one for an exec.
 RESIZE_LIMIT_S = 10.0
@@ -84,8 +86,28 @@ class Operation:
     _failure: DockerptyError | None = None
     _over = False
 
+    #: When the time limit is over, on the monotonic clock, for a session that goes on with an earlier one.
+    _until: float | None = None
+
+    #: Somebody follows what passes by, and is to be asked after each turn of the loop.
+    _observes = False
+
+    def _prepare(self) -> None:
+        """Make ready what may fail for a plain reason, before anything is started."""
+
     def _attach(self) -> Any:
         return None
+
+    def _observe(self, inputs: list[InputPump], outputs: list[OutputPump]) -> None:
+        """The session's pumps are there, and nothing has passed through them."""
+
+    def _verdict(self) -> int | SessionTimeout | None:
+        """Return the exit code, or the error, with which the session ends whatever became of the process."""
+        return None
+
+    def _keep_record(self) -> str:
+        """The session is over: finish what was kept of it. Return what is missing in it."""
+        return ""
 
     def _bind(self, loop: Loop) -> None:
         """Take the loop that serves this session: calls go through it from now on."""
@@ -137,6 +159,8 @@ class EngineOperation(Operation):
         stdin: Any,
         transport: Any,
         options: Options,
+        record: Any = None,
+        expect: Any = None,
     ) -> None:
         self.client = client
         self.interactive = interactive
@@ -153,6 +177,12 @@ class EngineOperation(Operation):
         self.stdin_eof = options.stdin_eof
         self.detach_timeout = options.detach_timeout
         self.transport = transport
+        self.record = _recording(record)
+        self.expect = _script(expect)
+        self._typist: Typist | None = None
+        if self.expect is not None:
+            # It types in place of whoever is at stdin.
+            self.interactive, self.stdin = True, None
         self._follows_size = options.resize
         self._engine = engine_of(client)
         self._owns_engine = self._engine is not client
@@ -190,6 +220,8 @@ class EngineOperation(Operation):
             return  # the engine would answer 200 to -1 and to 70000
         if self._resizer is not None:
             self._resizer.send(height, width)
+            if self.record is not None:
+                self.record.resize(height, width)
         else:
             self._engine.send(
                 self._resize_call(height, width), subject=self.describe(), timeout=RESIZE_LIMIT_S
@@ -198,11 +230,57 @@ class EngineOperation(Operation):
     def _reads_input(self) -> bool:
         return self.interactive and not self.read_only
 
+    def _prepare(self) -> None:
+        self.record, self.expect = _recording(self.record), _script(self.expect)
+        self._observes = self.record is not None or self.expect is not None
+        if self.record is not None:
+            self.record.open()
+        if self.expect is not None:
+            from dockerpty.typist import Typist
+
+            self._typist = Typist(self.expect, self._end_by_script)
+            self.stdin = self._typist.stdin
+
+    def _observe(self, inputs: list[InputPump], outputs: list[OutputPump]) -> None:
+        record, typist = self.record, self._typist
+        if record is not None:
+            record.begin(
+                self._host_size(), has_terminal=self.is_tty(), command=self._command(), title=self.describe()
+            )
+            for output in outputs:
+                output.observer = _both(output.observer, record.output)
+            for pump in inputs:
+                pump.observer = record.input
+        if typist is not None and self.expect is not None:
+            if self.expect.types and not inputs:
+                raise DockerptyError(
+                    "type into", self.describe(), "its stdin is closed", "create it with -i, or send nothing"
+                )
+            for output in outputs:
+                output.observer = _both(output.observer, typist.look)
+            typist.begin()
+
+    def _verdict(self) -> int | SessionTimeout | None:
+        return None if self._typist is None else self._typist.verdict()
+
+    def _keep_record(self) -> str:
+        return "" if self.record is None else str(self.record.close())
+
+    def _end_by_script(self) -> None:
+        self._over = True
+
+    def _command(self) -> list[str]:
+        """Return the words of the process's command, as far as they are known."""
+        return []
+
     def _resize_call(self, rows: int, cols: int) -> calls.Call:
         raise NotImplementedError
 
     def _bind(self, loop: Loop) -> None:
         self._loop = loop
+        for observer in (self.record, self._typist):
+            if observer is not None:
+                loop.watch(observer)
         if self.is_tty() and self._follows_size:
             self._resizer = Resizer(self._controlled(), self._resize_call, RESIZE_LIMIT_S)
             loop.at(self._resizer.again_at, self._resizer.again)
@@ -213,6 +291,9 @@ class EngineOperation(Operation):
             self._control = self._engine.control()
             self._loop.calls(self._control)
         return self._control
+
+    #: Whether output is skipped where the caller is too slow for it.
+    _skips = False
 
     def _redraw(self) -> None:
         now = self._host_size()
@@ -241,6 +322,10 @@ class EngineOperation(Operation):
             host_err = self._keep_host(open_output(self.stderr, "stderr", may_be_closed=True))
         modes = ModeTracker() if is_terminal(self.stdout) else None
         pumps: list[Pump] = []
+        if self._skips:
+            sink_of_errors = None if shared else host_err
+            self._output = WatchPump(out, host_out, sink_of_errors, modes=modes, redraw=self._redraw)
+            return [self._output]
         if out is not None and (err is None or err is out):
             pumps.append(
                 OutputPump(
@@ -269,7 +354,8 @@ class EngineOperation(Operation):
             "eot": "eot",
             "ignore": "keep",
         }
-        pump = InputPump(
+        kept = self.record is not None and self.record.keeps_input
+        pump = (ObservedInputPump if kept else InputPump)(
             host_in,
             remote,
             matcher=keys.Matcher(keys.parse(self.detach_keys), engine_keys)
@@ -299,6 +385,10 @@ class EngineOperation(Operation):
         for stream in self._host_streams:
             stream.abandon()
         self._host_streams.clear()
+        if self._typist is not None:
+            self._typist.close()
+            self._typist = self.stdin = None
+        self._keep_record()  # of a session that never began
         self._hang_up()
         if self._control is not None:
             self._control.close()
@@ -306,6 +396,38 @@ class EngineOperation(Operation):
         self._loop = None
         if self._owns_engine:
             self._engine.close()
+
+
+def _recording(record: Any) -> Any:
+    """Return what keeps the session: a `Recording`, made from a path or a file if it is none."""
+    if record is None:
+        return None
+    from dockerpty.recording import Recording
+
+    return record if isinstance(record, Recording) else Recording(record)
+
+
+def _script(expect: Any) -> Any:
+    """Return what types: a `Script`, made from its text if it is none."""
+    if not isinstance(expect, str):
+        return expect
+    import os
+
+    from dockerpty.expect import Script
+
+    return Script(expect, variables=os.environ)
+
+
+def _both(first: Callable[[memoryview], None] | None, second: Callable[[memoryview], None]) -> Any:
+    if first is None:
+        return second
+    one = first
+
+    def observe(piece: memoryview) -> None:
+        one(piece)
+        second(piece)
+
+    return observe
 
 
 def identity(container: Any) -> str:

@@ -254,6 +254,8 @@ def start(
     read_only: bool = False,
     stdin_eof: str = "auto",
     detach_timeout: float = 0.5,
+    record: Any = None,
+    expect: Any = None,
     transport: Any = None,
 ) -> int | None:
     """Attach to a container, start it if it is not running, and bridge until it ends or the user detaches.
@@ -274,6 +276,10 @@ def start(
         stdin_eof: what the end of input does: `close` ends the process's stdin, `eot` sends Ctrl-D, `ignore` nothing;
             `auto` is `eot` for a terminal and `close` otherwise.
         detach_timeout: seconds until a withheld first detach key is released.
+        record: keep the session as asciicast: a path that does not exist yet, a file open for writing, or a
+            `dockerpty.recording.Recording`, which can also keep what is typed, and write over a file.
+        expect: what types in place of stdin: the text of a script, or a `dockerpty.expect.Script`. What it waits for in
+            vain ends the session with `SessionTimeout`.
         transport: a connection that was taken over already, to use for the output. For tests.
 
     Returns:
@@ -300,6 +306,8 @@ def start(
         read_only=read_only,
         stdin_eof=stdin_eof,
         detach_timeout=detach_timeout,
+        record=record,
+        expect=expect,
         transport=transport,
     )
     return PseudoTerminal(client, operation).start()
@@ -328,6 +336,8 @@ def exec_command(
     read_only: bool = False,
     stdin_eof: str = "auto",
     detach_timeout: float = 0.5,
+    record: Any = None,
+    expect: Any = None,
     transport: Any = None,
 ) -> int | None:
     """Run a command in a running container and bridge it.
@@ -368,6 +378,8 @@ def exec_command(
         read_only=read_only,
         stdin_eof=stdin_eof,
         detach_timeout=detach_timeout,
+        record=record,
+        expect=expect,
         transport=transport,
     )
     return PseudoTerminal(client, operation).start()
@@ -390,6 +402,8 @@ def start_exec(
     read_only: bool = False,
     stdin_eof: str = "auto",
     detach_timeout: float = 0.5,
+    record: Any = None,
+    expect: Any = None,
     transport: Any = None,
 ) -> int | None:
     """Bridge an exec that was created and not started.
@@ -416,6 +430,8 @@ def start_exec(
         read_only=read_only,
         stdin_eof=stdin_eof,
         detach_timeout=detach_timeout,
+        record=record,
+        expect=expect,
         transport=transport,
     )
     return PseudoTerminal(client, operation).start()

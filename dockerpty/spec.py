@@ -1,6 +1,7 @@
 """A container's configuration from what `run` was asked: the body of `POST /containers/create`.
 
-The rules for variables, volumes and labels are those of docker's command (docker/cli, `opts`).
+The rules for variables, volumes and labels are those of docker's command (docker/cli, `opts`). What is asked for less
+often is in `options`, which is loaded only then.
 """
 
 from __future__ import annotations
@@ -13,6 +14,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
+
+
+# A process gets some MiB of variables at most; without a limit /dev/zero would be read for ever.
+_FILE_LIMIT = 16 * 1024 * 1024
+# What docker sends empty, where an engine would say null: whoever inspects a container may count on lists.
+_EMPTY = (
+    *("BlkioDeviceReadBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteBps", "BlkioDeviceWriteIOps"),
+    *("BlkioWeightDevice", "Devices", "Dns", "DnsOptions", "DnsSearch", "Ulimits"),
+)
 
 
 def container_config(
@@ -28,11 +38,14 @@ def container_config(
     entrypoint: str | None = None,
     hostname: str | None = None,
     labels: Sequence[str] = (),
+    label_files: Sequence[str] = (),
     volumes: Sequence[str] = (),
-    network: str | None = None,
+    networks: Sequence[str] = (),
     privileged: bool = False,
-    init: bool = False,
+    init: bool | None = None,
     remove: bool = False,
+    streams: Sequence[str] = (),
+    asked: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Make the configuration of a container that is attached to from its start, unless it is detached.
 
@@ -41,34 +54,51 @@ def container_config(
         environment: `NAME=VALUE`; a bare name takes the image's variable away. With a terminal ours is told of, too.
         entrypoint: "" takes the image's away, `None` leaves it.
         labels: `NAME` or `NAME=VALUE`.
+        label_files: of lines `NAME=VALUE`; what is in `labels` counts more.
         volumes: `[SOURCE:]TARGET[:OPTIONS]`; a source that starts with a dot is a directory here.
-        init: an init is the first process; `False` leaves it to the engine's own configuration.
+        networks: names, or fields as `name=NETWORK,alias=NAME`.
+        init: an init is the first process; `None` leaves it to the engine's own configuration.
         remove: the engine removes the container when it has ended.
+        streams: which of stdin, stdout and stderr are attached to; none is all, and stdin if it is interactive.
+        asked: everything else, by the name of docker's flag with underscores, as it is written on a command line: a
+            text, a list of texts, or a statement (see `options.NAMES`).
 
     Raises:
-        DockerptyError: a label without a name, or an empty volume.
+        DockerptyError: a label without a name, an empty volume, or a value that its flag does not take.
     """
+    # Here: an exec, which takes its variables from this file, has no use for it.
+    from dockerpty.ownership import our_labels
+
     attached = not detach
+    shown = [attached and (not streams or name in streams) for name in ("stdout", "stderr")]
+    takes_input = attached and (interactive or "stdin" in streams)
     binds, own_volumes = _volumes(volumes)
-    host: dict[str, Any] = {"AutoRemove": remove, "Privileged": privileged}
+    host: dict[str, Any] = {name: [] for name in _EMPTY}
+    host |= {
+        "AutoRemove": remove,
+        "Privileged": privileged,
+        "PortBindings": {},
+        "RestartPolicy": {"Name": "no"},
+    }
     if binds:
         host["Binds"] = binds
-    if network:
-        host["NetworkMode"] = network
-    if init:
-        host["Init"] = True
+    if init is not None:
+        host["Init"] = init
     config: dict[str, Any] = {
         "Image": image,
         "Tty": tty,
         "OpenStdin": interactive,
         # Ends with the first who attaches; somebody may come to a detached one many times.
         "StdinOnce": interactive and attached,
-        "AttachStdin": interactive and attached,
-        "AttachStdout": attached,
-        "AttachStderr": attached,
+        "AttachStdin": takes_input,
+        "AttachStdout": shown[0],
+        "AttachStderr": shown[1],
         "Env": with_term(environment) if tty else list(environment),
-        # What a detached one is for goes on without us: it is the user's even with `remove`.
-        "Labels": {**_labels(labels), **our_labels("run-rm" if remove and attached else "run")},
+        # What one is for that nobody looks at goes on without us: it is the user's even with `remove`.
+        "Labels": {
+            **_labels([*_file_labels(label_files), *labels]),
+            **our_labels("run-rm" if remove and any(shown) else "run"),
+        },
         "HostConfig": host,
     }
     if command:
@@ -80,6 +110,14 @@ def container_config(
     for key, value in (("User", user), ("WorkingDir", workdir), ("Hostname", hostname)):
         if value:
             config[key] = value
+    if len(networks) == 1 and networks[0] and "=" not in networks[0]:
+        host["NetworkMode"] = networks[0]
+    elif networks:
+        asked = {**(asked or {}), "network": networks}
+    if asked:
+        from dockerpty.options import apply
+
+        apply(config, {"network": networks, **asked})
     return config
 
 
@@ -130,9 +168,7 @@ def parse_environment_file(text: str, here: Mapping[str, str], path: str = "") -
             continue
         name, equals, value = line.partition("=")
         if not name or " " in name or "\t" in name:
-            reason = (
-                f"the variable {name!r} has a blank in its name" if name else "there is no name before the ="
-            )
+            reason = f"the name {name!r} has a blank in it" if name else "there is no name before the ="
             raise DockerptyError(
                 "use", f"line {number} of {path}", reason, "write NAME=VALUE, without quotes"
             )
@@ -143,54 +179,31 @@ def parse_environment_file(text: str, here: Mapping[str, str], path: str = "") -
     return variables
 
 
-def our_labels(role: str) -> dict[str, str]:
-    """Give the labels by which a container of ours is found again, and its owner's death is seen."""
-    return {"dockerpty.layer": "bridge", "dockerpty.role": role, "dockerpty.owner": owner()}
-
-
-def owner() -> str:
-    """Name this process so that nobody can be taken for it: `machine/boot/PID namespace/pid/its start time`.
-
-    The start time is in ticks since the boot (proc(5), field 22 of stat). What a system does not tell is left empty.
-    """
-    # Behind the name in its brackets, which may have blanks and brackets of its own.
-    stat = _line("/proc/self/stat").rpartition(")")[2].split()
-    try:
-        namespace = os.readlink("/proc/self/ns/pid").strip("pid:[]")
-    except OSError:
-        namespace = ""
-    boot = _line("/proc/sys/kernel/random/boot_id")
-    started = stat[19] if len(stat) > 19 else ""
-    return "/".join((os.uname().nodename, boot, namespace, str(os.getpid()), started))
-
-
-def _line(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.readline().rstrip("\n")
-    except OSError:
-        return ""
-
-
-def _file_variables(path: str, here: Mapping[str, str]) -> list[str]:
+def _file_variables(path: str, here: Mapping[str, str], of: str = "variables") -> list[str]:
     try:
         with open(path, encoding="utf-8", newline="\n") as file:
-            text = file.read()
+            text = file.read(_FILE_LIMIT + 1)
     except OSError as error:
-        raise DockerptyError(
-            "read", f"the file of variables {path}", os.strerror(error.errno or 0)
-        ) from error
+        raise DockerptyError("read", f"the file of {of} {path}", os.strerror(error.errno or 0)) from error
     except UnicodeDecodeError as error:
-        raise DockerptyError("read", f"the file of variables {path}", "it is not UTF-8") from error
+        raise DockerptyError("read", f"the file of {of} {path}", "it is not UTF-8") from error
+    if len(text) > _FILE_LIMIT:
+        raise DockerptyError("read", f"the file of {of} {path}", "it is longer than any such file")
     return parse_environment_file(text, here, path)
+
+
+def _file_labels(paths: Sequence[str]) -> list[str]:
+    """Read files of labels; as with docker a line without a = is none."""
+    return [label for path in paths for label in _file_variables(path, {}, "labels")]
 
 
 def _labels(given: Sequence[str]) -> dict[str, str]:
     labels = {}
     for entry in given:
         name, _, value = entry.partition("=")
-        if not name:
-            raise DockerptyError("put on the label", repr(entry), "it has no name", "write NAME=VALUE")
+        if not name or len(name.split()) != 1:
+            reason = "its name has a blank in it" if name.strip() else "it has no name"
+            raise DockerptyError("put on the label", repr(entry), reason, "write NAME=VALUE")
         labels[name] = value
     return labels
 
@@ -200,7 +213,7 @@ def _volumes(given: Sequence[str]) -> tuple[list[str], dict[str, dict[str, str]]
     binds, own = [], {}
     for entry in given:
         source, colon, rest = entry.partition(":")
-        if not source or (colon and not rest):
+        if not source or (colon and not all(rest.split(":"))):
             raise DockerptyError("mount", repr(entry), "it has no source or no target", "write SOURCE:TARGET")
         if not colon:
             own[entry] = dict[str, str]()
@@ -208,4 +221,4 @@ def _volumes(given: Sequence[str]) -> tuple[list[str], dict[str, dict[str, str]]
             binds.append(f"{os.path.abspath(source)}:{rest}")
         else:
             binds.append(entry)
-    return binds, own
+    return list(dict.fromkeys(binds)), own

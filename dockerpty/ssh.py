@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # A Ctrl-C or Ctrl-\ typed at a cooked terminal goes to all that are in the foreground: ignored by the shell and thus by
 # ssh, which stays there to ask for a passphrase.
-_SHIELDED = ["sh", "-c", 'trap "" INT QUIT; exec ssh "$@"', "ssh"]
+_SHIELDED = ["sh", "-c", 'trap "" INT QUIT; exec "$0" "$@"']
 
 # Seconds that ssh is given: to end when its input has ended, to end when it is told to, to write its last words.
 _PATIENCE_S = 0.2
@@ -34,20 +34,32 @@ _OWN_FAILURE = 255
 _NEVER_STOOD = (_OWN_FAILURE, 126, 127)
 _NO_ENGINE = "failed to open the raw stream connection"
 
+# What OpenSSH says, and what to do about it; {login} is what a person types.
+_KNOWN = (
+    ("identification has changed", "its key is not that in known_hosts: find out why before you remove that"),
+    ("host key verification failed", "connect once with `{login}`, to see and accept its key"),
+    ("permission denied", "does `{login}` let you in? give ssh a key that it takes over there"),
+    ("too many authentication failures", "name the one key that it takes in your ssh configuration"),
+    ("could not resolve hostname", "is the name spelled right, or is it a Host of your ssh configuration?"),
+    ("connection refused", "is an ssh server running there, and is the port right?"),
+    ("timed out", "is it up, and is a firewall in between?"),
+    ("no route to host", "is the network up?"),
+)
+
 
 class SSHTransport(SocketTransport):
     """A socket whose other end is the standard input and output of an `ssh`, which ends with it."""
 
-    __slots__ = ("_heard", "_process", "_said", "_trial", "_words")
+    __slots__ = ("_heard", "_login", "_process", "_said", "_words")
 
     def __init__(
-        self, sock: socket.socket, name: str, process: subprocess.Popen[bytes], said: IO[bytes], trial: str
+        self, sock: socket.socket, name: str, process: subprocess.Popen[bytes], said: IO[bytes], login: str
     ) -> None:
-        """Take over both; `trial` is what a person types to see whether the way is open."""
+        """Take over both; `login` is what a person types to get to the same machine."""
         super().__init__(sock, name)
         self._process = process
         self._said = said
-        self._trial = trial
+        self._login = login
         self._heard = False
         self._words = ""
 
@@ -65,7 +77,13 @@ class SSHTransport(SocketTransport):
         """Tell by how ssh ended: it takes what we send long before anybody is there to have it."""
         if self._heard or not (self._process.returncode in _NEVER_STOOD or _NO_ENGINE in self._words):
             return ""
-        return f"does `{self._trial}` work?"
+        trial, code = f"does `{self._login} docker version` work?", self._process.returncode
+        if _NO_ENGINE in self._words:
+            return f"the engine over there does not run, or is not yours to use: {trial}"
+        if code == 127:
+            return "install docker's command over there, where a shell without a terminal finds it"
+        words = self._words.lower() if code == 255 else ""
+        return next((hint.format(login=self._login) for said, hint in _KNOWN if said in words), trial)
 
     def last_words(self) -> str:
         """Wait shortly for ssh to end and give what it said on its standard error."""
@@ -76,7 +94,7 @@ class SSHTransport(SocketTransport):
         text = self._said.read().decode("utf-8", "replace")
         self._words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
         if self._words:
-            return f"ssh says: {self._words[-_WORDS:]}"
+            return f"ssh says: {self._words[-_WORDS:].rstrip('.')}"
         return f"ssh ended with {self._process.returncode}" if self._process.returncode else ""
 
     def close(self) -> None:
@@ -107,15 +125,19 @@ def start(endpoint: Endpoint, timeout: float) -> SSHTransport:
     Raises:
         EngineUnreachable: there is no `ssh` here.
     """
-    if shutil.which("ssh") is None:
+    program = endpoint.program
+    if shutil.which(program) is None:
         raise EngineUnreachable(
-            "reach", f"the engine at {endpoint.name}", "there is no ssh here", "install openssh-client"
+            "reach",
+            f"the engine at {endpoint.name}",
+            f"there is no {program} here",
+            "install openssh-client" if program == "ssh" else "look at what --ssh-client names",
         )
     ours, theirs = socket.socketpair()
     said = tempfile.TemporaryFile()  # noqa: SIM115  # closed by the transport
     try:
         process = subprocess.Popen(
-            _SHIELDED + arguments(endpoint, timeout),
+            [*_SHIELDED, program, *arguments(endpoint, timeout)],
             stdin=theirs.fileno(),
             stdout=theirs.fileno(),
             stderr=said,
@@ -130,7 +152,7 @@ def start(endpoint: Endpoint, timeout: float) -> SSHTransport:
         raise
     finally:
         theirs.close()
-    return SSHTransport(ours, endpoint.name, process, said, _trial(endpoint))
+    return SSHTransport(ours, endpoint.name, process, said, _login(endpoint))
 
 
 def arguments(endpoint: Endpoint, timeout: float) -> list[str]:
@@ -148,7 +170,7 @@ def arguments(endpoint: Endpoint, timeout: float) -> list[str]:
     return [*options, "--", endpoint.host, remote]
 
 
-def _trial(endpoint: Endpoint) -> str:
+def _login(endpoint: Endpoint) -> str:
     port = f"-p {endpoint.port} " if endpoint.port else ""
     user = f"{endpoint.user}@" if endpoint.user else ""
-    return f"ssh {port}{user}{endpoint.host} docker version"
+    return f"{endpoint.program} {port}{user}{endpoint.host}"

@@ -25,11 +25,34 @@ if TYPE_CHECKING:
 _TAKE = 64 * 1024
 _READ = 64 * 1024
 
+_FILES = "look at the files in DOCKER_CERT_PATH, or of --tlscacert, --tlscert and --tlskey"
+_AUTHORITY = "is ca.pem in DOCKER_CERT_PATH that of this engine?"
+_NAME_OURS = "name one with DOCKER_CERT_PATH, or --tlscert and --tlskey"
+_OURS = "are cert.pem and key.pem in DOCKER_CERT_PATH made for this engine, by its authority?"
+_ANOTHER_NAME = (
+    "its certificate is for another name",
+    "use a name that is in it, or have one made for this name",
+)
+_NOT_TRUSTED = ("its certificate is signed by nobody that is trusted here", _AUTHORITY)
+# By OpenSSL's numbers (X509_V_ERR_...), which `ssl` has no names for.
+_DISTRUST = {
+    9: ("its certificate is not valid yet", "are the clocks right, here and there?"),
+    10: ("its certificate has expired", "renew it over there, or is the clock wrong here?"),
+    18: _NOT_TRUSTED,
+    19: _NOT_TRUSTED,
+    20: _NOT_TRUSTED,
+    21: _NOT_TRUSTED,
+    62: _ANOTHER_NAME,
+    64: _ANOTHER_NAME,
+}
+# What versions of OpenSSL say of an answer that is no TLS.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+
 
 class TLSTransport(SocketTransport):
     """A TLS connection after its handshake."""
 
-    __slots__ = ("_end", "_incoming", "_notify", "_object", "_out", "_outgoing")
+    __slots__ = ("_alert", "_end", "_incoming", "_notify", "_object", "_out", "_outgoing")
 
     def __init__(self, sock: socket.socket, name: str, context: ssl.SSLContext, host: str) -> None:
         """Take over a connected socket; `shake` until it returns `True` before anything else."""
@@ -39,6 +62,7 @@ class TLSTransport(SocketTransport):
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         self._out = b""
         self._end = False
+        self._alert = ""
 
     def shake(self) -> bool:
         """Do what of the handshake goes without waiting; say whether it is complete."""
@@ -78,10 +102,20 @@ class TLSTransport(SocketTransport):
                 # With or without close_notify: many servers just close.
                 self._end = True
             except ssl.SSLError as error:
+                # Since TLS 1.3 an engine says only after the handshake that it does not take our certificate.
+                self._alert = error.reason or ""
                 raise ConnectionResetError(error.errno, f"TLS failed: {error.reason}") from error
             else:
                 return int(count)
         return 0
+
+    def last_words(self) -> str:
+        """Say why the engine does not want us, if it said so."""
+        return _refusal(self._alert)[0]
+
+    def never_arrived(self) -> str:
+        """Tell by the alert: a client that is not let in is not listened to."""
+        return _refusal(self._alert)[1]
 
     def _more(self) -> None:
         """Move what has come to the TLS object; BlockingIOError if nothing has."""
@@ -163,9 +197,9 @@ def handshake(sock: socket.socket, endpoint: Endpoint, deadline: float) -> TLSTr
     """
     try:
         context = context_of(endpoint.tls)
-    except (OSError, ssl.SSLError) as error:
+    except OSError as error:
         sock.close()
-        raise _unreachable(endpoint, _reason(error), "look at the files in DOCKER_CERT_PATH") from error
+        raise _unreachable(endpoint, _reason(error), _FILES) from error
     transport = TLSTransport(sock, endpoint.name, context, endpoint.host)
     poll = select.poll()
     poll.register(sock.fileno(), select.POLLIN)
@@ -187,14 +221,14 @@ def handshake(sock: socket.socket, endpoint: Endpoint, deadline: float) -> TLSTr
 
 
 def context_of(tls: TLS | None) -> ssl.SSLContext:
-    """Make the settings of a client; OSError where a file cannot be read, SSLError where it is no certificate."""
+    """Make the settings of a client; OSError, which names it, where a file cannot be read or is no certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if tls is None:
         return context
     for file in (tls.ca, tls.cert, tls.key):
         # ssl's own error does not say which one.
-        if file and not os.path.exists(file):
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), file)
+        if file and not os.path.isdir(file):
+            open(file, "rb").close()
     if not tls.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -203,26 +237,47 @@ def context_of(tls: TLS | None) -> ssl.SSLContext:
     elif os.path.isdir(tls.ca):
         context.load_verify_locations(capath=tls.ca)
     else:
-        context.load_verify_locations(cafile=tls.ca)
+        try:
+            context.load_verify_locations(cafile=tls.ca)
+        except ssl.SSLError as error:
+            raise OSError(errno.EINVAL, "there is no certificate in it", tls.ca) from error
     if tls.cert:
-        context.load_cert_chain(tls.cert, tls.key or None)
+        try:
+            context.load_cert_chain(tls.cert, tls.key or None)
+        except ssl.SSLError as error:
+            another = error.reason == "KEY_VALUES_MISMATCH"
+            words = "its key is another one" if another else "it, or its key, is not what it should be"
+            raise OSError(errno.EINVAL, words, tls.cert) from error
     return context
 
 
 def _failed(endpoint: Endpoint, error: OSError) -> EngineUnreachable:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return _unreachable(
-            endpoint,
-            f"its certificate is not good: {error.verify_message}",
-            "is ca.pem in DOCKER_CERT_PATH that of this engine, and is it reached by the name in its certificate?",
-        )
-    if isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER":
+        reason, hint = _DISTRUST.get(error.verify_code, ("its certificate is not good", _AUTHORITY))
+        words = error.verify_message.rstrip(".")
+        return _unreachable(endpoint, reason if words in reason else f"{reason}: {words}", hint)
+    said = getattr(error, "reason", None) or ""
+    if any(words in said for words in _NO_TLS):
         return _unreachable(endpoint, "it does not speak TLS", "is the port right, or is TLS off there?")
+    reason, hint = _refusal(said)
     return _unreachable(
         endpoint,
-        f"the TLS handshake failed: {_reason(error)}",
-        "does it accept the certificate in DOCKER_CERT_PATH?",
+        reason or f"the TLS handshake failed: {_reason(error)}",
+        hint or "does it accept the certificate in DOCKER_CERT_PATH?",
     )
+
+
+def _refusal(alert: str) -> tuple[str, str]:
+    """Give what an engine's alert means and what to do, two empty texts for one that is not about our certificate."""
+    if "HANDSHAKE_FAILURE" in alert:
+        return "it refused the TLS handshake", f"if it wants a certificate of ours: {_NAME_OURS}"
+    if "CERTIFICATE_REQUIRED" in alert:
+        return "it wants a certificate of ours", _NAME_OURS
+    if "CERTIFICATE_EXPIRED" in alert:
+        return "our certificate has expired", "renew cert.pem in DOCKER_CERT_PATH"
+    if any(words in alert for words in ("UNKNOWN_CA", "BAD_CERTIFICATE", "CERTIFICATE_UNKNOWN")):
+        return "it does not accept our certificate, or wants one", _OURS
+    return "", ""
 
 
 def _reason(error: OSError) -> str:

@@ -33,6 +33,12 @@ _NO_IMAGE = (
 _KNOWN = (
     (404, "no such container", "`docker ps --all` lists those that there are", ""),
     (404, "no such exec", "it ended long ago, or the engine was started anew", ""),
+    (
+        404,
+        "could not find the file",
+        "is the path right? its directory must be there, and what lies in /proc, /dev or a tmpfs is not seen",
+        "",
+    ),
     (404, "no such image", "pull it, or look at `docker images`", ""),
     (409, "paused", "unpause it first", "unpause"),
     (409, "is not running", "start it first", ""),

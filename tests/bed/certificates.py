@@ -32,10 +32,19 @@ class Certificates:
         self._server_cert, self._server_key = directory / "server-cert.pem", directory / "server-key.pem"
         self._write("localhost", self._server_cert, self._server_key)
 
-    def server_context(self) -> ssl.SSLContext:
-        """For the listening side: wants a client certificate of the same authority, as dockerd --tlsverify."""
+    def server_context(self, host: str = "", days: int = 2) -> ssl.SSLContext:
+        """For the listening side: wants a client certificate of the same authority, as dockerd --tlsverify.
+
+        Args:
+            host: with a certificate for this name, and not for localhost.
+            days: that is good for so many days from now; below 0 it was until then.
+        """
+        cert, key = self._server_cert, self._server_key
+        if host or days != 2:
+            cert, key = self.directory / "odd-cert.pem", self.directory / "odd-key.pem"
+            self._write(host or "localhost", cert, key, host, days)
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self.ca))
-        context.load_cert_chain(self._server_cert, self._server_key)
+        context.load_cert_chain(cert, key)
         context.verify_mode = ssl.CERT_REQUIRED
         return context
 
@@ -45,9 +54,9 @@ class Certificates:
         context.load_cert_chain(self.cert, self.key)
         return context
 
-    def _write(self, name: str, cert: Path, key: Path) -> None:
+    def _write(self, name: str, cert: Path, key: Path, host: str = "", days: int = 2) -> None:
         private = ec.generate_private_key(ec.SECP256R1())
-        cert.write_bytes(_pem(self._sign(name, private, self._authority)))
+        cert.write_bytes(_pem(self._sign(name, private, self._authority, host, days)))
         key.touch(mode=0o600)
         key.write_bytes(
             private.private_bytes(
@@ -56,11 +65,18 @@ class Certificates:
         )
 
     def _sign(
-        self, name: str, key: ec.EllipticCurvePrivateKey, issuer: x509.Certificate | None
+        self,
+        name: str,
+        key: ec.EllipticCurvePrivateKey,
+        issuer: x509.Certificate | None,
+        host: str = "",
+        days: int = 2,
     ) -> x509.Certificate:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         now = datetime.datetime.now(datetime.UTC)
-        names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        here = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        names = [x509.DNSName(host)] if host else here
+        ends = now + datetime.timedelta(days=days)
         uses = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         public = self._authority_key.public_key()
         builder = (
@@ -69,8 +85,8 @@ class Certificates:
             .issuer_name(issuer.subject if issuer else subject)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(days=2))
+            .not_valid_before(min(now, ends) - datetime.timedelta(hours=1))
+            .not_valid_after(ends)
             .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)

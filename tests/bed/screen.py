@@ -33,6 +33,11 @@ class Screen:
         self._drawn = len(output)
         return [line.rstrip() for line in self._screen.display]
 
+    def modes(self) -> set[int]:
+        """The private modes (DECSET) that are on now; in a new terminal that is wrapping, 7, and the cursor, 25."""
+        self.lines()
+        return {mode >> 5 for mode in self._screen.mode if mode >= 1 << 5}
+
     def wait_for(self, text: str, row: int | None = None, timeout: float = 10.0) -> None:
         """Wait until `text` stands in a row: any, or the one with this number (-1 is the last)."""
 

@@ -19,6 +19,10 @@ EVERY = [
     calls.ping(),
     calls.version(),
     calls.inspect_container("web"),
+    calls.inspect_image("busybox"),
+    calls.list_images(),
+    calls.list_networks(),
+    calls.list_containers(all=True, limit=3, size=True, filters={"status": ["running"]}),
     calls.create_container({"Image": "busybox"}, name="web", platform="linux/amd64"),
     calls.start_container("web"),
     calls.attach_container("web", stdout=True, detach_keys="ctrl-a"),
@@ -45,6 +49,8 @@ EVERY = [
     calls.start_exec("4ad", tty=True, size=(24, 80)),
     calls.inspect_exec("4ad"),
     calls.resize_exec("4ad", 24, 80),
+    calls.get_archive("web", "/srv"),
+    calls.stat_archive("web", "/srv"),
 ]
 
 
@@ -53,6 +59,13 @@ EVERY = [
     [
         (calls.ping(), "GET", "/_ping"),
         (calls.inspect_container("web"), "GET", "/containers/web/json"),
+        (calls.list_containers(), "GET", "/containers/json"),
+        (calls.list_containers(all=True, limit=1), "GET", "/containers/json?all=1&limit=1"),
+        (
+            calls.list_containers(filters={"status": ["running"]}, size=True),
+            "GET",
+            "/containers/json?size=1&filters=%7B%22status%22%3A%20%5B%22running%22%5D%7D",
+        ),
         (calls.create_container({}), "POST", "/containers/create"),
         (
             calls.create_container({}, "web", "linux/arm64"),
@@ -74,6 +87,18 @@ EVERY = [
         (calls.start_exec("4ad", tty=False), "POST", "/exec/4ad/start"),
         (calls.inspect_exec("4ad"), "GET", "/exec/4ad/json"),
         (calls.resize_exec("4ad", 24, 80), "POST", "/exec/4ad/resize?h=24&w=80"),
+        (calls.get_archive("web", "/a b"), "GET", "/containers/web/archive?path=%2Fa%20b"),
+        (calls.stat_archive("web", "/a"), "HEAD", "/containers/web/archive?path=%2Fa"),
+        (
+            calls.put_archive("web", "/a"),
+            "PUT",
+            "/containers/web/archive?path=%2Fa&noOverwriteDirNonDir=true",
+        ),
+        (
+            calls.put_archive("web", "/a", keep_owner=True),
+            "PUT",
+            "/containers/web/archive?path=%2Fa&noOverwriteDirNonDir=true&copyUIDGID=true",
+        ),
     ],
 )
 def test_a_call_says_what_goes_over_the_wire(call: Call, method: str, target: str) -> None:
@@ -137,3 +162,14 @@ def test_a_reply_decodes_its_body() -> None:
         ProtocolError, match="the engine's answer: it is no JSON; is there a container engine"
     ):
         Reply(200, {}, b"<html>").json()
+
+
+def test_an_archive_is_waited_for_since_engines_read_one_of_a_container_at_a_time() -> None:
+    assert calls.inspect_container("web").light
+    assert not calls.get_archive("web", "/srv").light
+    assert not calls.stat_archive("web", "/srv").light
+
+
+def test_an_answer_of_brackets_without_an_end_is_no_json() -> None:
+    with pytest.raises(ProtocolError, match="it is no JSON"):
+        Reply(200, {}, b"[" * 100_000).json()

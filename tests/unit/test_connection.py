@@ -464,7 +464,7 @@ def test_a_certificate_of_another_authority_is_refused(
     other = Certificates(tmp_path)
     found.tls = TLS(str(other.ca), str(other.cert), str(other.key))
     with pytest.raises(
-        EngineUnreachable, match=r"its certificate is not good: .*; is ca\.pem in DOCKER_CERT_PATH"
+        EngineUnreachable, match=r"signed by nobody that is trusted here: .*; is ca\.pem in DOCKER_CERT_PATH"
     ):
         connect(found)
 
@@ -475,7 +475,7 @@ def test_a_certificate_of_another_name_is_refused(
     found = serve_tls(cat)
     sock = socket.create_connection((found.host, found.port))
     found.host = "other.example"
-    with pytest.raises(EngineUnreachable, match="its certificate is not good: Hostname mismatch"):
+    with pytest.raises(EngineUnreachable, match="its certificate is for another name: Hostname mismatch"):
         handshake(sock, found, soon())
 
 
@@ -585,27 +585,40 @@ def test_an_ssh_that_fails_in_silence_has_its_code_in_the_error(fake_ssh: Callab
     transport.close()
 
 
+STILL = "is it still running?"
 NEVER_STOOD = [
-    ("sys.stderr.write('ssh: connect to host host port 22: Connection refused\\n'); sys.exit(255)", True),
-    ("os.read(0, 10); sys.stderr.write('bash: docker: command not found\\n'); sys.exit(127)", True),
-    ("sys.stderr.write('failed to open the raw stream connection: denied\\n'); sys.exit(1)", True),
-    ("os.read(0, 10); sys.exit(1)", False),
-    ("os.read(0, 10); os.write(1, b'HTTP'); sys.exit(255)", False),
+    (
+        "sys.stderr.write('ssh: connect to host host port 22: Connection refused\\n'); sys.exit(255)",
+        "is an ssh server running there, and is the port right?",
+    ),
+    (
+        "os.read(0, 10); sys.stderr.write('bash: docker: command not found\\n'); sys.exit(127)",
+        "install docker's command over there, where a shell without a terminal finds it",
+    ),
+    (
+        "sys.stderr.write('failed to open the raw stream connection: denied\\n'); sys.exit(1)",
+        (
+            "the engine over there does not run, or is not yours to use:"
+            " does `ssh -p 222 me@host docker version` work?"
+        ),
+    ),
+    ("sys.exit(255)", "does `ssh -p 222 me@host docker version` work?"),
+    ("os.read(0, 10); sys.exit(1)", STILL),
+    ("os.read(0, 10); os.write(1, b'HTTP'); sys.exit(255)", STILL),
 ]
 
 
-@pytest.mark.parametrize(("script", "never"), NEVER_STOOD)
+@pytest.mark.parametrize(("script", "hint"), NEVER_STOOD)
 def test_what_ssh_took_and_had_nobody_to_give_to_never_arrived(
-    script: str, never: bool, fake_ssh: Callable[[str], Path]
+    script: str, hint: str, fake_ssh: Callable[[str], Path]
 ) -> None:
     fake_ssh(script)
     transport = connect(parse("ssh://me@host:222"))
     exchange = Exchange(transport, GET)
     with pytest.raises(EngineUnreachable) as caught:
         exchange.until(lambda: False, soon())
-    hint = "does `ssh -p 222 me@host docker version` work?" if never else "is it still running?"
     assert caught.value.hint == hint
-    assert (exchange.taken == 0) is never
+    assert (exchange.taken == 0) is (hint != STILL)
     transport.close()
 
 
@@ -890,6 +903,17 @@ def test_what_is_no_answer_is_an_error_of_the_protocol() -> None:
     with pytest.raises(ProtocolError):
         exchange.until(lambda: exchange.answer.complete, soon())
     exchange.transport.close()
+
+
+def test_patience_may_be_longer_than_the_kernel_can_count(directory: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(directory / "sock"))
+        listener.listen()
+        transport = connect(parse(f"unix://{directory}/sock"), 1e300)
+        try:
+            assert wait_for([(transport.fileno(), select.POLLOUT)], time.monotonic() + 1e300)
+        finally:
+            transport.close()
 
 
 def test_an_answer_that_does_not_come_in_time_is_not_waited_for() -> None:

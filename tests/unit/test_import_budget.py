@@ -48,6 +48,8 @@ COMMAND_LINE = ["dockerpty.cli", "dockerpty.cli.exec", "dockerpty.cli.run", "doc
 BRIDGE = sorted(f"dockerpty.{path.stem}" for path in (ROOT / "dockerpty").glob("[a-z]*.py"))
 # Ways to an engine that a plain command line does not take. They may load what is dear in the standard library.
 RARE = {"dockerpty.foreign", "dockerpty.ssh", "dockerpty.threaded", "dockerpty.tls"}
+# ... and the way of files, which only `dpty cp` goes.
+RARE |= {"dockerpty.archive", "dockerpty.tree", "dockerpty.transfer"}
 
 
 def loaded_by(*modules: str) -> set[str]:

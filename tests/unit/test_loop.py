@@ -144,6 +144,28 @@ def test_what_is_due_does_not_wait_and_what_is_not_waits_long_enough(monkeypatch
     assert waits[4] == 0
 
 
+def test_a_deadline_beyond_what_poll_can_wait_for_is_waited_for_in_pieces(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop = Loop()
+    served = []
+    until = time.monotonic() + 1e300
+    loop.at(lambda: until, lambda: served.append(1))
+    loop._register([])
+    waits = []
+
+    class Poll:
+        def poll(self, timeout: float | None) -> list[tuple[int, int]]:
+            waits.append(timeout)
+            select.poll().poll(0 if timeout is None else min(timeout, 0))
+            return []
+
+    monkeypatch.setattr(loop, "_poll", Poll())
+    loop.turn()
+    assert waits == [2**31 - 1]
+    assert served == []
+
+
 def test_all_are_served_in_the_order_they_were_given() -> None:
     order: list[int] = []
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import select
 import time
 from typing import Any
@@ -12,11 +13,11 @@ from hypothesis import strategies as st
 
 from dockerpty.errors import DockerptyError, ProtocolError
 from dockerpty.frames import encode
-from dockerpty.io import Demuxer, Stream
+from dockerpty.io import HIGH_WATER, Demuxer, Stream
 from dockerpty.keys import Matcher
 from dockerpty.loop import Loop
 from dockerpty.modes import ModeTracker
-from dockerpty.pumps import InputPump, OutputPump
+from dockerpty.pumps import InputPump, OutputPump, WatchPump
 from tests.unit import strategies
 from tests.unit.test_io import ReadyWire, Taker
 
@@ -505,4 +506,107 @@ def test_output_equals_input_per_stream_and_in_order(
     assert out.data == b"".join(payload for stream, payload in frames if stream != 2)
     assert err.data == b"".join(payload for stream, payload in frames if stream == 2)
     assert pump.moved == sum(len(payload) for _, payload in frames)
+    assert pump.is_done()
+
+
+# Looking on ----------------------------------------------------------------------------------------------------------
+
+
+class Screen(Host):
+    is_terminal = True
+
+
+class Unread(Refusing, Host):
+    """A pipe whose reader has gone."""
+
+
+class Connection(ReadyWire):
+    def fileno(self) -> int:
+        return 1003
+
+
+def watching(
+    *pieces: bytes | None, sink: Any = None, framed: bool = False, **sinks: Any
+) -> tuple[WatchPump, list[str]]:
+    asked: list[str] = []
+    source: Any = Stream(Connection(list(pieces)))
+    pump = WatchPump(
+        Demuxer(source) if framed else source,
+        Stream(sink or Screen([])),
+        redraw=lambda: asked.append("redraw"),
+        **sinks,
+    )
+    return pump, asked
+
+
+def test_who_looks_on_reads_always_and_keeps_little() -> None:
+    sink = Screen([0] * 100_000)
+    pump, _ = watching(*[b"x" * 1000] * 1000, sink=sink)
+    for _ in range(1000):
+        assert pump.has_room()
+        pump.step(memoryview(bytearray(1000)))
+    assert pump.to_stream.backlog() <= HIGH_WATER + 1000
+    assert not pump.is_done()
+
+
+def test_what_was_skipped_is_counted_and_the_screen_drawn_anew_when_the_terminal_takes_more() -> None:
+    sink = Screen([0] * 66)
+    pump, asked = watching(*[b"x" * 1000] * 70, b"after", sink=sink)
+    run(pump, 70)
+    shown = pump.to_stream.backlog()
+    skipped = 70_000 - shown
+    assert skipped > 0
+    assert asked == []
+    pump.serve({sink.fileno(): select.POLLOUT}, memoryview(bytearray(1000)))
+    assert sink.data == b"x" * shown + b"\x18\r\n[%d bytes skipped]\r\n" % skipped
+    assert asked == ["redraw"]
+    run(pump, 1)
+    assert sink.data.endswith(b"skipped]\r\nafter")
+
+
+def test_what_is_skipped_goes_on_being_skipped_until_all_that_was_kept_is_shown() -> None:
+    # Half a screen here, half a screen there would be worse than a gap.
+    sink = Screen([0] * 66 + [10_000, 0])
+    pump, asked = watching(*[b"x" * 1000] * 70, b"late", sink=sink)
+    run(pump, 70)
+    pump.serve({sink.fileno(): select.POLLOUT}, memoryview(bytearray(1000)))
+    run(pump, 1)
+    assert b"late" not in pump.to_stream.buffer
+    assert asked == []
+
+
+def test_the_mark_comes_also_where_the_container_ends_in_the_gap() -> None:
+    sink = Screen([0] * 66)
+    pump, asked = watching(*[b"x" * 1000] * 70, b"", sink=sink)
+    run(pump, 71)
+    assert pump.eof
+    assert not pump.is_done()
+    pump.serve({sink.fileno(): select.POLLOUT}, memoryview(bytearray(1000)))
+    assert sink.data.endswith(b"bytes skipped]\r\n")
+    assert pump.is_done()
+    assert asked == []  # nobody is left to draw
+
+
+def test_a_pipe_gets_a_mark_without_a_terminals_signs() -> None:
+    sink = Host([0] * 66)
+    pump, _ = watching(*[b"x" * 1000] * 70, sink=sink)
+    run(pump, 70)
+    pump.serve({sink.fileno(): select.POLLOUT}, memoryview(bytearray(1000)))
+    assert re.search(rb"x\n\[\d+ bytes skipped\]\n$", sink.data)
+
+
+def test_a_stopped_stderr_takes_nothing_from_stdout() -> None:
+    out, err = Host([]), Host([0] * 100_000)
+    frames = [encode(2, b"e" * 900)] * 80 + [encode(1, b"out")]
+    pump, _ = watching(*frames, sink=out, framed=True, error_stream=Stream(err))
+    run(pump, 81)
+    assert out.data == b"out"
+    assert pump.error_stream.backlog() <= HIGH_WATER + 900
+
+
+def test_a_reader_that_is_gone_ends_the_watch() -> None:
+    pump, _ = watching(b"x", sink=Unread([]))
+    run(pump, 1)
+    assert pump.stdout_closed
+    assert pump.eof
     assert pump.is_done()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dockerpty.errors import DockerptyError
-from dockerpty.spec import container_config, environment, owner, parse_environment_file, with_term
+from dockerpty.ownership import owner
+from dockerpty.spec import container_config, environment, parse_environment_file, with_term
 
+# An engine would say null of most of these, and docker does not let it.
+PLAIN_HOST: dict[str, Any] = {
+    "AutoRemove": False,
+    "BlkioDeviceReadBps": [],
+    "BlkioDeviceReadIOps": [],
+    "BlkioDeviceWriteBps": [],
+    "BlkioDeviceWriteIOps": [],
+    "BlkioWeightDevice": [],
+    "Devices": [],
+    "Dns": [],
+    "DnsOptions": [],
+    "DnsSearch": [],
+    "PortBindings": {},
+    "Privileged": False,
+    "RestartPolicy": {"Name": "no"},
+    "Ulimits": [],
+}
 HERE = {"HOME": "/root", "EMPTY": "", "TERM": "xterm"}
 
 
@@ -32,7 +48,7 @@ def test_a_plain_container_shows_its_output_and_leaves_the_rest_to_the_image() -
         "AttachStdout": True,
         "AttachStderr": True,
         "Env": [],
-        "HostConfig": {"AutoRemove": False, "Privileged": False},
+        "HostConfig": PLAIN_HOST,
     }
 
 
@@ -54,6 +70,25 @@ def test_what_is_attached_and_when_stdin_ends_is_as_with_docker(
     assert (config["OpenStdin"], config["StdinOnce"]) == (open_stdin, once)
 
 
+# The same of -a.
+@pytest.mark.parametrize(
+    ("streams", "interactive", "detach", "attached", "once"),
+    [
+        (["stdout"], False, False, (False, True, False), False),
+        (["stderr"], True, False, (True, False, True), True),
+        (["stdin"], False, False, (True, False, False), False),
+        (["stdin", "stdout"], True, False, (True, True, False), True),
+        ([], True, True, (False, False, False), False),
+    ],
+)
+def test_only_what_was_chosen_is_attached(
+    streams: list[str], interactive: bool, detach: bool, attached: tuple[bool, bool, bool], once: bool
+) -> None:
+    config = container_config("busybox", streams=streams, interactive=interactive, detach=detach)
+    assert (config["AttachStdin"], config["AttachStdout"], config["AttachStderr"]) == attached
+    assert config["StdinOnce"] is once
+
+
 def test_everything_that_can_be_asked_for_has_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TERM", raising=False)
     config = container_config(
@@ -67,7 +102,7 @@ def test_everything_that_can_be_asked_for_has_its_place(monkeypatch: pytest.Monk
         entrypoint="/bin/e",
         hostname="box",
         volumes=["data:/data:ro", "/own"],
-        network="none",
+        networks=["none"],
         privileged=True,
         init=True,
         remove=True,
@@ -88,6 +123,7 @@ def test_everything_that_can_be_asked_for_has_its_place(monkeypatch: pytest.Monk
         "Hostname": "box",
         "Volumes": {"/own": {}},
         "HostConfig": {
+            **PLAIN_HOST,
             "AutoRemove": True,
             "Privileged": True,
             "Binds": ["data:/data:ro"],
@@ -114,10 +150,47 @@ def test_a_source_with_a_dot_is_a_directory_here(monkeypatch: pytest.MonkeyPatch
     ]
 
 
-@pytest.mark.parametrize("volume", ["", ":", ":/x", "/x:"])
+def test_what_is_mounted_twice_is_asked_for_once() -> None:
+    config = container_config("busybox", volumes=["/own", "a:/b", "/own", "a:/b"])
+    assert (config["Volumes"], config["HostConfig"]["Binds"]) == ({"/own": {}}, ["a:/b"])
+
+
+def test_an_init_is_there_or_not_or_up_to_the_engine() -> None:
+    assert container_config("busybox", init=False)["HostConfig"]["Init"] is False
+    assert "Init" not in container_config("busybox")["HostConfig"]
+
+
+def test_a_network_is_a_name_or_fields() -> None:
+    assert container_config("busybox", networks=["net"])["HostConfig"]["NetworkMode"] == "net"
+    named = container_config("busybox", networks=["name=net,alias=x"])
+    assert named["HostConfig"]["NetworkMode"] == "net"
+    assert named["NetworkingConfig"] == {"EndpointsConfig": {"net": {"Aliases": ["x"]}}}
+    with pytest.raises(DockerptyError, match="cannot use an empty --network"):
+        container_config("busybox", networks=[""])
+
+
+def test_what_is_said_of_the_only_network_stands_with_it() -> None:
+    config = container_config("busybox", networks=["net"], asked={"network_alias": ["x"]})
+    assert config["HostConfig"]["NetworkMode"] == "net"
+    assert config["NetworkingConfig"] == {"EndpointsConfig": {"net": {"Aliases": ["x"]}}}
+
+
+@pytest.mark.parametrize("volume", ["", ":", ":/x", "/x:", "a::b"])
 def test_a_volume_without_a_source_or_a_target_is_refused(volume: str) -> None:
     with pytest.raises(DockerptyError, match="cannot mount"):
         container_config("busybox", volumes=[volume])
+
+
+def test_labels_in_a_file_count_less_and_need_a_value(tmp_path: Path) -> None:
+    path = tmp_path / "labels"
+    path.write_text("# none\na=file\nb= x \nHOME\n")
+    labels = container_config("busybox", labels=["a=line"], label_files=[str(path)])["Labels"]
+    assert {key: value for key, value in labels.items() if not key.startswith("dockerpty.")} == {
+        "a": "line",
+        "b": " x ",
+    }
+    with pytest.raises(DockerptyError, match="cannot read the file of labels /no/such: No such file"):
+        container_config("busybox", label_files=["/no/such"])
 
 
 def test_labels_are_names_with_or_without_a_value_and_the_last_counts() -> None:
@@ -132,6 +205,13 @@ def test_labels_are_names_with_or_without_a_value_and_the_last_counts() -> None:
 def test_a_label_without_a_name_is_refused() -> None:
     with pytest.raises(DockerptyError, match=r"cannot put on the label '=x': it has no name"):
         container_config("busybox", labels=["=x"])
+    with pytest.raises(DockerptyError, match=r"cannot put on the label 'a b=x': its name has a blank in it"):
+        container_config("busybox", labels=["a b=x"])
+
+
+def test_what_nobody_looks_at_is_the_users_even_if_it_is_removed() -> None:
+    labels = container_config("busybox", remove=True, interactive=True, streams=["stdin"])["Labels"]
+    assert labels["dockerpty.role"] == "run"
 
 
 @pytest.mark.parametrize(
@@ -142,32 +222,12 @@ def test_only_what_is_removed_with_us_is_ours_to_find_again(remove: bool, detach
     labels = container_config("busybox", labels=["dockerpty.owner=me"], remove=remove, detach=detach)[
         "Labels"
     ]
-    assert labels == {"dockerpty.layer": "bridge", "dockerpty.role": role, "dockerpty.owner": owner()}
-
-
-def test_an_owner_is_this_process_and_no_other() -> None:
-    parts = owner().split("/")
-    assert len(parts) == 5
-    assert parts[0] == os.uname().nodename
-    assert parts[3] == str(os.getpid())
-    other = subprocess.run(
-        [sys.executable, "-c", "from dockerpty.spec import owner; print(owner())"],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parents[2],
-    )
-    others = other.stdout.strip().split("/")
-    assert others[:3] == parts[:3]
-    assert others[3:] != parts[3:]
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="proc(5) is Linux's")
-def test_on_linux_every_part_of_an_owner_is_known() -> None:
-    _, boot, namespace, _, started = owner().split("/")
-    assert boot == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    assert f"pid:[{namespace}]" == os.readlink("/proc/self/ns/pid")
-    assert int(started) > 0
+    assert labels == {
+        "dockerpty.layer": "bridge",
+        "dockerpty.role": role,
+        "dockerpty.owner": owner(),
+        "dockerpty.user": str(os.getuid()),
+    }
 
 
 # Variables
@@ -223,15 +283,15 @@ def test_a_file_of_variables_is_read_as_docker_reads_it(text: str, variables: li
         ),
         (
             "A B=1",
-            "cannot use line 1 of f: the variable 'A B' has a blank in its name; write NAME=VALUE, without quotes",
+            "cannot use line 1 of f: the name 'A B' has a blank in it; write NAME=VALUE, without quotes",
         ),
         (
             "export A=1",
-            "cannot use line 1 of f: the variable 'export A' has a blank in its name; write NAME=VALUE, without quotes",
+            "cannot use line 1 of f: the name 'export A' has a blank in it; write NAME=VALUE, without quotes",
         ),
         (
             "A =1",
-            "cannot use line 1 of f: the variable 'A ' has a blank in its name; write NAME=VALUE, without quotes",
+            "cannot use line 1 of f: the name 'A ' has a blank in it; write NAME=VALUE, without quotes",
         ),
     ],
 )
@@ -259,6 +319,11 @@ def test_a_file_that_is_not_utf_8_or_not_there_is_told_of(tmp_path: Path) -> Non
     path.write_bytes(b"A=\xff\n")
     with pytest.raises(DockerptyError, match="it is not UTF-8"):
         environment([], [str(path)])
+
+
+def test_a_file_without_an_end_is_told_of_and_not_read_for_ever() -> None:
+    with pytest.raises(DockerptyError, match="of variables /dev/zero: it is longer than any such file"):
+        environment([], ["/dev/zero"])
 
 
 @pytest.mark.parametrize(
