@@ -29,16 +29,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         common = read(COMMON, sys.argv[1:] if argv is None else argv)
         debug = common.values["debug"]
-        if debug:
-            _tell_every_step()
+        level = "debug" if debug else common.values["log_level"]
+        if level:
+            _tell_steps(level)
         if common.values["help"] or common.values["version"] or not common.words:
             code = _without_command(common)
         else:
             name, *rest = common.words
+            if name == "__complete":
+                from dockerpty.cli.complete import answer
+
+                return finish(answer(rest))
             if name not in COMMANDS:
                 raise unknown_command(name, list(COMMANDS))
             command = COMMANDS[name]
             line = read(command, rest)
+            line.common = common
             code = _help(name) if line.values["help"] else _function_of(name)(line, common)
         flush()
     except BaseException as error:  # noqa: BLE001  # whatever it is, it becomes a line and a code here
@@ -52,6 +58,26 @@ def _function_of(name: str) -> Callable[[Line, Line], int]:
         from dockerpty.cli.exec import command
     elif name == "run":
         from dockerpty.cli.run import command
+    elif name == "attach":
+        from dockerpty.cli.attach import command
+    elif name == "start":
+        from dockerpty.cli.start import command
+    elif name == "ps":
+        from dockerpty.cli.ps import command
+    elif name == "cp":
+        from dockerpty.cli.cp import command
+    elif name == "shell":
+        from dockerpty.cli.shell import command
+    elif name == "watch":
+        from dockerpty.cli.watch import command
+    elif name == "replay":
+        from dockerpty.cli.replay import command
+    elif name == "prune":
+        from dockerpty.cli.prune import command
+    elif name == "completion":
+        from dockerpty.cli.completion import command
+    elif name == "version":
+        from dockerpty.cli.version import command
     else:
         from dockerpty.cli.help import command
     return command
@@ -77,7 +103,10 @@ def _help(name: str) -> int:
     return print_help(name)
 
 
-def _tell_every_step() -> None:
+def _tell_steps(level: str) -> None:
+    """Let our loggers write to stderr from this level on; they hold their lines while a terminal is raw."""
     import logging
 
-    logging.basicConfig(level=logging.DEBUG, format="dpty: %(name)s: %(message)s")
+    logging.basicConfig(format="dpty: %(name)s: %(message)s")
+    # `logging` knows docker's "warn" and "fatal", too.
+    logging.getLogger("dockerpty").setLevel(level.upper())

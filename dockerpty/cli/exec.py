@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dockerpty import calls
+from dockerpty.cli.engine import engine_of
 from dockerpty.cli.session import (
     bridge,
-    engine_of,
+    container_of,
     is_interactive,
     keywords,
     refuse_session_flags,
+    variables_of,
     wants_tty,
 )
 from dockerpty.pty import ExecOperation
-from dockerpty.spec import environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 def command(line: Line, common: Line) -> int:
     """Run the command line, and return its exit code."""
-    container, *words = line.words
     values = line.values
     tty = wants_tty(line)
     detach = values["detach"]
@@ -29,13 +29,14 @@ def command(line: Line, common: Line) -> int:
         refuse_session_flags(line)
     engine = engine_of(common)
     try:
+        container, words = container_of(engine, line, "exec in")
         operation = ExecOperation.create(
             engine,
             container,
             words,
             is_interactive(line) and not detach,
             tty=tty,
-            environment=environment(values["env"], values["env_file"]),
+            environment=variables_of(line),
             user=values["user"] or "",
             workdir=values["workdir"],
             privileged=values["privileged"],
@@ -45,7 +46,11 @@ def command(line: Line, common: Line) -> int:
         if detach:
             start = calls.start_exec(operation.exec_id, tty=tty, detach=True)
             engine.send(start, subject=f"in {container}")
+            if values["json"]:
+                from dockerpty.cli.capture import show_detached
+
+                show_detached(container, operation.exec_id, words)
             return 0
-        return bridge(engine, operation)
+        return bridge(engine, operation, line)
     finally:
         engine.close()

@@ -27,6 +27,10 @@ OPTIONAL = "optional"  # a statement that knows further words after "="
 TEXT = "text"  # takes a value; the last one counts
 LIST = "list"  # takes a value; all count
 SECONDS = "seconds"  # takes a number above 0
+NUMBER = "number"  # takes a whole number, from 0 on
+CHOICE = "choice"  # takes one of its words
+
+UNSAID = "unsaid"
 
 # Go's strconv.ParseBool knows exactly these.
 _BOOLEANS = {
@@ -48,8 +52,9 @@ class Flag:
         kind: one of the kinds above.
         help: a sentence without its full stop.
         metavar: what its value is called in help.
-        default: the value without the flag; `None` stands for what the kind implies.
-        words: OPTIONAL: what it takes beside true and false.
+        default: the value without the flag; `None` stands for what the kind implies. Of a statement UNSAID: `None`
+            without the flag, so that something else may decide.
+        words: OPTIONAL: what it takes beside true and false; "#" stands for a whole number. CHOICE: all it takes.
     """
 
     __slots__ = ("default", "dest", "help", "kind", "metavar", "names", "words")
@@ -75,7 +80,7 @@ class Flag:
     @property
     def takes_value(self) -> bool:
         """Whether the next word is its value when none is attached."""
-        return self.kind in (TEXT, LIST, SECONDS)
+        return self.kind in (TEXT, LIST, SECONDS, NUMBER, CHOICE)
 
 
 class Command:
@@ -141,18 +146,23 @@ class Line:
     Attributes:
         values: of every flag of the command, by `dest`.
         words: the operands.
+        common: that of the global options before it, which `main` sets.
     """
 
-    __slots__ = ("command", "values", "words")
+    __slots__ = ("command", "common", "values", "words")
 
     def __init__(self, command: Command, values: dict[str, Any], words: list[str]) -> None:
         self.command = command
         self.values = values
         self.words = words
+        self.common: Line | None = None
 
 
 def read(command: Command, argv: Sequence[str]) -> Line:
-    """Read the words after a command's name. A flag with the `dest` "help" ends the reading at once.
+    """Read the words after a command's name.
+
+    A flag with the `dest` "help" ends the reading at once. With one that has the `dest` "latest" the first operand is
+    not on the line.
 
     Raises:
         UsageError: a flag that it has not, a value that the flag does not take, too few operands, or a first one
@@ -177,11 +187,14 @@ def read(command: Command, argv: Sequence[str]) -> Line:
         if values.get("help"):
             return Line(command, values, [])
     rest.reverse()
-    if command.drops_dashes and rest[1:2] == ["--"]:
+    # The newest container takes the place of the first operand: there is one less to come.
+    named = not (values.get("latest") and command.least)
+    least = command.least if named else command.least - 1
+    if command.drops_dashes and named and rest[1:2] == ["--"]:
         del rest[1]
-    if len(rest) < command.least:
-        raise UsageError("run", command.title, f"it needs {_in_words(command)}", command.see)
-    if command.least and not rest[0]:
+    if len(rest) < least:
+        raise UsageError("run", command.title, f"it needs {_in_words(command, named)}", command.see)
+    if command.least and named and not rest[0]:
         raise UsageError("run", command.title, f"its {command.operands.split()[0]} is empty", command.see)
     return Line(command, values, rest)
 
@@ -196,6 +209,8 @@ def unknown_command(name: str, known: Sequence[str]) -> UsageError:
 def _default(flag: Flag) -> Any:
     if flag.kind == LIST:
         return []
+    if flag.default == UNSAID:
+        return None
     if flag.kind in (BOOL, OPTIONAL):
         return bool(flag.default)
     return flag.default
@@ -248,8 +263,19 @@ def _set(command: Command, flag: Flag, name: str, values: dict[str, Any], text: 
         values[flag.dest].append(text)
     elif kind == SECONDS:
         values[flag.dest] = _seconds(command, name, text or "")
+    elif kind == NUMBER:
+        values[flag.dest] = _number(command, f"{name} {text}", text or "")
+    elif kind == CHOICE:
+        if text not in flag.words:
+            raise UsageError(
+                "use", f"{name} {text}", f"{text!r} is none of {', '.join(flag.words)}", command.see
+            )
+        values[flag.dest] = text
     elif text in flag.words:
         values[flag.dest] = text
+    elif text is not None and "#" in flag.words and (text in ("0", "1") or text not in _BOOLEANS):
+        # Of one and nought Go would make a statement; here they are as many as they say.
+        values[flag.dest] = _number(command, f"{name}={text}", text)
     else:
         statement = True if text is None else _BOOLEANS.get(text)
         if statement is None:
@@ -269,6 +295,13 @@ def _seconds(command: Command, name: str, text: str) -> float:
     return seconds
 
 
+def _number(command: Command, typed: str, text: str) -> int:
+    # No longer than what a program in Go would take: Python itself refuses thousands of digits.
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise UsageError("use", typed, "it takes a whole number", command.see)
+    return int(text)
+
+
 def _unknown(command: Command, known: dict[str, Flag], typed: str, letter: str = "") -> UsageError:
     subject = f"{letter} in {typed}" if letter and letter != typed else typed
     return UsageError(
@@ -286,6 +319,8 @@ def _nearest(typed: str, known: Sequence[str], otherwise: str) -> str:
     return f"did you mean {names[near[0]]}?" if near else otherwise
 
 
-def _in_words(command: Command) -> str:
+def _in_words(command: Command, named: bool) -> str:
     needed = [word for word in command.operands.split() if not word.startswith("[")][: command.least]
+    if not named:
+        del needed[0]
     return " and ".join(f"a {word}" if word[0] not in "AEIOU" else f"an {word}" for word in needed)

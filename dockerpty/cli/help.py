@@ -8,13 +8,32 @@ from __future__ import annotations
 
 import click
 
-from dockerpty.cli.grammar import BOOL, LIST, OFF, OPTIONAL, SECONDS, Command, Flag, unknown_command
+from dockerpty.cli.grammar import (
+    BOOL,
+    CHOICE,
+    LIST,
+    NUMBER,
+    OFF,
+    OPTIONAL,
+    SECONDS,
+    UNSAID,
+    Command,
+    Flag,
+    unknown_command,
+)
+from dockerpty.cli.groups import grouped, spelled
 from dockerpty.cli.outcome import show
 from dockerpty.cli.table import COMMANDS, COMMON
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from dockerpty.cli.grammar import Line
+
+WIDTH = 80
+# Stands for a hyphen while lines are broken: `on-failure` is one word.
+_UNBROKEN = "\N{NON-BREAKING HYPHEN}"
 
 
 class Option(click.Option):
@@ -24,13 +43,14 @@ class Option(click.Option):
         self.flag = flag
         names = [*flag.names, flag.dest]
         if flag.kind in (BOOL, OPTIONAL):
-            super().__init__(names, is_flag=True, default=bool(flag.default), help=flag.help)
+            default = None if flag.default == UNSAID else bool(flag.default)
+            super().__init__(names, is_flag=True, default=default, help=flag.help)
         elif flag.kind == OFF:
             super().__init__(names, is_flag=True, flag_value=False, help=flag.help)
         else:
             super().__init__(
                 names,
-                type=float if flag.kind == SECONDS else str,
+                type=_type_of(flag),
                 multiple=flag.kind == LIST,
                 default=flag.default,
                 metavar=flag.metavar,
@@ -39,13 +59,7 @@ class Option(click.Option):
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         """Give the two columns of help, with the values that are taken only after `=`."""
-        flag = self.flag
-        names = ", ".join(flag.names)
-        if flag.takes_value:
-            names += f" {flag.metavar}"
-        elif flag.words or flag.default:
-            names += f"[={'|'.join(flag.words) or 'false'}]"
-        return names, flag.help
+        return spelled(self.flag), self.flag.help.replace("-", _UNBROKEN)
 
 
 class HelpCommand(click.Command):
@@ -55,7 +69,7 @@ class HelpCommand(click.Command):
         self.row = command
         super().__init__(
             command.name,
-            context_settings={"allow_interspersed_args": False},
+            context_settings={"allow_interspersed_args": False, "max_content_width": WIDTH},
             params=[
                 *(Option(flag) for flag in command.flags),
                 click.Argument(["words"], nargs=-1, type=click.UNPROCESSED),
@@ -69,21 +83,29 @@ class HelpCommand(click.Command):
         """Give what follows the command's name in its usage line."""
         return ["[OPTIONS]", self.row.operands]
 
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples, and for `dpty` itself its commands before them."""
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the flags, under headings if there are many; for `dpty` itself its commands before them."""
         if not self.row.name:
             with formatter.section("Commands"):
-                formatter.write_dl([(f"{row.name} {row.operands}", row.summary) for row in COMMANDS.values()])
+                formatter.write_dl([(row.name, row.summary) for row in COMMANDS.values()])
+        for heading, flags in grouped(self.row).items():
+            with formatter.section(heading):
+                records = (Option(flag).get_help_record(ctx) for flag in flags)
+                formatter.write_dl([record for record in records if record is not None])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples."""
         with formatter.section("Examples"):
             for line in self.row.examples:
-                formatter.write_text(line)
+                # As it is typed: a command line must not be wrapped.
+                formatter.write(f"  {line}\n")
 
 
 def text(command: Command) -> str:
     """Give a command's help."""
     made = HelpCommand(command)
-    with click.Context(made, info_name=command.title) as context:
-        return made.get_help(context)
+    with click.Context(made, info_name=command.title, max_content_width=WIDTH) as context:
+        return made.get_help(context).replace(_UNBROKEN, "-")
 
 
 def print_help(name: str) -> int:
@@ -101,3 +123,9 @@ def print_help(name: str) -> int:
 def command(line: Line, common: Line) -> int:
     """Print the help of the command named, or of `dpty` itself."""
     return print_help(line.words[0] if line.words else "")
+
+
+def _type_of(flag: Flag) -> Any:
+    if flag.kind == CHOICE:
+        return click.Choice(flag.words)
+    return {SECONDS: float, NUMBER: click.IntRange(min=0)}.get(flag.kind, str)

@@ -1,4 +1,4 @@
-"""An image that `run` did not find, fetched by the engine."""
+"""An image that is not there, fetched by the engine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from dockerpty.errors import APIError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from dockerpty.cli.grammar import Line
     from dockerpty.engine import Engine
+
+    Show = Callable[[dict[str, Any]], None]
 
 # The engine says nothing for as long as a layer takes, and some are many gigabytes on slow lines.
 TIMEOUT_S = 6 * 3600.0
@@ -17,26 +23,58 @@ TIMEOUT_S = 6 * 3600.0
 LINE_LIMIT = 1024 * 1024
 
 
-def pull(engine: Engine, image: str) -> None:
+def fetch(engine: Engine, line: Line, image: str, platform: str | None = None) -> None:
+    """Pull an image for a command line: with what its user may have, and shown unless it is to be quiet.
+
+    Raises:
+        DockerptyError: as `pull`.
+    """
+    from dockerpty.cli.engine import configuration_of
+    from dockerpty.cli.session import notices
+    from dockerpty.credentials import registry_auth
+
+    auth = registry_auth(configuration_of(line), split(image)[0], notices(line))
+    if line.values["quiet"]:
+        pull(engine, image, platform=platform, auth=auth)
+        return
+    from dockerpty.cli.progress import progress
+
+    shown = progress()
+    try:
+        pull(engine, image, shown.take, platform=platform, auth=auth)
+    finally:
+        shown.close()
+
+
+def pull(
+    engine: Engine, image: str, show: Show | None = None, *, platform: str | None = None, auth: str = ""
+) -> None:
     """Let the engine fetch an image. Blocks until it is there.
+
+    Args:
+        show: is told each step, as the engine tells it: `status`, and where it is about a layer `id` and
+            `progressDetail`.
+        platform: of the image, where there are several.
+        auth: who we are to the registry (see `credentials`); "" for nobody.
 
     Raises:
         APIError: the registry, or the engine, refused it.
         ProtocolError: what answers is no engine.
     """
-    progress = Progress(image)
-    engine.stream(pull_call(image), progress.take, timeout=TIMEOUT_S)
+    progress = Progress(image, show)
+    engine.stream(pull_call(image, platform, auth), progress.take, timeout=TIMEOUT_S)
     progress.take(b"\n")
 
 
 class Progress:
-    """What the engine tells while it fetches: a line for each step, of which only a failure is kept.
+    """What the engine tells while it fetches: a line for each step. A failure among them is raised.
 
     The head of the answer was sent long before anything could go wrong: an error is one of these lines.
     """
 
-    def __init__(self, image: str) -> None:
+    def __init__(self, image: str, show: Show | None = None) -> None:
         self._image = image
+        self._show = show
         self._begun = b""
 
     def take(self, data: bytes) -> None:
@@ -51,7 +89,7 @@ class Progress:
     def _look_at(self, line: bytes) -> None:
         try:
             step = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise no_engine("it is no JSON") from error
         failure = step.get("error") if isinstance(step, dict) else None
         if failure:
@@ -63,19 +101,25 @@ class Progress:
                 status_code=200,
                 explanation=str(failure),
             )
+        if self._show is not None and isinstance(step, dict):
+            self._show(step)
 
 
-def pull_call(image: str) -> Call:
-    """Make the call: `POST /images/create`, Engine API 1.24."""
+def pull_call(image: str, platform: str | None = None, auth: str = "") -> Call:
+    """Make the call: `POST /images/create`, Engine API 1.24; with a platform 1.32."""
     name, tag = split(image)
+    kwargs = {"repository": name, "tag": tag}
+    if platform:
+        kwargs["platform"] = platform
     return Call(
         "POST",
         "/images/create",
-        {"fromImage": name, "tag": tag},
+        {"fromImage": name, "tag": tag, "platform": platform or None},
         name="pull",
-        kwargs={"repository": name, "tag": tag},
+        kwargs=kwargs,
         action="pull",
         subject=image,
+        headers=(("X-Registry-Auth", auth),) if auth else (),
     )
 
 

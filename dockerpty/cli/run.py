@@ -3,88 +3,173 @@
 from __future__ import annotations
 
 from dockerpty import calls
-from dockerpty.cli.outcome import say, show
+from dockerpty.cli.container_flags import ASKED
+from dockerpty.cli.engine import configuration_of, engine_of
+from dockerpty.cli.grammar import UsageError
+from dockerpty.cli.outcome import flush, show
 from dockerpty.cli.session import (
     bridge,
-    engine_of,
     is_interactive,
     keywords,
+    notices,
     refuse_session_flags,
+    variables_of,
     wants_tty,
 )
 from dockerpty.errors import NotFound
 from dockerpty.pty import RunOperation
-from dockerpty.spec import container_config, environment
+from dockerpty.spec import container_config
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
+    from dockerpty.cli.cidfile import CidFile
     from dockerpty.cli.grammar import Line
     from dockerpty.engine import Engine
+
+_STREAMS = ("stdin", "stdout", "stderr")
+# As long as for a session's container: pulling up volumes and networks may take the engine minutes.
+_CREATE_LIMIT_S = 300.0
 
 
 def command(line: Line, common: Line) -> int:
     """Run the command line, and return its exit code."""
-    image, *words = line.words
     values = line.values
     tty = wants_tty(line)
-    interactive = is_interactive(line)
-    if values["detach"]:
-        refuse_session_flags(line)
-    config = container_config(
+    _refuse_contradictions(line)
+    streams = _streams(line)
+    engine = engine_of(common)
+    file = None
+    try:
+        config = _config(line, tty, streams, engine.name)
+        if values["cidfile"]:
+            from dockerpty.cli.cidfile import CidFile
+
+            file = CidFile(values["cidfile"])
+
+        def created(answer: dict[str, Any]) -> None:
+            _tell_created(line, answer, file)
+            if streams and not config["AttachStdout"] and not config["AttachStderr"]:
+                # Nothing else will tell it: we leave when the input is there.
+                show(answer["Id"])
+                flush()
+
+        if values["pull"] == "always":
+            _pull(engine, line)
+        if values["detach"]:
+            return _with_image(engine, line, lambda: _in_the_background(engine, line, config, created))
+        chosen = {*streams, "stdin"} if streams and is_interactive(line) else streams or _STREAMS
+        more = {**keywords(line, tty), "streams": chosen, "created": created}
+
+        def run() -> int:
+            name, platform = values["name"], values["platform"]
+            operation = RunOperation.create(
+                engine, config, is_interactive(line), name=name, platform=platform, **more
+            )
+            return bridge(engine, operation, line)
+
+        return _with_image(engine, line, run)
+    finally:
+        engine.close()
+        if file is not None:
+            file.close()
+
+
+def _config(line: Line, tty: bool, streams: list[str], engine: str) -> dict[str, Any]:
+    image, *words = line.words
+    values = line.values
+    variables = variables_of(line)
+    proxies = configuration_of(line).group("proxies")
+    if proxies:
+        from dockerpty.proxies import with_proxies
+
+        variables = with_proxies(variables, proxies, engine)
+    return container_config(
         image,
         words,
-        interactive=interactive,
+        interactive=is_interactive(line),
         tty=tty,
         detach=values["detach"],
-        environment=environment(values["env"], values["env_file"]),
+        environment=variables,
         user=values["user"],
         workdir=values["workdir"],
         entrypoint=values["entrypoint"],
         hostname=values["hostname"],
         labels=values["label"],
+        label_files=values["label_file"],
         volumes=values["volume"],
-        network=values["network"],
+        networks=values["network"],
         privileged=values["privileged"],
         init=values["init"],
         remove=values["rm"],
+        streams=streams,
+        asked={dest: values[dest] for dest in ASKED if values[dest] or values[dest] == ""},
     )
-    engine = engine_of(common)
-    try:
-        if values["detach"]:
-            return _in_the_background(engine, config, image, values["name"])
-        session = keywords(line, tty)
-
-        def run() -> int:
-            return bridge(
-                engine, RunOperation.create(engine, config, interactive, name=values["name"], **session)
-            )
-
-        return int(_with_image(engine, image, run))
-    finally:
-        engine.close()
 
 
-def _in_the_background(engine: Engine, config: dict[str, Any], image: str, name: str | None) -> int:
-    reply = _with_image(
-        engine, image, lambda: engine.send(calls.create_container(config, name), subject=image)
-    )
-    container: str = reply.json()["Id"]
-    engine.send(calls.start_container(container), subject=name or container[:12])
-    show(container)
+def _refuse_contradictions(line: Line) -> None:
+    values = line.values
+    if values["detach"]:
+        refuse_session_flags(line)
+        if values["attach"]:
+            raise UsageError("use", "--attach", "nobody attaches with --detach", "leave out one of them")
+    if not values["disable_content_trust"]:
+        reason = "signatures of images are not checked here"
+        raise UsageError("use", "--disable-content-trust=false", reason, "pull it with docker")
+
+
+def _streams(line: Line) -> list[str]:
+    """Give what -a asks for, in lower case; [] for no such flag."""
+    streams = [name.lower() for name in line.values["attach"]]
+    for name in streams:
+        if name not in _STREAMS:
+            reason = f"{name!r} is none of {', '.join(_STREAMS)}"
+            raise UsageError("use", f"--attach {name}", reason, line.command.see)
+    return streams
+
+
+def _in_the_background(
+    engine: Engine, line: Line, config: dict[str, Any], created: Callable[[dict[str, Any]], None]
+) -> int:
+    values = line.values
+    call = calls.create_container(config, values["name"], values["platform"])
+    answer = engine.send(call, timeout=_CREATE_LIMIT_S).json()
+    container: str = answer["Id"]
+    created(answer)
+    subject = values["name"] or container[:12]
+    engine.send(calls.start_container(container), subject=subject, timeout=_CREATE_LIMIT_S)
+    if values["json"]:
+        from dockerpty.cli.capture import show_detached
+
+        show_detached(container, None, line.words[1:])
+    else:
+        show(container)
     return 0
 
 
-def _with_image(engine: Engine, image: str, create: Any) -> Any:
+def _tell_created(line: Line, answer: dict[str, Any], file: CidFile | None) -> None:
+    """Pass on what the engine says of a container that it has created, before anything else is done with it."""
+    if file is not None:
+        file.write(answer["Id"])
+    for warning in answer.get("Warnings") or ():
+        notices(line)(f"the engine warns: {warning}")
+
+
+def _with_image(engine: Engine, line: Line, create: Callable[[], int]) -> int:
     """Call `create`, and if it fails for want of the image, fetch that and call it again."""
     try:
         return create()
     except NotFound as error:
-        if "no such image" not in error.explanation.lower():
+        if "no such image" not in error.explanation.lower() or line.values["pull"] == "never":
             raise
-    from dockerpty.cli.pull import pull
-
-    say(f"cannot find the image {image} on the engine: it is pulled")
-    pull(engine, image)
+    notices(line)(f"cannot find the image {line.words[0]} on the engine: it is pulled")
+    _pull(engine, line)
     return create()
+
+
+def _pull(engine: Engine, line: Line) -> None:
+    from dockerpty.cli.pull import fetch
+
+    fetch(engine, line, line.words[0], line.values["platform"])

@@ -6,7 +6,20 @@ name beside this one, with a function `command(line, common) -> int` that the pa
 
 from __future__ import annotations
 
-from dockerpty.cli.grammar import BOOL, LIST, OFF, OPTIONAL, SECONDS, TEXT, Command, Flag
+from dockerpty.cli.container_flags import CONTAINER
+from dockerpty.cli.grammar import (
+    BOOL,
+    CHOICE,
+    LIST,
+    NUMBER,
+    OFF,
+    OPTIONAL,
+    SECONDS,
+    TEXT,
+    UNSAID,
+    Command,
+    Flag,
+)
 
 _HELP = Flag("-h --help", "help", BOOL, "Print this text")
 _HELP_ONLY_LONG = Flag("--help", "help", BOOL, "Print this text")
@@ -45,9 +58,30 @@ _USER = Flag("-u --user", "user", TEXT, "User, and group, by name or number", "U
 _WORKDIR = Flag("-w --workdir", "workdir", TEXT, "Working directory in the container", "DIR")
 _PRIVILEGED = Flag("--privileged", "privileged", BOOL, "Give it all privileges")
 
-# What a session at a terminal takes, whichever command began it.
-_SESSION = (_INTERACTIVE, _TTY, _NO_TTY, _NO_INPUT, _DETACH_KEYS, _SIG_PROXY, _TIMEOUT, _IDLE_TIMEOUT)
-_PROCESS = (_ENV, _ENV_FILE, _USER, _WORKDIR, _PRIVILEGED)
+_QUIET = Flag("-q --quiet", "quiet", BOOL, "Say nothing of our own but errors")
+_QUIET_ONLY_LONG = Flag("--quiet", "quiet", BOOL, "Say nothing of our own but errors")
+_LATEST = Flag("-l --latest", "latest", BOOL, "The newest running container, in place of CONTAINER")
+_WAIT = Flag("--wait", "wait", SECONDS, "Wait so long for the container to run", "SECONDS")
+_JSON = Flag("--json", "json", BOOL, "Print the result as one JSON object, output and exit code in it")
+_RECONNECT = Flag(
+    "--reconnect",
+    "reconnect",
+    OPTIONAL,
+    "If the engine goes away, attach again when it is back; with =N only so many times",
+    words=("#",),
+)
+_TERM_ENV = Flag("--term-env", "term_env", BOOL, "Pass COLORTERM and NO_COLOR on, too")
+_RECORD = Flag("--record", "record", TEXT, "Keep the session in a file, as asciicast", "FILE")
+_RECORD_INPUT = Flag("--record-input", "record_input", BOOL, "Keep what is typed in it, too: also passwords")
+_FORCE = Flag("--force", "force", BOOL, "Write over a recording that exists")
+_EXPECT = Flag("--expect", "expect", TEXT, "Let a file of expect and send lines do the typing", "FILE")
+_ATTACH = Flag("-a --attach", "attach", LIST, "Attach only to this: stdin, stdout or stderr", "STREAM")
+
+# What every session takes, whichever command began it.
+_KEPT = (_RECORD, _RECORD_INPUT, _FORCE, _EXPECT, _TIMEOUT, _IDLE_TIMEOUT)
+# ... and one whose process is made for it.
+_SESSION = (_INTERACTIVE, _TTY, _NO_TTY, _NO_INPUT, _DETACH_KEYS, _SIG_PROXY, *_KEPT)
+_PROCESS = (_ENV, _ENV_FILE, _TERM_ENV, _USER, _WORKDIR, _PRIVILEGED)
 
 COMMON = Command(
     "",
@@ -55,6 +89,14 @@ COMMON = Command(
     "The terminal side of containers: your terminal becomes the container's.",
     (
         Flag("-H --host", "host", TEXT, "The engine: unix://, tcp:// or ssh://", "URL"),
+        Flag("-c --context", "context", TEXT, "A context of docker's, which names the engine", "NAME"),
+        Flag("--config", "config", TEXT, "Where docker's client configuration is", "DIR"),
+        Flag("--tls", "tls", BOOL, "Use TLS, without proof of who the engine is", default=UNSAID),
+        Flag("--tlsverify", "tlsverify", BOOL, "Use TLS, and let the engine prove who it is", default=UNSAID),
+        Flag("--tlscacert", "tlscacert", TEXT, "The authorities that are trusted", "FILE"),
+        Flag("--tlscert", "tlscert", TEXT, "Our own certificate", "FILE"),
+        Flag("--tlskey", "tlskey", TEXT, "The key of our certificate", "FILE"),
+        Flag("--ssh-client", "ssh_client", TEXT, "The program for ssh:// in place of ssh", "PROGRAM"),
         Flag(
             "--connect-timeout",
             "connect_timeout",
@@ -64,6 +106,14 @@ COMMON = Command(
             10.0,
         ),
         Flag("-D --debug", "debug", BOOL, "Tell every step, and where an error came from"),
+        Flag(
+            "-l --log-level",
+            "log_level",
+            CHOICE,
+            "What to tell of: debug, info, warn, error or fatal",
+            "LEVEL",
+            words=("debug", "info", "warn", "error", "fatal"),
+        ),
         Flag("-v --version", "version", BOOL, "Print the version"),
         _HELP,
     ),
@@ -81,7 +131,11 @@ COMMANDS = {
                 *_SESSION,
                 Flag("-d --detach", "detach", BOOL, "Start it and leave it running in the background"),
                 *_PROCESS,
+                _LATEST,
+                _WAIT,
+                _JSON,
                 Flag("--no-reap", "no_reap", BOOL, "Leave the process running if dpty is ended by a signal"),
+                _QUIET_ONLY_LONG,
                 _HELP,
             ),
             least=2,
@@ -102,21 +156,12 @@ COMMANDS = {
                 Flag(
                     "-d --detach", "detach", BOOL, "Start it in the background and print the container's id"
                 ),
-                Flag("--rm", "rm", BOOL, "Remove the container when it has ended"),
-                Flag("--name", "name", TEXT, "Name of the container", "NAME"),
+                _ATTACH,
                 *_PROCESS,
-                Flag("--entrypoint", "entrypoint", TEXT, "Replace the image's entry point", "COMMAND"),
-                Flag("--network", "network", TEXT, "Network of the container", "NETWORK"),
-                Flag("-h --hostname", "hostname", TEXT, "Host name in the container", "NAME"),
-                Flag(
-                    "-v --volume",
-                    "volume",
-                    LIST,
-                    "Mount a directory or a volume",
-                    "[SOURCE:]TARGET[:OPTIONS]",
-                ),
-                Flag("-l --label", "label", LIST, "Put a label on the container", "NAME[=VALUE]"),
-                Flag("--init", "init", BOOL, "Let an init be its first process: it passes signals on"),
+                *CONTAINER,
+                _RECONNECT,
+                _JSON,
+                _QUIET,
                 _HELP_ONLY_LONG,
             ),
             least=1,
@@ -126,6 +171,168 @@ COMMANDS = {
                 "dpty run --rm -i busybox sh < script",
                 "dpty run -d --name web -v data:/data nginx",
             ),
+        ),
+        Command(
+            "attach",
+            "CONTAINER",
+            "Attach to the first process of a running container.",
+            (
+                Flag("--no-stdin", "no_stdin", BOOL, "Do not read standard input"),
+                _NO_INPUT,
+                _DETACH_KEYS,
+                _SIG_PROXY,
+                *_KEPT,
+                _LATEST,
+                _WAIT,
+                _RECONNECT,
+                _QUIET_ONLY_LONG,
+                _HELP,
+            ),
+            least=1,
+            ends_with_process=True,
+            examples=("dpty attach web", "dpty attach --no-stdin --record web.cast web"),
+        ),
+        Command(
+            "start",
+            "CONTAINER [CONTAINER...]",
+            "Start containers that have ended or never ran.",
+            (
+                Flag("-a --attach", "attach", BOOL, "Attach to it, and end with its exit code"),
+                Flag("-i --interactive", "interactive", BOOL, "Attach to it, and pass standard input on"),
+                _NO_INPUT,
+                _DETACH_KEYS,
+                _SIG_PROXY,
+                *_KEPT,
+                Flag(
+                    "-l --latest", "latest", BOOL, "The newest, whether it runs or not, in place of CONTAINER"
+                ),
+                _RECONNECT,
+                _QUIET_ONLY_LONG,
+                _HELP,
+            ),
+            least=1,
+            ends_with_process=True,
+            examples=("dpty start web db", "dpty start -ai job"),
+        ),
+        Command(
+            "ps",
+            "",
+            "List containers.",
+            (
+                Flag("-a --all", "all", BOOL, "Also those that do not run"),
+                Flag("-f --filter", "filter", LIST, "Only those for which this is so", "KEY=VALUE"),
+                Flag("--format", "format", TEXT, "table, json, or a line with {{.Names}} in it", "FORMAT"),
+                Flag("-n --last", "last", NUMBER, "The newest so many, whether they run or not", "NUMBER"),
+                Flag("-l --latest", "latest", BOOL, "The newest, whether it runs or not"),
+                Flag("--no-trunc", "no_trunc", BOOL, "Cut nothing short"),
+                Flag("-q --quiet", "quiet", BOOL, "Print ids only"),
+                Flag("-s --size", "size", BOOL, "Print their sizes, too", default=UNSAID),
+                _HELP,
+            ),
+            examples=(
+                "dpty ps -a",
+                "dpty ps -f status=exited --format '{{.Names}} {{.Status}}'",
+                "dpty ps --format 'table {{.Names}}\\t{{.Label \"role\"}}'",
+            ),
+        ),
+        Command(
+            "cp",
+            "SRC DST",
+            "Copy files between here and a container, as CONTAINER:PATH. A - is a tar stream.",
+            (
+                Flag("-a --archive", "archive", BOOL, "Keep owner and group"),
+                Flag("-L --follow-link", "follow_link", BOOL, "Copy what a link in SRC points at"),
+                Flag("-q --quiet", "quiet", BOOL, "Show no progress"),
+                _HELP,
+            ),
+            least=2,
+            examples=(
+                "dpty cp web:/etc/nginx .",
+                "dpty cp page.html web:/srv/",
+                "dpty cp web:/var/log - | tar t",
+            ),
+        ),
+        Command(
+            "shell",
+            "CONTAINER [-- COMMAND...]",
+            "Open the best shell that a container has, or one beside it.",
+            (
+                Flag("--shell", "shell", TEXT, "This shell, without looking for the best", "PATH"),
+                Flag("--login", "login", BOOL, "As a login shell"),
+                Flag(
+                    "--toolbox",
+                    "toolbox",
+                    TEXT,
+                    "Open one from this image, in a container beside it",
+                    "IMAGE",
+                ),
+                _NO_INPUT,
+                _DETACH_KEYS,
+                _SIG_PROXY,
+                *_KEPT,
+                *_PROCESS,
+                _LATEST,
+                _WAIT,
+                _QUIET_ONLY_LONG,
+                _HELP,
+            ),
+            least=1,
+            drops_dashes=True,
+            ends_with_process=True,
+            examples=(
+                "dpty shell web",
+                "dpty shell web -- 'ls /tmp | wc -l'",
+                "dpty shell --toolbox busybox distroless",
+                "dpty shell -u root web",
+            ),
+        ),
+        Command(
+            "watch",
+            "CONTAINER",
+            "Look on: attach without ever sending a byte. Ctrl-C leaves.",
+            (_RECORD, _FORCE, _TIMEOUT, _IDLE_TIMEOUT, _LATEST, _WAIT, _RECONNECT, _QUIET_ONLY_LONG, _HELP),
+            least=1,
+            ends_with_process=True,
+            examples=("dpty watch web", "dpty watch --record web.cast web"),
+        ),
+        Command(
+            "replay",
+            "FILE",
+            "Play a recording; - is standard input.",
+            (
+                Flag("--speed", "speed", SECONDS, "So many times as fast", "FACTOR", 1.0),
+                Flag("--idle-limit", "idle_limit", SECONDS, "Pause for no longer than this", "SECONDS"),
+                Flag("--to-end", "to_end", BOOL, "Show the last screen at once"),
+                _HELP,
+            ),
+            least=1,
+            examples=("dpty replay web.cast", "dpty replay --speed 4 --idle-limit 2 web.cast"),
+        ),
+        Command(
+            "prune",
+            "",
+            "Remove what killed processes of ours have left behind on the engine, and nothing else.",
+            (
+                Flag("--dry-run", "dry_run", BOOL, "Only say what would be removed"),
+                Flag("-f --force", "force", BOOL, "Do not ask"),
+                _HELP,
+            ),
+            examples=("dpty prune --dry-run", "dpty prune --force"),
+        ),
+        Command(
+            "completion",
+            "bash|zsh|fish",
+            "Print the completion script of a shell.",
+            (_HELP,),
+            least=1,
+            examples=("source <(dpty completion bash)", "dpty completion fish | source"),
+        ),
+        Command(
+            "version",
+            "",
+            "Print the versions of dpty and of the engine.",
+            (Flag("--json", "json", BOOL, "As JSON"), _HELP),
+            examples=("dpty version", "dpty version --json"),
         ),
         Command(
             "help",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from typing import Any
 
+from docker.models.containers import Container
+
+from tests.bed.proxy import Proxy, Rule
 from tests.bed.terminal import ROOT, Terminal
 from tests.conftest import missing
 from tests.engine.conftest import Sessions
@@ -60,6 +64,20 @@ def typed(sessions: Sessions, *argv: str, **options: Any) -> Terminal:
     """Start `dpty` under a terminal; for `options` see `Terminal`."""
     env = {**sessions.env, "DOCKER_CONFIG": None, **options.pop("env", {})}
     return sessions.add(Terminal([*DPTY, *argv], env=env, **options))
+
+
+def only(proxy: Proxy, *containers: Container) -> Rule:
+    """Let lists of containers through the proxy name only these, whoever else has some on the engine."""
+    ours = {container.id: container for container in containers}
+
+    def sift(body: bytes) -> bytes:
+        found = [each for each in json.loads(body) if each["Id"] in ours]
+        # A list with a limit may have had somebody else's in the place of ours.
+        return json.dumps(
+            found or [{"Id": id, "Names": [f"/{ours[id].name}"], "Created": 1} for id in ours]
+        ).encode()
+
+    return proxy.on("GET", "/containers/json", edit=sift)
 
 
 def _run(argv: list[str], stdin: bytes | None, env: dict[str, str]) -> Done:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import docker.errors
 import pytest
 from docker.models.containers import Container
 
-from dockerpty.spec import owner
+from dockerpty.ownership import owner
 from tests.bed.engine import IMAGE, Bench, id_of
 from tests.bed.proxy import Proxy
 from tests.bed.terminal import PIPE
@@ -41,6 +42,11 @@ def found(bench: Bench, name: str) -> Container | None:
     try:
         return bench.client.containers.get(name)
     except docker.errors.NotFound:
+        return None
+    except docker.errors.APIError as error:
+        # Podman's words for one that goes away while it is looked at.
+        if "no such container" not in str(error):
+            raise
         return None
 
 
@@ -166,6 +172,7 @@ def test_an_image_that_is_not_there_is_pulled_and_a_refusal_is_125(
     told = done.stderr.decode().splitlines()
     assert told == [
         "dpty: cannot find the image no-such-image:there on the engine: it is pulled",
+        "Pulling",
         "dpty: cannot pull no-such-image:there: no such place; is its name right, and may you have it?",
     ]
     assert [request.path.partition("?")[2] for request in proxy.seen("POST", "/images/create")] == [
@@ -179,7 +186,8 @@ def test_an_image_that_has_been_pulled_is_run(bench: Bench, proxy: Proxy, sessio
     proxy.on("POST", "/images/create", answer=(200, b'{"status":"Pull complete"}\r\n'))
     done = dpty(sessions, *RUN, "--rm", IMAGE, "echo", "shown")
     assert (done.returncode, done.stdout) == (0, b"shown\n")
-    assert done.stderr == f"dpty: cannot find the image {IMAGE} on the engine: it is pulled\n".encode()
+    told = f"dpty: cannot find the image {IMAGE} on the engine: it is pulled\nPull complete\n"
+    assert done.stderr.decode() == told
 
 
 # What is left
@@ -369,3 +377,134 @@ def test_a_lost_session_is_255_and_says_so(bench: Bench, proxy: Proxy, sessions:
     assert terminal.wait(30) == 255, terminal.stderr
     assert terminal.stderr.startswith(b"dpty: cannot "), terminal.stderr
     assert terminal.stderr.count(b"\n") == 1
+
+
+# What is attached
+
+
+def test_only_the_chosen_stream_is_shown(bench: Bench, sessions: Sessions) -> None:
+    argv = (IMAGE, "sh", "-c", "echo out; echo err >&2; exit 5")
+    assert seen(dpty(sessions, *RUN, "--rm", "-a", "stdout", *argv)) == (5, b"out\n", b"")
+    assert seen(dpty(sessions, *RUN, "--rm", "--attach=STDERR", *argv)) == (5, b"", b"err\n")
+
+
+def test_with_input_alone_the_id_is_printed_and_the_container_works_on(
+    bench: Bench, sessions: Sessions, name: str
+) -> None:
+    script = "cat > /file; exec tail -f /dev/null"
+    argv = (*RUN, "-q", "-i", "-a", "stdin", "--name", name, IMAGE, "sh", "-c", script)
+    done = dpty(sessions, *argv, stdin=b"from here\n")
+    made = attributes(bench, name)
+    assert seen(done) == (0, made["Id"].encode() + b"\n", b"")
+    container = found(bench, name)
+    assert container is not None
+    bench.wait_for(lambda: container.exec_run(["cat", "/file"]).output == b"from here\n", 10, "the input")
+    assert attributes(bench, name)["State"]["Running"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (
+            ["-d", "-a", "stdout"],
+            b"cannot use --attach: nobody attaches with --detach; leave out one of them",
+        ),
+        (
+            ["-a", "output"],
+            b"cannot use --attach output: 'output' is none of stdin, stdout, stderr; see dpty run --help",
+        ),
+        (
+            ["--disable-content-trust=false"],
+            b"cannot use --disable-content-trust=false: signatures of images",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_is_created(
+    flags: list[str], message: bytes, bench: Bench, sessions: Sessions, name: str
+) -> None:
+    done = dpty(sessions, *RUN, "--name", name, *flags, IMAGE, "true")
+    assert (done.returncode, done.stdout) == (125, b"")
+    assert done.stderr.startswith(b"dpty: " + message)
+    assert found(bench, name) is None
+
+
+# What is told of it
+
+
+@pytest.mark.parametrize("flags", [["--rm"], ["-d"]])
+def test_the_id_is_left_in_a_file_for_others(
+    flags: list[str], bench: Bench, sessions: Sessions, name: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "id"
+    done = dpty(sessions, *RUN, *flags, "--cidfile", str(path), "--name", name, IMAGE, "hostname")
+    identity = path.read_text()
+    assert (done.returncode, len(identity)) == (0, 64)
+    assert done.stdout.strip() in (identity.encode(), identity[:12].encode())
+
+
+def test_nobodys_id_is_written_over_and_without_a_container_there_is_no_file(
+    bench: Bench, sessions: Sessions, name: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "id"
+    path.write_text("somebody's")
+    argv = (*RUN, "--cidfile", str(path), "--name", name)
+    done = dpty(sessions, *argv, IMAGE, "true")
+    assert (done.returncode, path.read_text()) == (125, "somebody's")
+    assert done.stderr.startswith(f"dpty: cannot use --cidfile {path}: there is such a file already".encode())
+    assert found(bench, name) is None
+    path.unlink()
+    assert dpty(sessions, *argv, "--pull", "never", "no-such-image", "true").returncode == 125
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("flags", [[], ["-d"]])
+def test_what_the_engine_warns_of_is_passed_on(
+    flags: list[str], bench: Bench, proxy: Proxy, sessions: Sessions, name: str
+) -> None:
+    def with_a_warning(answer: bytes) -> bytes:
+        return answer.replace(b'"Warnings":[]', b'"Warnings":["no swap here"]')
+
+    proxy.on("POST", "/containers/create", edit=with_a_warning)
+    done = dpty(sessions, *RUN, *flags, "--name", name, IMAGE, "true")
+    assert (done.returncode, done.stderr) == (0, b"dpty: the engine warns: no swap here\n")
+
+
+# When it is pulled
+
+
+@pytest.mark.parametrize(("when", "pulls"), [("always", 1), ("missing", 0), ("never", 0)])
+def test_an_image_that_is_there_is_pulled_only_when_it_is_asked_for(
+    when: str, pulls: int, bench: Bench, proxy: Proxy, sessions: Sessions
+) -> None:
+    proxy.on("POST", "/images/create", answer=(200, b'{"status":"Image is up to date"}\r\n'))
+    done = dpty(sessions, *RUN, "-q", "--rm", "--pull", when, IMAGE, "echo", "shown")
+    assert seen(done) == (0, b"shown\n", b"")
+    assert proxy.count("POST", "/images/create") == pulls
+
+
+def test_an_image_that_must_not_be_pulled_is_missed(bench: Bench, proxy: Proxy, sessions: Sessions) -> None:
+    done = dpty(sessions, *RUN, "--rm", "--pull=never", "no-such-image:there", "true")
+    assert (done.returncode, done.stdout) == (125, b"")
+    assert b"No such image: no-such-image:there" in done.stderr
+    assert done.stderr.count(b"\n") == 1
+    assert proxy.count("POST", "/images/create") == 0
+
+
+def test_an_image_for_another_platform_is_pulled_as_that_and_quietly(
+    bench: Bench, proxy: Proxy, sessions: Sessions
+) -> None:
+    absent = b'{"message":"No such image: busybox:latest"}'
+    proxy.on("POST", "/containers/create", answer=(404, absent), times=1)
+    proxy.on("POST", "/images/create", answer=(200, b'{"status":"Pull complete"}\r\n'))
+    done = dpty(sessions, *RUN, "--rm", "-q", "--platform", "linux/amd64", IMAGE, "echo", "shown")
+    assert seen(done) == (0, b"shown\n", b"")
+    wanted = "platform=linux%2Famd64"
+    assert [wanted in each.path for each in proxy.seen("POST", "/(images|containers)/create")] == [True] * 3
+
+
+def test_with_json_the_document_of_one_in_the_background_has_its_id(
+    bench: Bench, sessions: Sessions, name: str
+) -> None:
+    done = dpty(sessions, *RUN, "-d", "--json", "--name", name, IMAGE, "sleep", "1000")
+    told = json.loads(done.stdout)
+    assert (told["container"], told["command"]) == (attributes(bench, name)["Id"], ["sleep", "1000"])

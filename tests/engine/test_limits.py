@@ -74,6 +74,7 @@ def test_thirty_two_descriptors_are_enough_at_a_terminal(
     assert terminal.is_as_before()
 
 
+@pytest.mark.own_socket
 @pytest.mark.parametrize("verb", ["exec", "run"])
 def test_with_too_few_descriptors_it_works_or_says_so(verb: str, bench: Bench, sessions: Sessions) -> None:
     container = bench.container(start=True)
@@ -136,6 +137,7 @@ report("over", found=found)
 """
 
 
+@pytest.mark.own_socket
 def test_a_program_that_has_used_up_its_descriptors_gets_an_error_and_loses_none(
     box: Container, sessions: Sessions
 ) -> None:
@@ -191,6 +193,7 @@ report("over", code=code)
 # Memory
 
 
+@pytest.mark.own_socket
 @pytest.mark.parametrize("verb", ["exec", "run"])
 def test_little_address_space_is_enough(verb: str, box: Container, sessions: Sessions) -> None:
     where = f"exec -i {id_of(box)}" if verb == "exec" else f"{' '.join(RUN)} -i --rm {IMAGE}"
@@ -242,6 +245,7 @@ def test_a_full_stderr_is_125(box: Container, sessions: Sessions) -> None:
     assert seen(done) == (125, b"", b"")
 
 
+@pytest.mark.own_socket
 def test_a_file_that_may_not_grow_is_125_and_has_what_fits(
     box: Container, sessions: Sessions, tmp_path: os.PathLike[str]
 ) -> None:

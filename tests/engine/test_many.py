@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 
+import pytest
+
 from tests.bed.engine import Bench, id_of
 from tests.bed.terminal import Terminal
 from tests.engine.command import DETACH, DPTY, environment
@@ -65,6 +67,7 @@ report("over", count=len(found), wrong=wrong, left=descriptors() - before)
 """
 
 
+@pytest.mark.own_socket
 def test_fifty_threads_of_one_process_do_not_disturb_each_other(bench: Bench, sessions: Sessions) -> None:
     container = bench.container(start=True)
     terminal = sessions.python(IN_THREADS, id_of(container), str(COUNT))

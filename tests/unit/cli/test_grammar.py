@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dockerpty.cli.grammar import BOOL, LIST, OFF, OPTIONAL, SECONDS, TEXT, Command, Flag, UsageError, read
+from dockerpty.cli.grammar import (
+    BOOL,
+    CHOICE,
+    LIST,
+    NUMBER,
+    OFF,
+    OPTIONAL,
+    SECONDS,
+    TEXT,
+    UNSAID,
+    Command,
+    Flag,
+    UsageError,
+    read,
+)
 from dockerpty.cli.table import COMMANDS, COMMON
 
 EXEC = COMMANDS["exec"]
@@ -110,6 +126,29 @@ def test_h_is_the_host_name_in_run_and_help_elsewhere() -> None:
     assert read(COMMON, ["-h"]).values["help"]
 
 
+@pytest.mark.parametrize(
+    ("command", "line", "words"),
+    [
+        ("exec", "-l ls -l", ["ls", "-l"]),
+        ("exec", "--latest -- ls", ["ls"]),
+        ("exec", "-l ls -- x", ["ls", "--", "x"]),
+        ("exec", "-l=false web ls", ["web", "ls"]),
+        ("attach", "-l", []),
+        ("start", "-l", []),
+        ("start", "-al", []),
+        ("shell", "-l -- id", ["id"]),
+    ],
+)
+def test_the_newest_container_takes_the_place_of_the_one_on_the_line(
+    command: str, line: str, words: list[str]
+) -> None:
+    assert read(COMMANDS[command], line.split(" ")).words == words
+
+
+def test_ps_has_no_container_on_its_line_that_the_newest_could_replace() -> None:
+    assert read(COMMANDS["ps"], ["-l"]).values["latest"]
+
+
 def test_help_ends_the_reading_whatever_follows() -> None:
     assert read(EXEC, ["-i", "--help", "--nonsense"]).values["help"]
     assert read(EXEC, ["-ih="]).values["help"]
@@ -158,6 +197,74 @@ def test_a_time_limit_is_a_number_above_nothing(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "number"),
+    [
+        ("-n 3", 3),
+        ("-n3", 3),
+        ("-n=3", 3),
+        ("--last=0", 0),
+        ("--last 007", 7),
+        (f"-n {'9' * 18}", 10**18 - 1),
+    ],
+)
+def test_a_number_is_a_whole_one(line: str, number: int) -> None:
+    assert read(COMMANDS["ps"], line.split(" ")).values["last"] == number
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-1", "+1", "1.5", "1_0", " 1", "x", "\N{SUPERSCRIPT TWO}", "٣", "9" * 5000]
+)
+def test_what_is_no_whole_number_is_refused(text: str) -> None:
+    for line in (["-n", text], [f"--last={text}"]):
+        with pytest.raises(UsageError, match="it takes a whole number; see dpty ps --help"):
+            read(COMMANDS["ps"], line)
+    with pytest.raises(
+        UsageError, match=f"cannot use --reconnect={re.escape(text)}: it takes a whole number"
+    ):
+        read(RUN, [f"--reconnect={text}", "busybox"])
+
+
+@pytest.mark.parametrize("line", ["--pull always x", "--pull=always x", "--pull never --pull always x"])
+def test_a_choice_is_one_of_its_words(line: str) -> None:
+    assert read(RUN, line.split(" ")).values["pull"] == "always"
+
+
+def test_a_choice_that_is_not_made_is_its_default() -> None:
+    assert read(RUN, ["x"]).values["pull"] == "missing"
+    assert read(COMMON, ["exec"]).values["log_level"] is None
+
+
+@given(st.text().filter(lambda text: text not in ("always", "missing", "never")))
+def test_any_other_word_is_no_choice(text: str) -> None:
+    with pytest.raises(UsageError, match="is none of always, missing, never; see dpty run --help"):
+        read(RUN, ["--pull", text, "busybox"])
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("--reconnect x", True),
+        ("--reconnect=true x", True),
+        ("--reconnect=3 x", 3),
+        ("--reconnect=12 x", 12),
+        ("x --reconnect=3", False),
+        ("--reconnect=false x", False),
+        ("--reconnect=1 x", 1),
+        ("--reconnect=0 x", 0),
+        ("--reconnect 3", True),
+    ],
+)
+def test_a_statement_may_take_a_number_after_its_sign(line: str, value: object) -> None:
+    found = read(RUN, line.split(" ")).values["reconnect"]
+    assert (found, type(found)) == (value, type(value))
+
+
+@pytest.mark.parametrize(("line", "value"), [("", None), ("--tls", True), ("--tls=false", False)])
+def test_a_statement_that_was_not_made_leaves_it_to_others(line: str, value: bool | None) -> None:
+    assert read(COMMON, [*line.split(), "ps"]).values["tls"] is value
+
+
+@pytest.mark.parametrize(
     ("command", "line", "message"),
     [
         (
@@ -193,7 +300,17 @@ def test_a_time_limit_is_a_number_above_nothing(text: str) -> None:
         (EXEC, "web", "cannot run dpty exec: it needs a CONTAINER and a COMMAND; see dpty exec --help"),
         (EXEC, "-it", "cannot run dpty exec: it needs a CONTAINER and a COMMAND; see dpty exec --help"),
         (EXEC, "web --", "cannot run dpty exec: it needs a CONTAINER and a COMMAND; see dpty exec --help"),
+        (EXEC, "-l", "cannot run dpty exec: it needs a COMMAND; see dpty exec --help"),
         (RUN, "--rm", "cannot run dpty run: it needs an IMAGE; see dpty run --help"),
+        (
+            RUN,
+            "--pull soon x",
+            "cannot use --pull soon: 'soon' is none of always, missing, never; see dpty run --help",
+        ),
+        (RUN, "--pull", "cannot use --pull: it needs a value: --pull WHEN; see dpty run --help"),
+        (RUN, "--reconnect=x y", "cannot use --reconnect=x: it takes a whole number; see dpty run --help"),
+        (COMMANDS["ps"], "-n x", "cannot use -n x: it takes a whole number; see dpty ps --help"),
+        (COMMANDS["ps"], "-an", "cannot use -n: it needs a value: -n NUMBER; see dpty ps --help"),
         (RUN, "--no-such", "cannot use --no-such: dpty run has no such flag; see dpty run --help"),
         (COMMON, "--hots=x", "cannot use --hots: dpty has no such flag; did you mean --host?"),
     ],
@@ -218,6 +335,10 @@ TABLE = Command(
         Flag("-x --text", "text", TEXT, "", "TEXT"),
         Flag("-l --list", "list", LIST, "", "ITEM"),
         Flag("-s --seconds", "seconds", SECONDS, "", "SECONDS"),
+        Flag("-n --number", "number", NUMBER, "", "NUMBER"),
+        Flag("-c --choice", "choice", CHOICE, "", "WORD", words=("one", "other")),
+        Flag("-m --many", "many", OPTIONAL, "", words=("#",)),
+        Flag("-u --unsaid", "unsaid", BOOL, "", default=UNSAID),
     ),
     least=1,
 )
@@ -228,8 +349,13 @@ values_of_text = st.text(min_size=1).filter(lambda text: not text.startswith("="
 
 
 @given(
-    st.text("aboO", min_size=1, max_size=8),
-    st.one_of(st.none(), st.tuples(st.sampled_from("xl"), values_of_text)),
+    st.text("aboOmu", min_size=1, max_size=8),
+    st.one_of(
+        st.none(),
+        st.tuples(st.sampled_from("xl"), values_of_text),
+        st.tuples(st.just("n"), st.integers(0, 10**18 - 1).map(str)),
+        st.tuples(st.just("c"), st.sampled_from(["one", "other"])),
+    ),
 )
 def test_combined_letters_mean_what_they_mean_one_by_one(letters: str, last: tuple[str, str] | None) -> None:
     one_by_one = [f"-{letter}" for letter in letters]
@@ -254,11 +380,18 @@ def test_long_and_short_names_mean_the_same(flag: Flag, data: st.DataObject) -> 
     if flag.kind in (TEXT, LIST):
         text = data.draw(st.text(min_size=1))
         spellings = [[short, text], [long, text], [f"{long}={text}"], [f"{short}={text}"]]
-    elif flag.kind == SECONDS:
-        text = str(data.draw(st.floats(0, 1e9, exclude_min=True)))
+    elif flag.takes_value:
+        texts = {
+            SECONDS: st.floats(0, 1e9, exclude_min=True).map(str),
+            NUMBER: st.integers(0, 10**18 - 1).map(str),
+            CHOICE: st.sampled_from(flag.words or ("",)),
+        }
+        text = data.draw(texts[flag.kind])
         spellings = [[short, text], [long, text], [f"{long}={text}"], [f"{short}={text}"], [f"{short}{text}"]]
     else:
-        text = data.draw(st.sampled_from(["", "=true", "=0", *(f"={word}" for word in flag.words)]))
+        text = data.draw(
+            st.sampled_from(["", "=true", "=0", *(f"={word.replace('#', '7')}" for word in flag.words)])
+        )
         spellings = [[f"{short}{text}"], [f"{long}{text}"]]
     results = [read(TABLE, [*line, "word", "-a"]) for line in spellings]
     assert all(result.values == results[0].values for result in results)

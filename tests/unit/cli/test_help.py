@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import subprocess
+import sys
 from typing import Any
 
 import click
@@ -9,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dockerpty.cli.grammar import LIST, SECONDS, TEXT, Command, Flag, read
-from dockerpty.cli.help import HelpCommand, text
+from dockerpty.cli.grammar import CHOICE, NUMBER, SECONDS, Command, Flag, read
+from dockerpty.cli.groups import GROUPS, OTHERS, grouped
+from dockerpty.cli.help import WIDTH, HelpCommand, text
 from dockerpty.cli.table import COMMANDS, COMMON
+from tests.unit.cli.test_main import environment
 
 ALL = [COMMON, *COMMANDS.values()]
 LINES = [
@@ -35,7 +41,27 @@ LINES = [
     ("", "-H tcp://there -D exec -it web sh"),
     ("", "--connect-timeout 3 run busybox"),
     ("", "-v"),
+    ("", "-l debug --tls --tlsverify ps"),
     ("help", "exec"),
+    (EXEC, "-l ls -l"),
+    (EXEC, "--latest --wait 3 -- ls -l"),
+    (RUN, "--pull always --reconnect -c 5 busybox"),
+    (RUN, "--pull=never -P --no-healthcheck busybox --reconnect=3"),
+    (PS := "ps", "-a"),
+    (PS, "-n 3 -s"),
+    (PS, "-an3 --no-trunc"),
+    (PS, "--last=12 -f status=exited --filter label=x --format json"),
+    (PS, "-lq"),
+    ("attach", "-l"),
+    ("start", "-ai -l"),
+    ("start", "--reconnect one two"),
+    ("shell", "-l -- id"),
+    ("cp", "-aL web:/etc -"),
+    ("watch", "--latest --wait=2.5"),
+    ("replay", "--speed 4 --idle-limit=2 --to-end -"),
+    ("prune", "--dry-run -f"),
+    ("completion", "bash"),
+    ("version", "--json"),
 ]
 
 
@@ -61,11 +87,10 @@ def test_click_and_our_own_reader_agree(name: str, line: str) -> None:
 @st.composite
 def command_lines(draw: st.DrawFn) -> tuple[Command, list[str]]:
     """Lines in those spellings that click knows, too."""
-    command = draw(st.sampled_from([command for command in ALL if command.least]))
+    command = draw(st.sampled_from(ALL))
     line: list[str] = []
-    for flag in draw(
-        st.lists(st.sampled_from([flag for flag in command.flags if flag.dest != "help"]), max_size=6)
-    ):
+    flags = [flag for flag in command.flags if flag.dest != "help"]
+    for flag in draw(st.lists(st.sampled_from(flags), max_size=6) if flags else st.just([])):
         line += draw(spellings(flag))
     # click, too, ends the flags at the first word; what is behind it may look like one.
     words = [
@@ -79,9 +104,10 @@ def command_lines(draw: st.DrawFn) -> tuple[Command, list[str]]:
 @st.composite
 def spellings(draw: st.DrawFn, flag: Flag) -> list[str]:
     name = draw(st.sampled_from(flag.names))
-    if flag.kind not in (TEXT, LIST, SECONDS):
+    if not flag.takes_value:
         return [name]
-    value = draw(st.sampled_from(["1", "2.5"] if flag.kind == SECONDS else ["1", "root", "A=1", "-x", "a b"]))
+    values = {SECONDS: ["1", "2.5"], NUMBER: ["0", "12"], CHOICE: list(flag.words)}
+    value = draw(st.sampled_from(values.get(flag.kind, ["1", "root", "A=1", "-x", "a b"])))
     if not name.startswith("--"):
         return [name, value] if draw(st.booleans()) else [name + value]
     return [name, value] if draw(st.booleans()) else [f"{name}={value}"]
@@ -96,28 +122,123 @@ def test_click_and_our_own_reader_agree_on_any_line_that_click_can_read(
     assert read_by_click(command, argv) == (ours.values, ours.words)
 
 
-@pytest.mark.parametrize("command", ALL, ids=lambda command: command.title)
-def test_help_names_every_flag_and_fits_eighty_columns(command: Command) -> None:
+TITLES = [command.title for command in ALL]
+
+
+@pytest.fixture(params=ALL, ids=TITLES)
+def command(request: pytest.FixtureRequest) -> Command:
+    row = request.param
+    assert isinstance(row, Command)
+    return row
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "200"])
+def test_no_line_of_help_is_wider_than_eighty_columns(
+    command: Command, columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert max(map(len, text(command).splitlines())) <= WIDTH
+
+
+def test_help_says_what_a_command_does_and_takes(command: Command) -> None:
     shown = text(command)
-    assert shown.startswith(f"Usage: {command.title} [OPTIONS] {command.operands}\n")
+    assert shown.startswith(f"Usage: {command.title} [OPTIONS] {command.operands}".rstrip() + "\n")
+    assert command.summary in " ".join(shown.split())
+
+
+def test_help_has_every_flag_once_with_its_words(command: Command) -> None:
+    shown = text(command)
+    words = " ".join(shown.split())
     for flag in command.flags:
-        assert ", ".join(flag.names) in shown
-    assert max(map(len, shown.splitlines())) <= 80
-    assert "Examples:\n" in shown
+        lines = [line for line in shown.splitlines() if line.startswith(f"  {', '.join(flag.names)}")]
+        exact = [
+            line for line in lines if re.match(rf"  {re.escape(', '.join(flag.names))}(?=[ \[]|$)", line)
+        ]
+        assert len(exact) == 1, flag.names
+        assert flag.metavar in exact[0]
+        assert flag.help in words
+    assert "\N{NON-BREAKING HYPHEN}" not in shown
+
+
+def test_help_has_no_blanks_at_the_end_of_a_line_and_no_colour(command: Command) -> None:
+    shown = text(command)
+    assert "\x1b" not in shown
+    assert [line for line in shown.splitlines() if line != line.rstrip()] == []
+
+
+def test_every_example_is_in_the_help_as_it_is_typed(command: Command) -> None:
+    examples = text(command).partition("\nExamples:\n")[2].splitlines()
+    assert examples == [f"  {example}" for example in command.examples]
+    assert examples
+
+
+def typed(example: str) -> list[str]:
+    """The words behind `dpty` in a line of a shell, as far as its next sign."""
+    lexer = shlex.shlex(example, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    words = list(lexer)
+    words = words[words.index("dpty") + 1 :]
+    signs = [at for at, word in enumerate(words) if word[0] in "<>|()&;"]
+    return words[: signs[0] if signs else None]
+
+
+EXAMPLES = [(command, example) for command in ALL for example in command.examples]
+
+
+@pytest.mark.parametrize(("command", "example"), EXAMPLES, ids=[example for _, example in EXAMPLES])
+def test_every_example_can_be_typed(command: Command, example: str) -> None:
+    line = read(COMMON, typed(example))
+    name, *rest = line.words
+    assert command.name in ("", name)
+    read(COMMANDS[name], rest)
 
 
 def test_help_of_dpty_names_every_command() -> None:
     shown = text(COMMON)
-    for command in COMMANDS.values():
-        assert f"  {command.name} {command.operands}" in shown
+    for row in COMMANDS.values():
+        assert re.search(rf"^  {row.name} +{re.escape(row.summary[:40])}", shown, re.MULTILINE)
+
+
+def test_many_flags_stand_under_headings_and_none_is_forgotten(command: Command) -> None:
+    groups = grouped(command)
+    placed = [flag for flags in groups.values() for flag in flags]
+    assert sorted(flag.dest for flag in placed) == sorted(flag.dest for flag in command.flags)
+    assert all(f"\n{heading}:\n" in text(command) for heading in groups)
+    if len(groups) > 1:
+        assert {flag.dest for flag in groups[OTHERS]} <= {"help", "version", "debug", "log_level"}
+
+
+def test_every_flag_in_a_heading_is_one_of_some_command_and_stands_there_once() -> None:
+    dests = [dest for group in GROUPS.values() for dest in group]
+    assert len(dests) == len(set(dests))
+    assert set(dests) <= {flag.dest for row in ALL for flag in row.flags}
 
 
 @pytest.mark.parametrize(
     ("name", "shown"),
-    [("tty", "-t, --tty[=auto]"), ("sig_proxy", "--sig-proxy[=false]"), ("user", "-u, --user USER[:GROUP]")],
+    [
+        ("tty", "-t, --tty[=auto]"),
+        ("sig_proxy", "--sig-proxy[=false]"),
+        ("user", "-u, --user USER[:GROUP]"),
+        ("reconnect", "--reconnect[=N]"),
+        ("pull", "--pull WHEN"),
+    ],
 )
 def test_help_shows_a_value_as_it_is_typed(name: str, shown: str) -> None:
-    assert f"  {shown} " in text(COMMANDS["exec"])
+    assert f"  {shown} " in text(COMMANDS["run"])
+
+
+@pytest.mark.parametrize("name", ["", *COMMANDS])
+def test_help_in_a_pipe_has_no_colour_whatever_the_environment_says(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "dockerpty", *([name] if name else []), "--help"],
+        capture_output=True,
+        env=environment(FORCE_COLOR="1", CLICOLOR_FORCE="1", TERM="xterm-256color"),
+        timeout=30,
+        check=True,
+    )
+    assert b"\x1b" not in done.stdout
+    assert done.stderr == b""
 
 
 @pytest.mark.parametrize("command", ALL, ids=lambda command: command.title)

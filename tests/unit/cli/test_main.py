@@ -265,7 +265,7 @@ def test_the_version_loads_the_table_and_nothing_else() -> None:
         "dockerpty",
         "dockerpty.cli",
         "dockerpty.errors",
-        *(f"dockerpty.cli.{name}" for name in ("grammar", "outcome", "table")),
+        *(f"dockerpty.cli.{name}" for name in ("container_flags", "grammar", "outcome", "table")),
     }
     assert loaded == {"__future__", *ours}
 

@@ -12,6 +12,7 @@ from dockerpty.cli import outcome
 from dockerpty.cli.grammar import Command, UsageError
 from dockerpty.errors import (
     APIError,
+    CannotStart,
     DetachKeysError,
     DockerptyError,
     EngineUnreachable,
@@ -52,6 +53,8 @@ def start_error(text: str, action: str = "start") -> APIError:
         (start_error('exec: "/tmp": permission denied: unknown', "start the exec"), 126, 1),
         (start_error("driver failed programming external connectivity"), 125, 1),
         (start_error("no such file or directory", "create a container from"), 125, 1),
+        (CannotStart("open a shell in", "web", "it has none"), 127, 1),
+        (CannotStart("see the files of", "web", "it is another's", exit_code=126), 126, 1),
         (KeyError("x"), 125, 3),
         (AssertionError(), 125, 3),
     ],

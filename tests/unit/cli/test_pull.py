@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dockerpty.calls import Call, Reply
+from dockerpty.cli import main
 from dockerpty.cli.pull import pull, pull_call, split
 from dockerpty.errors import APIError, ProtocolError
 from dockerpty.interface import Engine
+from tests.unit.loopback import ScriptedEngine
 
 
 @pytest.mark.parametrize(
@@ -49,6 +55,51 @@ def test_an_image_that_came_is_no_error() -> None:
     engine = Answering(b'{"status":"Pulling from library/busybox"}\r\n\r\n{"status":"Downloaded"}\r\n')
     pull(engine, "busybox")
     assert [call.target() for call in engine.calls] == ["/images/create?fromImage=busybox&tag=latest"]
+
+
+def test_each_step_is_told_as_it_comes_and_a_failure_is_none() -> None:
+    steps: list[dict[str, Any]] = []
+    answer = b'{"status":"Pulling","id":"1"}\r\n{"status":"Done"}\r\n[]\r\n{"error":"denied"}\r\n{"status":"no"}\r\n'
+    with pytest.raises(APIError, match="denied"):
+        pull(Answering(answer), "busybox", steps.append)
+    assert steps == [{"status": "Pulling", "id": "1"}, {"status": "Done"}]
+
+
+def test_a_platform_is_asked_for_only_where_one_was_named() -> None:
+    engine = Answering(b"{}\n")
+    pull(engine, "busybox", platform="linux/arm64")
+    (call,) = engine.calls
+    assert call.query == (("fromImage", "busybox"), ("tag", "latest"), ("platform", "linux/arm64"))
+    assert call.kwargs["platform"] == "linux/arm64"
+    assert "platform" not in pull_call("busybox").kwargs
+
+
+def test_who_we_are_is_said_only_where_it_is_known() -> None:
+    engine = Answering(b"{}\n")
+    pull(engine, "busybox", auth="me")
+    pull(engine, "busybox")
+    assert [call.headers for call in engine.calls] == [(("X-Registry-Auth", "me"),), ()]
+
+
+@pytest.mark.parametrize("flags", [(), ("-q",)])
+def test_the_credentials_of_the_named_configuration_go_with_the_pull_and_with_nothing_else(
+    flags: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    auth = base64.b64encode(b"me:secret").decode()
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {"there:5000": {"auth": auth}}}))
+    done = b"HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: 3\r\n\r\n{}\n"
+    refused = b'HTTP/1.1 500 No\r\nContent-Length: 18\r\n\r\n{"message": "bad"}'
+    engine = ScriptedEngine(str(tmp_path / "engine"), done, refused)
+    try:
+        argv = ["run", "--pull", "always", *flags, "there:5000/image"]
+        assert main(["-H", engine.url, "--config", str(tmp_path), *argv]) == 125
+    finally:
+        engine.close()
+    fetch, create = engine.requests
+    said = json.loads(base64.urlsafe_b64decode(fetch.headers["X-Registry-Auth"]))
+    assert (said["username"], said["password"]) == ("me", "secret")
+    assert "X-Registry-Auth" not in create.headers
+    assert "secret" not in "".join(capsys.readouterr())
 
 
 def test_a_failure_in_the_middle_of_the_answer_is_an_error() -> None:

@@ -1,0 +1,51 @@
+"""Which engine the global options name, for every command that asks one."""
+
+from __future__ import annotations
+
+from dockerpty import endpoint
+from dockerpty.cli.grammar import UsageError
+from dockerpty.cli.outcome import say
+from dockerpty.configuration import Configuration
+from dockerpty.engine import from_environment
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dockerpty.cli.grammar import Line
+    from dockerpty.engine import Engine
+
+
+def engine_of(common: Line) -> Engine:
+    """Give the engine that the global options name. Connects to nothing yet.
+
+    Raises:
+        UsageError: they name two.
+        DockerptyError: what they name makes no sense, or there is no such context.
+    """
+    values = common.values
+    if values["host"] and values["context"]:
+        raise UsageError(
+            "use", "-H and -c together", "each of them names an engine; leave one out", common.command.see
+        )
+    options = {name: values[name] for name in ("tls", "tlsverify", "tlscacert", "tlscert", "tlskey")}
+    found = endpoint.from_environment(
+        host=values["host"],
+        context=values["context"],
+        configuration=configuration_of(common),
+        ssh_client=values["ssh_client"],
+        **options,
+    )
+    return from_environment(connect_timeout=values["connect_timeout"], endpoint=found)
+
+
+def configuration_of(line: Line) -> Configuration:
+    """Give docker's client configuration, the same one to all who ask in the course of a command line.
+
+    Args:
+        line: of the global options, or of a command.
+    """
+    values = (line.common or line).values
+    given = values.get("config")
+    if isinstance(given, Configuration):
+        return given
+    values["config"] = configuration = Configuration(given, notice=say)
+    return configuration

@@ -1,0 +1,186 @@
+"""`dpty replay`: play a recording."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import select
+import signal
+import sys
+import time
+
+from dockerpty.cli.grammar import UsageError
+from dockerpty.cli.outcome import say
+from dockerpty.errors import DockerptyError
+from dockerpty.modes import ModeTracker
+from dockerpty.recording import Cast, schedule
+from dockerpty.tty import Terminal, is_terminal, size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import IO, Any
+
+    from dockerpty.cli.grammar import Line
+
+_PAUSE, _QUIT, _INTERRUPT = b" ", b"q", b"\x03"
+#: The terminal's answer to a question in the recording, or an arrow (ECMA-48, 5.4 and 5.6; SS3).
+_SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|[P\]_^][^\x07\x1b]*(?:\x07|\x1b\\))")
+#: A longer pause is waited for in pieces: poll takes none of 25 days.
+_LONGEST_S = 1e6
+_ENDINGS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+def command(line: Line, common: Line) -> int:
+    """Run the command line, and return its exit code; below zero for a death by that signal."""
+    name, *more = line.words
+    values = line.values
+    if more:
+        raise UsageError(
+            "run", "dpty replay", f"it plays one recording, and no {more[0]!r}", line.command.see
+        )
+    if name == "-":
+        if sys.stdin is None:
+            raise DockerptyError("read the recording", "standard input", "it is closed")
+        return _play(
+            sys.stdin.buffer, "standard input", values["speed"], values["idle_limit"], values["to_end"]
+        )
+    with open(name, "rb") as file:
+        return _play(file, name, values["speed"], values["idle_limit"], values["to_end"])
+
+
+def _play(source: IO[bytes], name: str, speed: float, idle_limit: float | None, to_end: bool) -> int:
+    cast = Cast(source, name)
+    shows = is_terminal(sys.stdout)
+    if shows:
+        _hint(cast.size, size(sys.stdout))
+    has_keys = shows and is_terminal(sys.stdin)
+    screen = _Screen(shows)
+    ended = 0
+
+    def end(number: int, frame: FrameType | None) -> None:
+        nonlocal ended
+        ended = number
+        raise KeyboardInterrupt
+
+    handlers: dict[int, Any] = {}
+    terminal = Terminal(sys.stdin, raw=has_keys)
+    player = _Player(has_keys)
+    left = True
+    try:
+        for number in _ENDINGS:
+            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+                handlers[number] = signal.signal(number, end)
+        terminal.start()
+        for at, text in schedule(cast, speed, idle_limit):
+            if not player.wait_until(0.0 if to_end else at):
+                break
+            screen.show(text)
+        else:
+            left = False
+    except KeyboardInterrupt:
+        ended = ended or int(signal.SIGINT)
+    finally:
+        for number in _ENDINGS:
+            signal.signal(number, signal.SIG_IGN)
+        try:
+            screen.clear_up(left)
+            if has_keys:
+                _forget_answers()
+        finally:
+            terminal.stop()
+            for ending, handler in handlers.items():
+                signal.signal(ending, handler)
+    return -ended
+
+
+class _Screen:
+    """The terminal that is played on, or a file."""
+
+    def __init__(self, is_terminal: bool) -> None:
+        self._modes = ModeTracker() if is_terminal else None
+
+    def show(self, text: str) -> None:
+        if sys.stdout is None:
+            return  # it is closed: lost like any other output
+        data = text.encode("utf-8", "replace")
+        if self._modes is not None:
+            self._modes.feed(data)
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+    def clear_up(self, left: bool) -> None:
+        """Undo what the recording switched on; what comes next in the middle of a line begins one of its own."""
+        if self._modes is not None:
+            undo = self._modes.undo() + (b"\x1b[m\r\n" if left else b"")
+            try:
+                sys.stdout.buffer.write(undo)
+                sys.stdout.buffer.flush()
+            except OSError as error:
+                if error.errno != errno.EIO:  # the terminal is gone, and with it what was switched on
+                    raise
+
+
+class _Player:
+    """Waits as the recording does, and for the user's keys: blank pauses and goes on, q and Ctrl-C leave."""
+
+    def __init__(self, has_keys: bool) -> None:
+        self._has_keys = has_keys
+        self._began = time.monotonic()
+
+    def wait_until(self, at: float) -> bool:
+        """Wait until so many seconds of the replay have passed, pauses not counted; False to leave.
+
+        Raises:
+            KeyboardInterrupt: at Ctrl-C.
+        """
+        while True:
+            left = self._began + at - time.monotonic()
+            if not self._has_keys:
+                time.sleep(min(max(0.0, left), _LONGEST_S))
+                if left <= _LONGEST_S:
+                    return True
+                continue
+            key = self._pressed(min(max(0.0, left), _LONGEST_S))
+            if key == _PAUSE:
+                paused = time.monotonic()
+                while (key := self._pressed(None)) not in (_PAUSE, _QUIT):
+                    pass
+                self._began += time.monotonic() - paused
+            if key == _QUIT:
+                return False
+            if not key and left <= 0:
+                return True
+
+    def _pressed(self, seconds: float | None) -> bytes:
+        """Return a key of ours, or nothing after these seconds or at any other key."""
+        poll = select.poll()
+        poll.register(sys.stdin, select.POLLIN)
+        if not poll.poll(None if seconds is None else seconds * 1000 + 0.999):
+            return b""
+        keys = os.read(sys.stdin.fileno(), 1024)
+        if not keys:
+            return _QUIT  # the terminal is gone
+        keys = _SEQUENCE.sub(b"", keys)
+        if _INTERRUPT in keys:
+            raise KeyboardInterrupt
+        return next((key for key in (_QUIT, _PAUSE) if key in keys), b"")
+
+
+def _hint(recorded: tuple[int, int], here: tuple[int, int] | None) -> None:
+    if here is not None and (here[0] < recorded[0] or here[1] < recorded[1]):
+        say(
+            f"the recording is {recorded[1]} columns by {recorded[0]} rows, this terminal {here[1]} by {here[0]}:"
+            " make it larger, or lines break where they should not"
+        )
+
+
+def _forget_answers() -> None:
+    """Drop what the terminal has answered to questions in the recording: a shell would take it for typed."""
+    import termios
+
+    try:
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)
+    except termios.error:
+        return  # the terminal is gone

@@ -1,0 +1,26 @@
+"""`dpty watch`: look on at a container's first process."""
+
+from __future__ import annotations
+
+from dockerpty.cli.engine import engine_of
+from dockerpty.cli.session import bridge, container_of, keywords, refuse_words
+from dockerpty.pty import RunOperation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dockerpty.cli.grammar import Line
+
+
+def command(line: Line, common: Line) -> int:
+    """Run the command line, and return its exit code: 0 for who leaves with Ctrl-C, which is the way out."""
+    engine = engine_of(common)
+    try:
+        container, words = container_of(engine, line, "watch")
+        refuse_words(line, words)
+        session = keywords(line, False)
+        operation = RunOperation.attach(engine, container, False, logs=False, looks_on=True, **session)
+        return bridge(engine, operation, line)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        engine.close()

@@ -1,0 +1,506 @@
+"""What happens around a session: others at the same container, what becomes of that, and odd places to run in."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from docker.models.containers import Container
+
+from dockerpty.recording import Cast
+from tests.bed.engine import IMAGE, Bench, short_directory
+from tests.bed.terminal import NULL, PIPE, ROOT, Terminal
+from tests.conftest import missing
+from tests.engine.command import DETACH, DPTY, dpty, environment, shell, typed
+from tests.engine.conftest import Sessions
+
+TICKS = "trap 'exit 6' TERM; i=0; while sleep 0.1; do i=$((i+1)); echo tick $i; done"
+NO_TERMINAL = b"dpty: cannot give the process a terminal: the input device is not a TTY"
+SESSIONS = ("exec", "attach", "watch", "start")
+
+
+def name_of(container: Container) -> str:
+    return str(container.name)
+
+
+# Two at once
+
+
+def test_one_types_and_the_other_looks_on(bench: Bench, sessions: Sessions) -> None:
+    script = "while read line; do echo got $line; [ $line != end ] || exit 9; done"
+    container = bench.container(script, tty=True, stdin_open=True, start=True)
+    writer = typed(sessions, "attach", name_of(container))
+    writer.wait_until(writer.is_raw, what="the raw terminal")
+    looker = typed(sessions, "watch", name_of(container))
+
+    def shown() -> bool:
+        writer.send("again\r")
+        return b"got again" in looker.read_for(0.1)
+
+    looker.wait_until(shown, 10, "what is written, at the one who looks on")
+    writer.send(DETACH)
+    assert writer.wait() == 0
+    assert writer.is_as_before()
+    assert looker.process.poll() is None
+    writer = typed(sessions, "attach", name_of(container))
+    writer.wait_until(writer.is_raw, what="the raw terminal")
+    looker.send("end\r")  # which arrives nowhere
+    writer.send("last\r")
+    looker.expect("got last")
+    writer.send("end\r")
+    assert (writer.wait(), looker.wait()) == (9, 9)
+    assert writer.is_as_before()
+    assert looker.is_as_before()
+
+
+def test_two_that_work_in_one_container_have_nothing_to_do_with_each_other(
+    bench: Bench, sessions: Sessions
+) -> None:
+    container = bench.container(start=True)
+    script = "echo up; while read line; do echo $line: $(stty size); done"
+    first, second = (
+        typed(sessions, "exec", "-it", name_of(container), "sh", "-c", script, rows=rows, cols=90)
+        for rows in (20, 30)
+    )
+    for terminal, rows in ((first, 20), (second, 30)):
+        terminal.expect("up")
+
+        def answers(terminal: Terminal = terminal, rows: int = rows) -> bool:
+            terminal.send("here\r")
+            return f"here: {rows} 90".encode() in terminal.read_for(0.1)
+
+        terminal.wait_until(answers, 5, "the size of the window")
+    first.set_winsize(21, 91)
+    first.send("only first\r")
+    first.expect("only first: ")
+    first.signal(signal.SIGTERM)
+    assert first.wait() == -signal.SIGTERM
+    bench.wait_for(lambda: len(bench.processes(container)) == 2, 5, "the end of the first")
+    second.send("still\r")
+    second.expect("still: 30 90")
+    assert b"first" not in second.output
+    second.send("\x04")
+    assert second.wait() == 0
+    assert first.is_as_before()
+    assert second.is_as_before()
+
+
+# What becomes of the container
+
+
+@pytest.fixture
+def ticking(bench: Bench, sessions: Sessions) -> Callable[[str], tuple[Container, Terminal]]:
+    """Gives a container, and a session of a kind with it, in which something is shown ten times a second."""
+
+    def begin(verb: str) -> tuple[Container, Terminal]:
+        container = bench.container("tail -f /dev/null" if verb == "exec" else TICKS, start=verb != "start")
+        words = {
+            "exec": ["exec", name_of(container), "sh", "-c", TICKS],
+            "start": ["start", "-a", name_of(container)],
+        }
+        terminal = typed(sessions, *words.get(verb, [verb, name_of(container)]), stdout=PIPE, stderr=PIPE)
+        terminal.expect_stdout("tick")
+        return container, terminal
+
+    return begin
+
+
+Ticking = Callable[[str], tuple[Container, Terminal]]
+
+
+def ended_with(terminal: Terminal) -> tuple[int, bytes]:
+    code = terminal.wait(30)
+    assert terminal.is_as_before()
+    # Nothing but whole lines, and none of them twice.
+    numbers = [int(line.removeprefix(b"tick ")) for line in terminal.stdout.splitlines()]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    return code, terminal.stderr
+
+
+@pytest.mark.parametrize("verb", SESSIONS)
+def test_a_container_that_ends_ends_it_with_its_code(verb: str, ticking: Ticking) -> None:
+    container, terminal = ticking(verb)
+    container.kill("KILL" if verb == "exec" else "TERM")
+    assert ended_with(terminal) == (137 if verb == "exec" else 6, b"")
+
+
+@pytest.mark.parametrize("verb", SESSIONS)
+def test_a_container_that_is_removed_is_137(verb: str, ticking: Ticking) -> None:
+    container, terminal = ticking(verb)
+    container.remove(force=True)
+    code, said = ended_with(terminal)
+    assert code == 137
+    assert said in (b"", f"dpty: {container.name} was removed\n".encode())
+
+
+@pytest.mark.parametrize("verb", SESSIONS)
+def test_a_container_that_is_paused_keeps_it_waiting_and_nothing_more(
+    verb: str, ticking: Ticking, bench: Bench
+) -> None:
+    container, terminal = ticking(verb)
+    container.pause()
+    seen = len(terminal.stdout)
+    terminal.read_for(0.5)
+    late = len(terminal.stdout)
+    terminal.read_for(0.5)
+    assert len(terminal.stdout) == late
+    assert late - seen < 100
+    assert terminal.process.poll() is None
+    container.unpause()
+    terminal.wait_until(lambda: len(terminal.stdout) > late, 10, "more of it")
+    container.kill("KILL" if verb == "exec" else "TERM")
+    assert ended_with(terminal) == (137 if verb == "exec" else 6, b"")
+
+
+@pytest.mark.parametrize("verb", SESSIONS)
+def test_a_container_that_is_restarted_ends_it_as_its_first_life_does(
+    verb: str, ticking: Ticking, bench: Bench
+) -> None:
+    container, terminal = ticking(verb)
+    container.stop(timeout=0 if verb == "exec" else 5)
+    container.start()
+    assert ended_with(terminal) == (137 if verb == "exec" else 6, b"")
+    assert bench.is_running(container)
+
+
+@pytest.mark.parametrize("verb", SESSIONS)
+def test_a_container_that_is_restarted_in_one_go_ends_it_too(
+    verb: str, ticking: Ticking, bench: Bench
+) -> None:
+    container, terminal = ticking(verb)
+    container.restart(timeout=0 if verb == "exec" else 5)
+    code, said = ended_with(terminal)
+    # Engine 20.10 answers a wait with the code that it finds when it gets to it: after a fast restart, with 0.
+    assert code in ((137,) if verb == "exec" else (6, 0))
+    assert said == b""
+    assert bench.is_running(container)
+
+
+@pytest.mark.parametrize("verb", SESSIONS)
+def test_a_container_that_is_renamed_is_the_same_even_if_another_has_its_name(
+    verb: str, ticking: Ticking, bench: Bench
+) -> None:
+    container, terminal = ticking(verb)
+    old = name_of(container)
+    container.rename(f"{old}-renamed")
+    other = bench.container("trap 'exit 5' TERM; while :; do sleep 0.1; done", name=old, start=True)
+    late = len(terminal.stdout)
+    terminal.wait_until(lambda: len(terminal.stdout) > late, 10, "more of it")
+    if verb == "exec":
+        terminal.signal(signal.SIGTERM)
+        assert ended_with(terminal) == (-signal.SIGTERM, b"")
+        bench.wait_for(lambda: len(bench.processes(container)) == 1, 5, "the end of what it has started")
+    else:
+        # A signal that is passed on finds it, too; who only looks on has none to pass on.
+        if verb == "watch":
+            container.kill("TERM")
+        else:
+            terminal.signal(signal.SIGTERM)
+        assert ended_with(terminal) == (6, b"")
+    assert bench.is_running(other)
+
+
+# A full disk
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with room for 64 KiB."""
+    if os.getuid() != 0:
+        missing("only root can mount a small file system")
+    folder = tmp_path / "small"
+    folder.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if done.returncode != 0:
+        missing(f"cannot mount a small file system here: {done.stderr.decode().strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_disk_that_is_full_in_the_middle_ends_the_recording_and_not_the_session(
+    small_disk: Path, box: Container, sessions: Sessions
+) -> None:
+    path = small_disk / "a.cast"
+    done = dpty(sessions, "exec", "--record", str(path), name_of(box), "sh", "-c", "seq 50000; exit 4")
+    numbers = b"".join(b"%d\n" % number for number in range(1, 50001))
+    assert (done.returncode, done.stdout) == (4, numbers)
+    said = f"dpty: the recording {path} ends before the session did: No space left on device\n"
+    assert done.stderr.decode() == said
+    expect_begin_of(path, numbers)
+
+
+def test_a_recording_that_may_not_grow_ends_and_the_session_goes_on(
+    box: Container, sessions: Sessions, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.cast"
+    line = f"ulimit -f 64; dpty exec --record {path} {name_of(box)} sh -c 'seq 50000; exit 4'"
+    done = shell(sessions, line)
+    numbers = b"".join(b"%d\n" % number for number in range(1, 50001))
+    assert (done.returncode, done.stdout) == (4, numbers)
+    assert done.stderr.decode() == f"dpty: the recording {path} ends before the session did: File too large\n"
+    expect_begin_of(path, numbers)
+
+
+def expect_begin_of(path: Path, whole: bytes) -> None:
+    """Expect a recording that plays, and that has the beginning of something."""
+    with path.open("rb") as file:
+        kept = "".join(data for _, code, data in Cast(file, str(path)).events() if code == "o")
+    begin = kept.replace("\r\n", "\n").encode()
+    assert len(begin) > 1000
+    assert whole.startswith(begin)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+# A window of one character
+
+
+def test_in_a_window_of_one_character_everything_is_said_all_the_same(
+    bench: Bench, sessions: Sessions, tmp_path: Path
+) -> None:
+    container = bench.container(start=True)
+    listed = typed(sessions, "ps", "--filter", f"name={container.name}", rows=1, cols=1)
+    assert listed.wait() == 0
+    assert name_of(container).encode() in re.sub(rb"\s|\x1b\[[0-9;]*m", b"", listed.output)
+
+    path = tmp_path / "a.cast"
+    terminal = typed(
+        sessions, "shell", "--record", str(path), "-e", "PS1=$ ", name_of(container), rows=1, cols=1
+    )
+    terminal.expect("$ ")
+    terminal.send("echo sh''own; exit 3\r")
+    terminal.expect("shown\r\n")
+    assert terminal.wait() == 3
+    assert terminal.is_as_before()
+    assert path.read_bytes().startswith(b'{"version": 2, "width": 1, "height": 1')
+
+    for words in (["--to-end"], ["--speed", "20"]):
+        played = typed(sessions, "replay", *words, str(path), rows=1, cols=1)
+        assert played.wait() == 0
+        assert b"shown\r\n" in played.output
+        assert played.is_as_before()
+
+    helped = typed(sessions, "help", "run", rows=1, cols=1)
+    assert helped.wait() == 0
+    assert b"Traceback" not in helped.output
+
+
+# Pipes, and no input
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ps -a",
+        "ps -aq",
+        "ps -a --format json",
+        "version",
+        "help run",
+        "completion bash",
+        "cp {box}:/bin -",
+        "replay --to-end {cast}",
+    ],
+)
+def test_a_reader_that_has_gone_is_a_death_by_sigpipe_and_no_complaint(
+    line: str, box: Container, sessions: Sessions, tmp_path: Path
+) -> None:
+    cast = tmp_path / "a.cast"
+    cast.write_text('{"version": 2, "width": 80, "height": 24}\n[0.1, "o", "shown\\r\\n"]\n')
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [*DPTY, *line.format(box=box.name, cast=cast).split()],
+        stdin=subprocess.DEVNULL,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        env=environment(sessions),
+        timeout=30,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (-signal.SIGPIPE, b"")
+
+
+def test_the_first_line_is_enough_for_head(box: Container, sessions: Sessions) -> None:
+    done = shell(sessions, "dpty ps -a | head -1")
+    assert (done.stdout.split()[:2], done.stderr) == ([b"CONTAINER", b"ID"], b"")
+    done = shell(sessions, f"dpty exec {box.name} yes | head -1")
+    assert (done.stdout, done.stderr) == (b"y\n", b"")
+
+
+def test_with_no_input_a_command_that_reads_ends_at_once(
+    bench: Bench, box: Container, sessions: Sessions
+) -> None:
+    def lines() -> Iterator[tuple[int, list[str]]]:
+        yield 8, ["exec", "-i", name_of(box), "sh", "-c", "cat; exit 8"]
+        yield 8, ["run", "--rm", "-i", "--network", "none", IMAGE, "sh", "-c", "cat; exit 8"]
+        yield 8, ["start", "-ai", name_of(bench.container("cat; exit 8", stdin_open=True))]
+        yield 8, ["attach", name_of(bench.container("cat; exit 8", stdin_open=True, start=True))]
+        yield 0, ["shell", name_of(box)]
+        yield 125, ["exec", "-it", name_of(box), "cat"]
+        yield 0, ["exec", "-i", "--tty=auto", name_of(box), "cat"]
+
+    for code, argv in lines():
+        terminal = typed(sessions, *argv, stdin=NULL)
+        assert terminal.wait() == code, argv
+        assert terminal.is_as_before()
+        assert terminal.output.startswith(NO_TERMINAL if code == 125 else b"")
+        assert code == 125 or terminal.output == b""
+
+
+# Where nobody sits at a terminal
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "out"),
+    [
+        ("exec -i --tty=auto {box} sh -c 'tty >&2; exit 7'", 7, b"not a tty\n"),
+        ("run --rm -i --tty=auto --network none {image} sh -c 'tty; exit 7'", 7, b"not a tty\n"),
+        ("shell {box} -- 'tty; exit 7'", 7, b"not a tty\n"),
+        ("shell {box}", 0, b""),
+        ("ps -q --filter name=^/{box}$", 0, b"{id}\n"),
+        (
+            "exec -it {box} sh",
+            125,
+            NO_TERMINAL + b"; use --tty=auto, which gives it one only where there is one, or leave out -t\n",
+        ),
+    ],
+)
+def test_in_cron_there_is_no_terminal_and_nothing_asks_for_one(
+    line: str, code: int, out: bytes, box: Container, sessions: Sessions, tmp_path: Path
+) -> None:
+    mail = tmp_path / "mail"
+    env = environment(sessions)
+    given: dict[str, str] = {
+        name: env[name] for name in ("PYTHONPATH", "DOCKER_HOST", "SSH_AUTH_SOCK") if name in env
+    }
+    # What cron gives.
+    given |= {"HOME": str(tmp_path), "LOGNAME": "root", "PATH": "/usr/bin:/bin", "SHELL": "/bin/sh"}
+    words = shlex.split(line.format(box=box.name, image=IMAGE))
+    with mail.open("wb") as file:
+        done = subprocess.run(
+            [*DPTY, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            env=given,
+            start_new_session=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, mail.read_bytes()) == (code, out.replace(b"{id}", (box.id or "")[:12].encode()))
+
+
+# Somebody who may not
+
+
+class Nobody:
+    """Somebody who may not use a certain socket, but may run `dpty`."""
+
+    def __init__(self, folder: str) -> None:
+        self.path = f"{folder}/docker.sock"
+        self._folder = folder
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(self.path)
+        self._listener.listen()
+        self._become: list[str] = []
+        self._python = sys.executable
+        if os.getuid() != 0:
+            os.chmod(self.path, 0)
+            return
+        os.chmod(self.path, 0o600)
+        os.chmod(folder, 0o755)
+        shutil.copytree(
+            ROOT / "dockerpty", f"{folder}/dockerpty", ignore=shutil.ignore_patterns("__pycache__")
+        )
+        self._become = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        pythons = [sys.executable, *filter(None, map(shutil.which, ("python3", "/usr/bin/python3")))]
+        usable = (python for python in pythons if self._works(python))
+        self._python = next(usable, "")
+
+    def _works(self, python: str) -> bool:
+        check = "import sys; sys.exit(sys.version_info < (3, 11))"
+        argv = [*self._become, python, "-c", check]
+        return subprocess.run(argv, cwd="/", capture_output=True, check=False).returncode == 0
+
+    def run(self, *words: str, home: str) -> subprocess.CompletedProcess[bytes]:
+        if not self._python:
+            missing("no Python here that another user may run")
+        path = str(ROOT) if not self._become else self._folder
+        return subprocess.run(
+            [*self._become, self._python, "-m", "dockerpty", "-H", f"unix://{self.path}", *words],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": path, "HOME": home},
+            cwd="/",
+            timeout=30,
+            check=False,
+        )
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@pytest.fixture(scope="module")
+def nobody() -> Iterator[Nobody]:
+    with short_directory() as folder:
+        nobody = Nobody(folder)
+        yield nobody
+        nobody.close()
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("exec web true", 125),
+        ("run web", 125),
+        ("attach web", 125),
+        ("start web", 125),
+        ("shell web", 125),
+        ("watch web", 125),
+        ("ps", 1),
+        ("cp web:/x /tmp", 1),
+        ("prune --force", 1),
+        ("version --json", 1),
+    ],
+)
+def test_who_may_not_use_the_engine_is_told_so_in_one_line(line: str, code: int, nobody: Nobody) -> None:
+    done = nobody.run(*line.split(), home="/nonexistent")
+    assert done.returncode == code
+    assert done.stderr.decode() == (
+        f"dpty: cannot reach the engine at unix://{nobody.path}: you are not allowed to use its socket;"
+        " use sudo, or join the group docker and log in again\n"
+    )
+
+
+def test_a_home_that_is_somebody_elses_is_told_of_and_left_alone(nobody: Nobody) -> None:
+    with short_directory() as home:
+        config = Path(home) / ".docker" / "config.json"
+        config.parent.mkdir()
+        config.write_text('{"detachKeys": "ctrl-x"}')
+        config.chmod(0)
+        done = nobody.run("ps", home=home)
+    first, *others = done.stderr.decode().splitlines()
+    assert first == f"dpty: cannot read {config}: Permission denied; none of its settings count"
+    assert len(others) == 1
+    assert done.returncode == 1
+
+
+def test_what_needs_no_engine_works_for_everybody(nobody: Nobody) -> None:
+    for words in (["--version"], ["completion", "zsh"]):
+        done = nobody.run(*words, home="/nonexistent")
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert done.stdout

@@ -1,0 +1,352 @@
+"""`dpty cp` as a command: its operands, what it says, and a long copy in little memory."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dockerpty.archive import BLOCK, END, Member, Writer
+from dockerpty.cli import cp
+from dockerpty.cli.cp import Progress, places, split
+from dockerpty.cli.grammar import UsageError, read
+from dockerpty.cli.table import COMMANDS
+from tests.bed.terminal import ROOT
+from tests.bed.waiting import wait_for
+from tests.unit.loopback import ScriptedEngine, Step, answer
+
+MB = 1024 * 1024
+SECONDS = 60
+
+# Operands
+
+
+@pytest.mark.parametrize(
+    ("word", "place"),
+    [
+        ("web:/etc", ("web", "/etc")),
+        ("web:etc", ("web", "etc")),
+        ("web:/a:b", ("web", "/a:b")),
+        ("file", ("", "file")),
+        ("./web:x", ("", "./web:x")),
+        ("../web:x", ("", "../web:x")),
+        (".web:x", ("", ".web:x")),
+        ("/web:x", ("", "/web:x")),
+        ("a/b:x", ("a/b", "x")),
+        ("web:", ("web", "")),
+        ("-", ("", "-")),
+    ],
+)
+def test_what_is_before_a_colon_is_a_container_unless_it_begins_with_a_slash_or_a_dot(
+    word: str, place: tuple[str, str]
+) -> None:
+    assert split(word) == place
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["a", "b"], "neither is in a container; a place in a container is CONTAINER:PATH"),
+        (["-", "-"], "neither is in a container"),
+        (["a:/x", "b:/y"], "both are in a container; copy it here first"),
+        (["a:", "b"], "there is no path in it; its root is a:/"),
+        (["a:/x", ""], "there is no path in it"),
+        ([":/x", "b"], "there is no container before the colon; for a file here, write ./ first"),
+        (["a:/x", "b", "c"], "it needs SRC and DST, and no more"),
+    ],
+)
+def test_a_line_that_makes_no_sense_says_what_would(words: list[str], hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        places(read(COMMANDS["cp"], words))
+    assert hint in str(caught.value)
+
+
+# What is said
+
+
+def test_progress_is_shown_only_to_somebody_and_only_when_it_takes_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [0.0]
+    shown: list[float] = []
+    monkeypatch.setattr(cp, "can_draw", lambda stream: True)
+    monkeypatch.setattr(Progress, "_show", lambda self: shown.append(now[0]))
+    for wanted in (False, True):
+        progress = Progress(wanted=wanted, clock=lambda: now[0])
+        for now[0] in (0.1, 0.4, 0.5, 0.55, 0.61, 5.0):
+            progress.moved(100)
+        progress.close()
+        progress.sum_up("web:/x")
+        assert progress.count == 600
+        now[0] = 0.0
+    assert shown == [0.5, 0.61, 5.0]
+    assert capsys.readouterr().err == "Successfully copied 600B to web:/x\n"
+
+
+def test_what_is_shown_is_rate_and_bytes_and_goes_away(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress(wanted=True)
+    progress.count = 5_000_000
+    progress._show()
+    progress.tell("skipped [bold]x[/]: a socket cannot be copied")
+    progress.close()
+    progress.close()
+    assert "dpty: skipped [bold]x[/]: a socket cannot be copied" in capsys.readouterr().err
+
+
+# The command, with an engine of the test's
+
+
+class Bench:
+    """An engine with a script, and `dpty` that is told of it."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._servers: list[ScriptedEngine] = []
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def engine(self, *steps: Step) -> ScriptedEngine:
+        self._servers.append(ScriptedEngine(f"{self._folder}/{len(self._servers)}.sock", *steps))
+        return self._servers[-1]
+
+    def start(
+        self, *argv: str, stdin: int = subprocess.DEVNULL, stdout: int = subprocess.PIPE
+    ) -> subprocess.Popen[bytes]:
+        """Start `dpty cp` for the last engine; at its end it says on stderr how much memory it had."""
+        code = (
+            "import sys; from dockerpty.cli import main; code = main(sys.argv[1:])\n"
+            "print(*(line for line in open('/proc/self/status') if 'VmHWM' in line), file=sys.stderr); sys.exit(code)"
+        )
+        env = {**os.environ, "PYTHONPATH": str(ROOT), "DOCKER_API_VERSION": "1.41"}
+        command = [sys.executable, "-c", code, "-H", self._servers[-1].url, "cp", *argv]
+        process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, env=env)
+        self._processes.append(process)
+        return process
+
+    def run(self, *argv: str) -> tuple[int, bytes, bytes]:
+        process = self.start(*argv)
+        out, err = process.communicate(timeout=SECONDS)
+        return process.returncode, out, err.partition(b"VmHWM")[0]
+
+    def memory(self, *argv: str) -> int:
+        """Give the most bytes of memory that a copy had, which must succeed."""
+        process = self.start(*argv, stdout=subprocess.DEVNULL)
+        _, err = process.communicate(timeout=SECONDS)
+        assert process.returncode == 0, err
+        return int(err.split(b"VmHWM:")[1].split()[0]) * 1024
+
+    def close(self) -> None:
+        for process in self._processes:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+        for server in self._servers:
+            server.close()
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        bench = Bench(folder)
+        yield bench
+        bench.close()
+
+
+def tar(**files: bytes) -> bytes:
+    writer = Writer()
+    return (
+        b"".join(
+            writer.begin(Member(n, size=len(c))) + writer.data(c) + writer.end() for n, c in files.items()
+        )
+        + END
+    )
+
+
+def send(size: int, pause: threading.Event | None = None, at: int = 0) -> Callable[[socket.socket], None]:
+    """A step that answers with a file `f` of this size, and after `at` bytes waits for the event."""
+
+    def step(sock: socket.socket) -> None:
+        header = Writer().begin(Member("f", size=size))
+        sock.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + header)
+        left, piece = size, bytes(MB)
+        while left:
+            if pause is not None and size - left >= at:
+                pause.wait(SECONDS)
+                return
+            left -= sock.send(piece[:left])
+        sock.sendall(bytes(-size % BLOCK) + END)
+        # The answer ends with its connection.
+        sock.shutdown(socket.SHUT_RDWR)
+
+    return step
+
+
+def drain(counts: list[int]) -> Callable[[socket.socket], None]:
+    """A step that takes a chunked body and keeps nothing of it."""
+
+    def step(sock: socket.socket) -> None:
+        total, tail = 0, b""
+        while not tail.endswith(b"0\r\n\r\n"):
+            data = sock.recv(256 * 1024)
+            if not data:
+                return
+            total += len(data)
+            tail = (tail + data)[-5:]
+        counts.append(total)
+        sock.sendall(answer(200))
+
+    return step
+
+
+NOTHING = answer(404)
+
+
+def test_300_megabytes_go_either_way_in_the_memory_of_one(bench: Bench, tmp_path: Path) -> None:
+    size = 300 * MB
+    bench.engine(send(MB), send(size), send(size))
+    little = bench.memory("web:/f", str(tmp_path / "f"))
+    assert bench.memory("web:/f", str(tmp_path / "f")) < little + 16 * MB
+    assert (tmp_path / "f").stat().st_size == size
+    assert bench.memory("web:/f", "-") < little + 16 * MB
+    counts: list[int] = []
+    bench.engine(NOTHING, drain(counts))
+    assert bench.memory(str(tmp_path / "f"), "web:/f") < little + 16 * MB
+    wait_for(lambda: counts[0] >= size, SECONDS, "all of it to have come")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_who_is_ended_in_the_middle_dies_of_it_and_leaves_the_old_file_and_no_half_one(
+    number: signal.Signals, bench: Bench, tmp_path: Path
+) -> None:
+    (tmp_path / "f").write_text("old")
+    stop = threading.Event()
+    bench.engine(send(10 * MB, stop, 5 * MB))
+    try:
+        process = bench.start("web:/f", str(tmp_path))
+        wait_for(lambda: _size_beside(tmp_path) >= 4 * MB, SECONDS, "half of the file")
+        process.send_signal(number)
+        assert process.wait(SECONDS) == -number
+    finally:
+        stop.set()
+    assert os.listdir(tmp_path) == ["f"]
+    assert (tmp_path / "f").read_text() == "old"
+
+
+def _size_beside(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir() if path.name.startswith(".dpty-"))
+
+
+def test_an_archive_that_would_write_elsewhere_is_refused_with_code_1(bench: Bench, tmp_path: Path) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    hostile = io.BytesIO()
+    with tarfile.open(fileobj=hostile, mode="w") as archive:
+        link = tarfile.TarInfo("d/l")
+        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path)
+        archive.addfile(link)
+        bad = tarfile.TarInfo("d/l/bad")
+        bad.size = 3
+        archive.addfile(bad, io.BytesIO(b"bad"))
+    bench.engine(answer(200, hostile.getvalue()), answer(200, tar(**{"d/../../bad": b"bad"})))
+    code, out, err = bench.run("web:/d", str(inside))
+    assert (code, out) == (1, b"")
+    assert err.startswith(
+        b"dpty: cannot write through l: a symbolic link of that name is there, and no directory"
+    )
+    code, out, err = bench.run("web:/d", str(inside))
+    assert (code, out) == (1, b"")
+    assert b"a name that leads out of its place: d/../../bad" in err
+    assert os.listdir(tmp_path) == ["inside"]
+
+
+def test_a_copy_says_nothing_where_nobody_looks_on(bench: Bench, tmp_path: Path) -> None:
+    bench.engine(answer(200, tar(f=b"text")))
+    assert bench.run("web:/f", str(tmp_path)) == (0, b"", b"")
+    assert (tmp_path / "f").read_text() == "text"
+
+
+def test_a_stream_comes_out_of_stdout_and_goes_in_from_stdin(bench: Bench) -> None:
+    data = tar(f=b"text")
+    bench.engine(answer(200, data))
+    assert bench.run("web:/f", "-") == (0, data, b"")
+
+
+def test_a_dash_in_a_container_is_a_name_like_any_other(bench: Bench, tmp_path: Path) -> None:
+    bench.engine(answer(200, tar(**{"-": b"text"})))
+    assert bench.run("web:-", str(tmp_path / "f")) == (0, b"", b"")
+    assert (tmp_path / "f").read_text() == "text"
+    engine = bench.engine(NOTHING, answer(200))
+    assert bench.run(str(tmp_path / "f"), "web:-") == (0, b"", b"")
+    assert [request.line.partition(" ")[0] for request in engine.requests] == ["HEAD", "PUT"]
+
+
+def test_a_full_disk_under_a_stream_is_told_with_where_it_went(bench: Bench) -> None:
+    engine = bench.engine(answer(200, tar(f=b"text")))
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "DOCKER_API_VERSION": "1.41"}
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "dockerpty", "-H", engine.url, "cp", "web:/f", "-"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=env,
+            timeout=SECONDS,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, b"dpty: cannot write to stdout: No space left on device\n")
+
+
+def test_a_reader_that_has_gone_ends_a_stream_by_sigpipe(bench: Bench) -> None:
+    bench.engine(send(64 * MB))
+    process = bench.start("web:/f", "-")
+    assert process.stdout is not None
+    process.stdout.read(100)
+    process.stdout.close()
+    process.stdout = None
+    assert process.wait(SECONDS) == -signal.SIGPIPE
+
+
+@pytest.mark.parametrize(
+    ("redirection", "words"), [("<&-", b"cannot read stdin"), (">&-", b"cannot write to stdout")]
+)
+def test_a_stream_that_is_closed_is_an_error(redirection: str, words: bytes, bench: Bench) -> None:
+    directory = b"HTTP/1.1 200 OK\r\nX-Docker-Container-Path-Stat: eyJtb2RlIjoyMTQ3NDgzNjQ4fQ==\r\n\r\n"
+    engine = bench.engine(directory, None)
+    operands = "- web:/d" if redirection.startswith("<") else "web:/d -"
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "DOCKER_API_VERSION": "1.41"}
+    command = f"{sys.executable} -m dockerpty -H {engine.url} cp {operands} {redirection}"
+    done = subprocess.run(
+        ["sh", "-c", command], stderr=subprocess.PIPE, env=env, timeout=SECONDS, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"dpty: " + words)
+
+
+def test_bad_usage_is_125_and_reaches_no_engine(bench: Bench) -> None:
+    engine = bench.engine()
+    for argv in (["a", "b"], ["a:/x", "b:/y"], ["a:/x"], ["--no-such-flag", "a", "b"]):
+        code, out, err = bench.run(*argv)
+        assert (code, out) == (125, b"")
+        assert err.startswith(b"dpty: cannot ")
+    assert engine.requests == []
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        endings = cp.Endings()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        endings.forget()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
