@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from typing import Any
 
 import docker
@@ -24,21 +25,24 @@ def before_all(context: Any) -> None:
 
 
 def before_scenario(context: Any, scenario: Any) -> None:
-    """Prepare an empty bench."""
+    """Prepare an empty bench, and a directory to work in."""
     if getattr(context, "missing", None):
         scenario.skip(context.missing)
         return
     context.bench = Bench(context.client)
     context.container = None
     context.terminals = []
+    context.files = tempfile.TemporaryDirectory(prefix="dpty-story-")
+    context.folder = context.files.name
 
 
 def after_scenario(context: Any, scenario: Any) -> None:
-    """Close every terminal, remove every container."""
+    """Close every terminal, remove every container and file."""
     for terminal in getattr(context, "terminals", ()):
         terminal.close()
     if getattr(context, "bench", None) is not None:
         context.bench.close()
+        context.files.cleanup()
 
 
 def after_all(context: Any) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 from behave import given, then, when
@@ -13,6 +15,7 @@ from tests.bed.screen import Screen
 from tests.bed.terminal import PIPE, SCRIPTS, Terminal
 from tests.bed.waiting import wait_for
 
+NO_SHELL = "dpty-static:latest"
 KEYS = {
     "Enter": "\r",
     "Ctrl-C": "\x03",
@@ -25,11 +28,11 @@ KEYS = {
 def words(context: Any, line: str) -> list[str]:
     """A command line as typed, with CONTAINER as the container's name."""
     name = context.container.name if context.container is not None else "CONTAINER"
-    return [name if word == "CONTAINER" else word for word in line.split()]
+    return [word.replace("CONTAINER", name) for word in line.split()]
 
 
 def run(context: Any, argv: list[str], **options: Any) -> None:
-    context.terminal = Terminal(argv, env={"DOCKER_HOST": engine_url()}, **options)
+    context.terminal = Terminal(argv, env={"DOCKER_HOST": engine_url()}, cwd=context.folder, **options)
     context.terminals.append(context.terminal)
     context.screen = Screen(context.terminal)
 
@@ -42,6 +45,21 @@ def a_container(context: Any, command: str) -> None:
 @given('a container with a terminal that will run "{command}"')
 def a_container_with_a_terminal(context: Any, command: str) -> None:
     context.container = context.bench.container(command, tty=True, stdin_open=True)
+
+
+@given('a container of an image without a shell that runs "{command}"')
+def a_container_without_a_shell(context: Any, command: str) -> None:
+    if not context.client.api.images(name=NO_SHELL):
+        required = os.environ.get("CI") or os.environ.get("DPTY_TEST_REQUIRE") == "1"
+        assert not required, f"no image {NO_SHELL} on the engine"
+        context.scenario.skip(f"no image {NO_SHELL} on the engine")
+        return
+    context.container = context.bench.container(command.split(), image=NO_SHELL, start=True)
+
+
+@given('a file "{name}" that says "{text}"')
+def a_file(context: Any, name: str, text: str) -> None:
+    (Path(context.folder) / name).write_text(f"{text}\n", encoding="utf-8")
 
 
 @given("a terminal of {rows:d} rows and {cols:d} columns")
@@ -98,6 +116,16 @@ def i_wait_until_it_runs(context: Any, command: str) -> None:
     context.terminal.wait_until(runs, what=f"the start of {command}")
 
 
+@when('I wait until the file "{name}" is there')
+def i_wait_until_the_file_is_there(context: Any, name: str) -> None:
+    context.terminal.wait_until((Path(context.folder) / name).exists, what=f"the file {name}")
+
+
+@when("somebody ends the container")
+def somebody_ends_the_container(context: Any) -> None:
+    context.container.kill("TERM")
+
+
 @when("somebody kills my client with {name}")
 def somebody_kills(context: Any, name: str) -> None:
     context.terminal.signal(getattr(signal, name))
@@ -138,6 +166,34 @@ def stderr_is_empty(context: Any) -> None:
 def stderr_is(context: Any, text: str) -> None:
     context.terminal.wait()
     assert context.terminal.stderr.decode() == text.replace("\\n", "\n"), context.terminal.stderr
+
+
+@then('the file "{name}" says "{text}"')
+def the_file_says(context: Any, name: str, text: str) -> None:
+    found = (Path(context.folder) / name).read_text(encoding="utf-8")
+    assert found == f"{text}\n", found
+
+
+@then('there is no file "{name}"')
+def there_is_no_file(context: Any, name: str) -> None:
+    assert not (Path(context.folder) / name).exists()
+
+
+@then('in the container "{command}" says nothing')
+def in_the_container_nothing(context: Any, command: str) -> None:
+    code, output = context.container.exec_run(command.split())
+    assert (code, output) == (0, b""), output
+
+
+@then('in the container "{command}" says "{text}"')
+def in_the_container(context: Any, command: str, text: str) -> None:
+    code, output = context.container.exec_run(command.split())
+    assert (code, output.decode()) == (0, f"{text}\n"), output
+
+
+@then('I do not see "{text}"')
+def i_do_not_see(context: Any, text: str) -> None:
+    assert text not in "\n".join(context.screen.lines())
 
 
 @then("I am back with exit code {code:d}")

@@ -7,7 +7,9 @@ The convention, for whoever writes a page:
 - a ```python block with a `def test_` in it is a test file instead, and must pass;
 - a ```console block is a shell's session: what follows a `$ ` is run, what follows that is all that it prints;
 - ```sh and ```py blocks are shown only: they need a terminal, or another machine;
-- `web` is a running container of busybox, `dpty` is this checkout's, and standard input is empty.
+- `web` is a running container of busybox; `job` is one with an open input that never ran, and sorts what it gets;
+  `distroless` is a running one that has a single program. Each page finds them new;
+- `dpty` is this checkout's, and standard input is empty.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 import doctest
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,27 +29,38 @@ import pytest
 import requests
 
 import dockerpty
+from dockerpty.cli.grammar import read
+from dockerpty.cli.table import COMMANDS, COMMON
 from tests.bed.engine import IMAGE, PREFIX, Bench, engine_url
 from tests.conftest import missing
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
 TIME_LIMIT_S = 60
 SEPARATOR = "--- the end of one example ---"
-WEB = f"{PREFIX}-web-{os.getpid()}"
+# What the pages call their containers, and what these are called on the engine.
+NAMES = {name: f"{PREFIX}-{name}-{os.getpid()}" for name in ("web", "job", "distroless")}
+# An image with one program and no shell, which `bin/images.py` makes.
+ONE_PROGRAM = "dpty-static:latest"
 
 _FENCE = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
-    """List the fenced blocks of a page as (language, text), the word `web` replaced by the container's name.
+    """List the fenced blocks of a page as (language, text), with the containers' names on the engine.
 
     The language of a test file is given as `test`.
     """
     return [
-        ("test" if language == "python" and "def test_" in text else language, re.sub(r"\bweb\b", WEB, text))
+        ("test" if language == "python" and "def test_" in text else language, with_names(text))
         for language, text in _FENCE.findall(page)
     ]
+
+
+def with_names(text: str) -> str:
+    """Replace what the pages call their containers."""
+    return re.sub(rf"\b(?:{'|'.join(NAMES)})\b", lambda found: NAMES[found[0]], text)
 
 
 def python_examples(page: str) -> list[tuple[str, str | None]]:
@@ -74,25 +88,39 @@ def console_examples(block: str) -> list[tuple[str, str]]:
 
 def with_blocks(wanted: str) -> list[str]:
     """Name the pages that have blocks in a language."""
-    return [page.name for page in PAGES if wanted in dict(blocks(page.read_text(encoding="utf-8")))]
+    return [name for name in map(name_of, PAGES) if wanted in dict(blocks(text_of(name)))]
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(DOCS))
 
 
 def text_of(name: str) -> str:
-    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+    return (DOCS / name).read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def web() -> Iterator[None]:
-    """The running container that the pages call `web`."""
+@pytest.fixture
+def containers() -> Iterator[None]:
+    """The containers that the pages name, as a page finds them."""
     client = docker.DockerClient(base_url=engine_url(), timeout=60)
     try:
-        client.images.get(IMAGE)
+        for image in (IMAGE, ONE_PROGRAM):
+            client.images.get(image)
     except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
         client.close()
-        missing(f"no engine at {engine_url()} with {IMAGE}: {error}")
+        missing(f"no engine at {engine_url()} with {IMAGE} and {ONE_PROGRAM}: {error}")
     bench = Bench(client)
     try:
-        bench.container(name=WEB, start=True)
+        bench.container(name=NAMES["web"], start=True)
+        bench.container("sort; exit 3", name=NAMES["job"], stdin_open=True)
+        bench.container(
+            ["/bin/cat"],
+            name=NAMES["distroless"],
+            image=ONE_PROGRAM,
+            stdin_open=True,
+            detach=True,
+            start=True,
+        )
         yield
     finally:
         bench.close()
@@ -126,7 +154,8 @@ def said_by(argv: list[str], environment: dict[str, str], folder: Path) -> tuple
         timeout=TIME_LIMIT_S,
         check=False,
     )
-    return done.returncode, done.stdout.decode()
+    # A recording's lines end as they do on a terminal, where nobody sees that.
+    return done.returncode, done.stdout.decode().replace("\r\n", "\n")
 
 
 def complaint(example: str, want: str, got: str) -> str:
@@ -137,7 +166,7 @@ def complaint(example: str, want: str, got: str) -> str:
 
 
 @pytest.mark.engine
-@pytest.mark.usefixtures("web")
+@pytest.mark.usefixtures("containers")
 @pytest.mark.parametrize("page", with_blocks("python"))
 def test_the_python_of_a_page_prints_what_the_page_says(
     page: str, environment: dict[str, str], tmp_path: Path
@@ -157,7 +186,7 @@ def test_the_python_of_a_page_prints_what_the_page_says(
 
 
 @pytest.mark.engine
-@pytest.mark.usefixtures("web")
+@pytest.mark.usefixtures("containers")
 @pytest.mark.parametrize("page", with_blocks("console"))
 def test_the_commands_of_a_page_print_what_the_page_says(
     page: str, environment: dict[str, str], tmp_path: Path
@@ -177,7 +206,7 @@ def test_the_commands_of_a_page_print_what_the_page_says(
 
 
 @pytest.mark.engine
-@pytest.mark.usefixtures("web")
+@pytest.mark.usefixtures("containers")
 @pytest.mark.parametrize("capture", ["fd", "sys", "no"])
 @pytest.mark.parametrize("page", with_blocks("test"))
 def test_the_test_files_of_a_page_pass(
@@ -210,11 +239,44 @@ def test_a_console_block_is_commands_and_what_they_print() -> None:
 def test_every_block_has_a_language_that_says_whether_it_is_run() -> None:
     known = {"python", "test", "console", "text", "sh", "py", "{toctree}", "{eval-rst}"}
     assert {
-        f"{page.name}: {language or 'no language'}"
+        f"{name_of(page)}: {language or 'no language'}"
         for page in PAGES
         for language, _ in blocks(page.read_text(encoding="utf-8"))
         if language not in known
     } == set()
+
+
+def test_what_is_only_shown_is_a_line_that_dpty_takes() -> None:
+    shown = [line for page in PAGES for line in shown_lines(text_of(name_of(page)))]
+    table = re.findall(r"`dpty ([^`|]+)`", text_of("coming-from.md"))
+    assert len(shown) > 20
+    assert len(table) > 20
+    for line in [*shown, *table]:
+        common = read(COMMON, words_of(line))
+        name, *rest = common.words
+        read(COMMANDS[name], rest)
+
+
+def shown_lines(page: str) -> list[str]:
+    """List the lines for `dpty` in the blocks that are not run, from behind its name up to the next program's."""
+    text = "\n".join(text for language, text in blocks(page) if language == "sh")
+    return re.findall(r"(?:^|\| |<\()dpty ([^|)\n]+)", text, re.MULTILINE)
+
+
+def words_of(line: str) -> list[str]:
+    words = shlex.split(line, comments=True)
+    return words[: words.index("<")] if "<" in words else words
+
+
+def test_every_command_has_a_page_that_names_all_its_flags() -> None:
+    shared = text_of("commands/index.md")
+    assert [
+        f"{command.title} {flag.names[-1]}"
+        for command in COMMANDS.values()
+        if command.name != "help"
+        for flag in command.flags
+        if not re.search(rf"{flag.names[-1]}\b", shared + text_of(f"commands/{command.name}.md"))
+    ] == []
 
 
 def test_the_reference_has_every_public_name() -> None:
