@@ -11,7 +11,7 @@ from dockerpty.errors import APIError, DockerptyError
 from dockerpty.host_io import NoInput, flush, open_input, open_output, same_target, unless_closed
 from dockerpty.io import Pump, Stream
 from dockerpty.modes import ModeTracker
-from dockerpty.pumps import InputPump, ObservedInputPump, OutputPump, WatchPump
+from dockerpty.pumps import InputPump, OutputPump, WatchPump
 from dockerpty.signals import Resizer
 from dockerpty.tty import first_size, is_terminal
 from dockerpty.twins import twin
@@ -249,8 +249,9 @@ class EngineOperation(Operation):
             )
             for output in outputs:
                 output.observer = _both(output.observer, record.output)
-            for pump in inputs:
-                pump.observer = record.input
+            if record.keeps_input:
+                for pump in inputs:
+                    pump.observer = record.input
         if typist is not None and self.expect is not None:
             if self.expect.types and not inputs:
                 raise DockerptyError(
@@ -354,8 +355,7 @@ class EngineOperation(Operation):
             "eot": "eot",
             "ignore": "keep",
         }
-        kept = self.record is not None and self.record.keeps_input
-        pump = (ObservedInputPump if kept else InputPump)(
+        pump = InputPump(
             host_in,
             remote,
             matcher=keys.Matcher(keys.parse(self.detach_keys), engine_keys)

@@ -168,14 +168,7 @@ class InputPump(Pump):
             self.refused(self.to_stream, error)
         self.moved += len(data)
         self.last = data[-1]
-
-
-class ObservedInputPump(InputPump):
-    """One whose observer sees what is sent on. A class of its own: a key that nobody follows need not ask for it."""
-
-    def _forward(self, data: bytes | memoryview) -> None:
-        super()._forward(data)
-        if data and self.observer is not None:
+        if self.observer is not None:
             self.observer(memoryview(data))
 
 
