@@ -131,7 +131,8 @@ def wish(before: Sequence[str], word: str, after: Sequence[str] = ()) -> Wish | 
         common = line = read(_lenient(COMMON), [*before, _PROBE, *after])
         command = COMMON
         if not _has_probe(common):
-            name, *rest = common.words
+            # The word at the cursor may be a value that a later one takes the place of.
+            name, *rest = common.words or [""]
             if name not in COMMANDS:
                 return None
             command = COMMANDS[name]

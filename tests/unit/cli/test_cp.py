@@ -220,7 +220,8 @@ def test_300_megabytes_go_either_way_in_the_memory_of_one(bench: Bench, tmp_path
     counts: list[int] = []
     bench.engine(NOTHING, drain(counts))
     assert bench.memory(str(tmp_path / "f"), "web:/f") < little + 16 * MB
-    wait_for(lambda: counts[0] >= size, SECONDS, "all of it to have come")
+    # What came together with the request's head is not counted.
+    wait_for(lambda: counts and counts[0] >= size - MB, SECONDS, "all of it to have come")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dockerpty.cli import cursor
@@ -195,6 +195,7 @@ FLAGS = [name for command in (COMMON, COMMANDS["exec"]) for flag in command.flag
 WORDS = st.sampled_from(["exec", "run", "web", "-it", "-u", "root", "--", "-", "-uroot", "--tty=", *FLAGS])
 
 
+@example(["-H"], "", ["-H", "exec"])
 @given(st.lists(WORDS, max_size=6), WORDS | st.just(""), st.lists(WORDS, max_size=3))
 def test_of_any_line_it_can_be_said(before: list[str], word: str, after: list[str]) -> None:
     found = wish(before, word, after)
