@@ -247,8 +247,9 @@ class RunOperation(EngineOperation):
             # attach was accepted all the same, and the stream would never end.
             self._has_ended = True
             self._silence_s = _ENDED_SILENCE_S
-        self._attached = (stdin, source, None if config.get("Tty") else source)
-        return self._attached  # type: ignore[no-any-return]
+        attached = (stdin, source, None if config.get("Tty") else source)
+        self._attached = attached
+        return attached
 
     def start(self, sockets: Any = None, **kwargs: Any) -> list[Pump]:
         """Start the container if it has not run since it was attached to, and return the pumps.

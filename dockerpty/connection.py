@@ -100,7 +100,7 @@ class Exchange:
         try:
             self._send()
         except BlockingIOError:
-            pass
+            pass  # the rest goes in the next turn
         except OSError as error:
             # An engine may answer and close before it has read all of a request: the answer may be there still.
             self._broken = error

@@ -207,8 +207,9 @@ class ExecOperation(EngineOperation):
         call = calls.start_exec(self.exec_id, tty=tty, size=now)
         subject = f"in {self._container}" if self._container else self.exec_id[:12]
         stream = self._keep(self.transport or self._engine.hijack(call, subject=subject))
-        self._attached = stream if tty else Demuxer(stream)
-        return self._attached  # type: ignore[no-any-return]
+        attached = stream if tty else Demuxer(stream)
+        self._attached = attached
+        return attached
 
     def start(self, sockets: Any = None, **kwargs: Any) -> list[Pump]:
         """Return the pumps, after starting the exec if `sockets()` has not done that."""

@@ -148,7 +148,7 @@ class ForeignControl(Control):
         try:
             os.read(self._wake_read, 4096)
         except BlockingIOError:
-            pass
+            pass  # called because a time is over, not because something is done
         while not self._done.empty():
             number, outcome = self._done.get()
             # One that took too long was told of already.
@@ -251,7 +251,7 @@ class ObjectTransport(SocketTransport):
             try:
                 self._socket.shutdown(socket.SHUT_RDWR)
             except OSError:
-                pass
+                pass  # the far side has ended it already
         super().close()
         for kept in self._keep:
             kept.close()

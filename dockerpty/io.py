@@ -171,7 +171,8 @@ class Stream:
             buffer[: len(data)] = data
             return len(data)
         try:
-            return receive(buffer)  # type: ignore[no-any-return]
+            count: int = receive(buffer)
+            return count
         except OSError as error:
             _raise_would_block(error)
             raise
@@ -260,7 +261,8 @@ class Stream:
 
     def _send(self, data: Any) -> int:
         try:
-            return self._sender(data)  # type: ignore[no-any-return]
+            sent: int = self._sender(data)
+            return sent
         except OSError as error:
             if _would_block(error):
                 return 0
@@ -339,7 +341,8 @@ class Demuxer:
         return (number, payload) if payload else None
 
     def write(self, data: bytes | str) -> int | None:
-        return self.stream.write(data)  # type: ignore[no-any-return]
+        accepted: int | None = self.stream.write(data)
+        return accepted
 
     def write_pieces(self, pieces: Sequence[bytes | memoryview]) -> None:
         self.stream.write_pieces(pieces) if hasattr(self.stream, "write_pieces") else self.write(

@@ -195,7 +195,7 @@ class EngineOperation(Operation):
         keys.parse(options.detach_keys)
 
     @property
-    def _options(self) -> Options:  # type: ignore[override]
+    def _options(self) -> Options:  # type: ignore[override]  # a plain attribute of the base, made anew here
         return Options(
             self.detach_keys,
             self.sig_proxy,

@@ -76,7 +76,7 @@ class ThreadTransport(SocketTransport):
             try:
                 self._channel.shutdown(socket.SHUT_RDWR)
             except OSError:
-                pass
+                pass  # the far side has ended it already
         self._channel.close()
         for thread in self._threads:
             thread.join(_JOIN_S)
@@ -104,7 +104,7 @@ class ThreadTransport(SocketTransport):
             try:
                 self._inner.shutdown(socket.SHUT_RD)
             except OSError:
-                pass
+                pass  # we have closed it already
 
 
 def open_channel(client: Any, name: str, timeout: float) -> ThreadTransport:
@@ -161,4 +161,4 @@ def _shut(sock: socket.socket) -> None:
     try:
         sock.shutdown(socket.SHUT_WR)
     except OSError:
-        pass
+        pass  # the other end has gone: it needs no telling

@@ -168,7 +168,7 @@ class TLSTransport(SocketTransport):
     def half_close(self) -> None:
         """Send close_notify behind what was sent; what comes can still be read."""
         # `unwrap` fails on data that came before the engine's own close_notify: with everything decrypted it finds
-        # nothing to read, and has written ours.
+        # nothing to read, and has written ours. That it wants to read more is how both say that they are done.
         try:
             while True:
                 data = self._object.read(_READ)

@@ -380,7 +380,7 @@ class Unpacker:
             try:
                 os.unlink(self._beside, dir_fd=self._at_fd)
             except FileNotFoundError:
-                pass
+                pass  # it has its final name, or somebody has tidied up
             self._beside = None
 
     def _leave(self, parts: Parts) -> None:

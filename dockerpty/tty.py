@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 try:
     import termios
 except ImportError:  # importing the package must work where there are no terminals of this kind
-    termios = None  # type: ignore[assignment]
+    termios = None  # type: ignore[assignment]  # asked for before each use
 
 
 def size(fd: Any) -> tuple[int, int] | None:

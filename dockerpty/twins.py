@@ -157,12 +157,12 @@ def twin(error: E, original: Exception | None = None) -> E:
     ours = type(error)
     made = _class(ours, theirs)
     # Not by calling it: the __init__ of their classes take other arguments than ours.
-    copy = made.__new__(made)
+    copy: E = made.__new__(made)
     if original is not None:
         copy.__dict__.update(original.__dict__)
     copy.__dict__.update(error.__dict__)
     copy.args = error.args
-    return copy  # type: ignore[no-any-return]
+    return copy
 
 
 def _class(ours: type, theirs: list[type]) -> Any:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import NoReturn
 
 import pytest
 
 
-def missing(what: str) -> None:
+def missing(what: str) -> NoReturn:
     """Skip the test for the lack of `what`; in CI, and where an engine was promised, fail."""
     if os.environ.get("CI") or os.environ.get("DPTY_TEST_REQUIRE") == "1":
         pytest.fail(f"{what} (and this is CI, or DPTY_TEST_REQUIRE=1: it must be there)", pytrace=False)

@@ -17,7 +17,7 @@ from dockerpty.tty import is_terminal, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from dockerpty.cli.grammar import Line
@@ -146,8 +146,7 @@ class Format:
             whole: cut nothing short, though it does not fit.
         """
         lines = [
-            self._template.render(Subject(row, lambda name, of=of: of.get(name, "")))  # type: ignore[misc]
-            for row, of in zip(rows, labels, strict=True)
+            self._template.render(Subject(row, _lookup(of))) for row, of in zip(rows, labels, strict=True)
         ]
         if self.is_table:
             lines.insert(0, self._template.render(Subject(TITLES, label_title, header=True)))
@@ -230,3 +229,7 @@ def _show_text(text: str) -> None:
     """Print a text in which there may be any character, also where stdout knows few."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     show(text.encode(encoding, "replace").decode(encoding))
+
+
+def _lookup(labels: dict[str, str]) -> Callable[[str], str]:
+    return lambda name: labels.get(name, "")

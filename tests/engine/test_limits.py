@@ -17,7 +17,6 @@ from tests.engine.conftest import Sessions
 
 SOAK = os.environ.get("DPTY_SOAK") == "1"
 RUN = ("run", "--network", "none")
-FULL = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
 
 
 def seen(done: Done) -> tuple[int, bytes, bytes]:
@@ -206,7 +205,6 @@ def test_little_address_space_is_enough(verb: str, box: Container, sessions: Ses
 # Disk
 
 
-@FULL
 def test_a_full_stdout_ends_a_run_and_removes_its_container(bench: Bench, sessions: Sessions) -> None:
     name = bench.name()
     line = f"dpty {' '.join(RUN)} --rm --name {name} {IMAGE} sh -c 'trap exit TERM; while echo shown; do :; done'"
@@ -215,7 +213,6 @@ def test_a_full_stdout_ends_a_run_and_removes_its_container(bench: Bench, sessio
     expect_gone(bench, name)
 
 
-@FULL
 def test_a_full_stdout_ends_an_exec_and_its_process(bench: Bench, sessions: Sessions) -> None:
     container = bench.container(start=True)
     done = shell(
@@ -225,7 +222,6 @@ def test_a_full_stdout_ends_an_exec_and_its_process(bench: Bench, sessions: Sess
     bench.wait_for(lambda: bench.processes(container) == ["tail -f /dev/null"], 10, "the end of the process")
 
 
-@FULL
 def test_a_full_stdout_leaves_the_terminal_as_it_was(box: Container, sessions: Sessions) -> None:
     terminal = sessions.exec_command(
         box, "read line; echo shown", tty=True, term_stdout=os.open("/dev/full", os.O_WRONLY)
@@ -239,7 +235,6 @@ def test_a_full_stdout_leaves_the_terminal_as_it_was(box: Container, sessions: S
     assert terminal.is_as_before()
 
 
-@FULL
 def test_a_full_stderr_is_125(box: Container, sessions: Sessions) -> None:
     done = shell(sessions, f"dpty exec {id_of(box)} sh -c 'echo error >&2; sleep 0.2; exit 5' 2>/dev/full")
     assert seen(done) == (125, b"", b"")

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from dockerpty import recording
 from dockerpty.errors import DockerptyError
 from dockerpty.recording import Cast, Encoder, Recording, schedule
+from tests.conftest import missing
 from tests.unit import strategies
 
 HEADER = b'{"version": 2, "width": 80, "height": 24}\n'
@@ -444,7 +445,7 @@ def test_what_asciinema_has_written_is_read() -> None:
 def asciinema() -> str:
     program = shutil.which("asciinema")
     if program is None:
-        pytest.skip("no asciinema here to play what we recorded")
+        missing("no asciinema here to play what we recorded")
     return program
 
 
