@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tarfile
 
-from .errors import ArchiveError
+from dockerpty.errors import ArchiveError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

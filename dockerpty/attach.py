@@ -7,8 +7,9 @@ import signal
 import sys
 import time
 
-from dockerpty import calls, keys, log
+from dockerpty import keys, log
 from dockerpty.bridge import Options
+from dockerpty.engine import calls
 from dockerpty.errors import APIError, DockerptyError, EngineUnreachable, NotFound, SessionLost
 from dockerpty.io import Demuxer, Pump, Stream
 from dockerpty.operation import RESIZE_LIMIT_S, EngineOperation, conflict, identity
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from typing import Any, Self
 
-    from dockerpty.engine import Pending
+    from dockerpty.engine.client import Pending
     from dockerpty.loop import Loop
     from dockerpty.result import Reason, SessionResult
 
@@ -466,7 +467,7 @@ class RunOperation(EngineOperation):
         info = self._info or {}
         ours = "dockerpty.role" in (info.get("Config", {}).get("Labels") or {})
         if ours and (info.get("HostConfig") or {}).get("AutoRemove"):
-            from dockerpty import detached
+            from dockerpty.container import detached
 
             # Not left behind by us: whoever has left it running, or lost it on the way, may come back.
             detached.remember(info["Id"])

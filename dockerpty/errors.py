@@ -1,7 +1,7 @@
 """Every error that the bridge raises, in one tree.
 
 Detach, end of input and a non-zero exit are results and are not here. Errors of the engine are also
-docker-py's when that is loaded: the twin classes are made in `engine.py`, never here, since this file leans
+docker-py's when that is loaded: the twin classes are made in `engine.twins`, never here, since this file leans
 on nothing but the shape of a result.
 
 DockerptyError

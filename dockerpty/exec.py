@@ -6,8 +6,10 @@ import binascii
 import signal
 import time
 
-from dockerpty import calls, keys, log
+from dockerpty import keys, log
 from dockerpty.bridge import Options
+from dockerpty.container.spec import with_term
+from dockerpty.engine import calls
 from dockerpty.errors import DockerptyError, NotFound
 from dockerpty.io import Demuxer, Pump, Stream
 from dockerpty.operation import (
@@ -20,7 +22,6 @@ from dockerpty.operation import (
 )
 from dockerpty.result import KILLED_CODE, start_error_code
 from dockerpty.signals import marker, reap
-from dockerpty.spec import with_term
 from dockerpty.tty import is_terminal
 
 TYPE_CHECKING = False
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Self
 
-    from dockerpty.engine import Engine
+    from dockerpty.engine.client import Engine
     from dockerpty.result import Reason, SessionResult
 
 _log = log.get(__name__)

@@ -2,7 +2,7 @@
 
 Everything here is bounded and never waits, except `select`. What a descriptor of the caller's needs before it may be
 read or written without touching its flags is next door in `host_io`; what one connection to an engine is, in
-`connection`; who is served when, in `loop`. The rules of the frames themselves are in `frames`.
+`engine.connection`; who is served when, in `loop`. The rules of the frames themselves are in `frames`.
 
 The names and their meaning are those of the library of 2014; what is new is keyword-only or a new name.
 """

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from dockerpty import calls, keys
+from dockerpty import keys
 from dockerpty.bridge import Options
-from dockerpty.engine import engine_of
+from dockerpty.engine import calls
+from dockerpty.engine.client import engine_of
+from dockerpty.engine.twins import twin
 from dockerpty.errors import APIError, DockerptyError
 from dockerpty.host_io import NoInput, flush, open_input, open_output, same_target, unless_closed
 from dockerpty.io import Pump, Stream
@@ -14,15 +16,14 @@ from dockerpty.modes import ModeTracker
 from dockerpty.pumps import InputPump, OutputPump, WatchPump
 from dockerpty.signals import Resizer
 from dockerpty.tty import first_size, is_terminal
-from dockerpty.twins import twin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from dockerpty.calls import Reply
-    from dockerpty.engine import Control
+    from dockerpty.engine.calls import Reply
+    from dockerpty.engine.client import Control
     from dockerpty.errors import SessionTimeout
     from dockerpty.loop import Loop
     from dockerpty.result import Reason, SessionResult

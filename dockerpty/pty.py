@@ -10,17 +10,18 @@ from __future__ import annotations
 import signal
 import time
 
-from dockerpty import calls, keys, log
+from dockerpty import keys, log
 from dockerpty.attach import RunOperation
 from dockerpty.bridge import Bridge, Options
-from dockerpty.engine import engine_of
+from dockerpty.container.spec import with_term
+from dockerpty.engine import calls
+from dockerpty.engine.client import engine_of
 from dockerpty.errors import DockerptyError, EngineError
 from dockerpty.exec import ExecOperation, exec_config
 from dockerpty.loop import Loop
 from dockerpty.operation import EngineOperation, Operation, environment_list, identity, name_for
 from dockerpty.result import SessionResult
 from dockerpty.signals import Coalescer
-from dockerpty.spec import with_term
 from dockerpty.tty import first_size, is_terminal
 
 TYPE_CHECKING = False

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 
-from dockerpty import calls
 from dockerpty.attach import refusal
+from dockerpty.engine import calls
 from dockerpty.errors import DockerptyError
 
 TYPE_CHECKING = False
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from dockerpty.engine import Engine
+    from dockerpty.engine.client import Engine
 
 #: Between two questions: the first comes soon, for a container that is just about to run.
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.05, 0.5

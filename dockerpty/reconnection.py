@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 
-from dockerpty import calls, log
+from dockerpty import log
+from dockerpty.engine import calls
 from dockerpty.errors import (
     APIError,
     EngineUnreachable,

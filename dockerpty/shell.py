@@ -11,12 +11,13 @@ import os
 import select
 import time
 
-from dockerpty import calls, log
+from dockerpty import log
+from dockerpty.container.ownership import our_labels
+from dockerpty.engine import calls
 from dockerpty.errors import APIError, CannotStart, DockerptyError, NotFound
 from dockerpty.exec import ExecOperation, exec_config
 from dockerpty.frames import STDOUT, Decoder
 from dockerpty.operation import conflict, identity, name_for
-from dockerpty.ownership import our_labels
 from dockerpty.result import CANNOT_RUN_CODE, start_error_code
 
 TYPE_CHECKING = False
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
-    from dockerpty.interface import Engine
+    from dockerpty.engine.interface import Engine
+    from dockerpty.engine.transport import Transport
     from dockerpty.loop import Loop
-    from dockerpty.transport import Transport
 
 _log = log.get(__name__)
 

@@ -12,7 +12,8 @@ import signal
 import time
 from collections import deque
 
-from dockerpty import calls, log
+from dockerpty import log
+from dockerpty.engine import calls
 from dockerpty.errors import DockerptyError
 
 TYPE_CHECKING = False
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
-    from dockerpty.engine import Control, Engine, Reply
+    from dockerpty.engine.client import Control, Engine, Reply
 
 _log = log.get(__name__)
 

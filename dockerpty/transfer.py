@@ -13,20 +13,20 @@ import os
 import posixpath
 import stat
 
-from . import calls
-from .archive import DIRECTORY, shown
-from .calls import no_engine
-from .errors import APIError, ArchiveError, DockerptyError
-from .tree import Unpacker, pack
+from dockerpty.archive import DIRECTORY, shown
+from dockerpty.engine import calls
+from dockerpty.engine.calls import no_engine
+from dockerpty.errors import APIError, ArchiveError, DockerptyError
+from dockerpty.tree import Unpacker, pack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import TypeAlias
 
-    from .archive import Member
-    from .interface import Engine
-    from .tree import Notice, Parts
+    from dockerpty.archive import Member
+    from dockerpty.engine.interface import Engine
+    from dockerpty.tree import Notice, Parts
 
     Moved: TypeAlias = Callable[[int], None]
 

@@ -14,7 +14,7 @@ import os
 import stat
 import sys
 
-from .archive import (
+from dockerpty.archive import (
     BLOCK_DEVICE,
     CHARACTER,
     DIRECTORY,
@@ -31,7 +31,7 @@ from .archive import (
     parts_of,
     shown,
 )
-from .errors import ArchiveError, DockerptyError
+from dockerpty.errors import ArchiveError, DockerptyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

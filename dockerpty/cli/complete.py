@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from dockerpty.cli.cursor import Wish
     from dockerpty.cli.grammar import Line
-    from dockerpty.interface import Engine
+    from dockerpty.engine.interface import Engine
 
     Words = list[tuple[str, str]]
 
@@ -188,7 +188,7 @@ def _here(wanted: Wish) -> Words:
     """Give the words that need no engine."""
     if wanted.source == CONTEXTS:
         from dockerpty.cli.engine import configuration_of
-        from dockerpty.contexts import names
+        from dockerpty.engine.contexts import names
 
         return [(name, "") for name in names(configuration_of(wanted.common).folder)]
     if wanted.source == VARIABLES:
@@ -246,7 +246,7 @@ def _hasty(common: Line) -> Line:
 
 
 def _asked(engine: Engine, wanted: Wish) -> Words:
-    from dockerpty import calls
+    from dockerpty.engine import calls
 
     if wanted.source == USERS:
         return _users(engine, wanted)
@@ -274,8 +274,8 @@ def _name(container: dict[str, Any]) -> str:
 
 def _users(engine: Engine, wanted: Wish) -> Words:
     """Give the users that the container's own file of them names."""
-    from dockerpty import calls
     from dockerpty.archive import Reader
+    from dockerpty.engine import calls
 
     container = wanted.container
     if wanted.latest:

@@ -1,7 +1,7 @@
 """The flags of `dpty run` that say what its container is: rows of the table. Pure.
 
-Names, kinds and defaults are docker's; what each becomes in the container's configuration is in `dockerpty.spec` and
-`dockerpty.options`.
+Names, kinds and defaults are docker's; what each becomes in the container's configuration is in `container.spec` and
+`container.options`.
 """
 
 from __future__ import annotations

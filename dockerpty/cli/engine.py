@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dockerpty import endpoint
 from dockerpty.cli.grammar import UsageError
 from dockerpty.cli.outcome import say
-from dockerpty.configuration import Configuration
-from dockerpty.engine import from_environment
+from dockerpty.engine import endpoint
+from dockerpty.engine.client import from_environment
+from dockerpty.engine.configuration import Configuration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dockerpty.cli.grammar import Line
-    from dockerpty.engine import Engine
+    from dockerpty.engine.client import Engine
 
 
 def engine_of(common: Line) -> Engine:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dockerpty import calls
 from dockerpty.cli.engine import engine_of
 from dockerpty.cli.session import (
     bridge,
@@ -13,6 +12,7 @@ from dockerpty.cli.session import (
     variables_of,
     wants_tty,
 )
+from dockerpty.engine import calls
 from dockerpty.pty import ExecOperation
 
 TYPE_CHECKING = False

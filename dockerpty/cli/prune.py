@@ -7,15 +7,15 @@ import sys
 from dockerpty.cli.engine import engine_of
 from dockerpty.cli.grammar import UsageError
 from dockerpty.cli.outcome import ERROR, flush, say, show
+from dockerpty.container.leftovers import find, remove
 from dockerpty.errors import APIError
-from dockerpty.leftovers import find, remove
 from dockerpty.tty import is_terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dockerpty.cli.grammar import Line
-    from dockerpty.interface import Engine
-    from dockerpty.leftovers import Leftover
+    from dockerpty.container.leftovers import Leftover
+    from dockerpty.engine.interface import Engine
 
 
 def command(line: Line, common: Line) -> int:

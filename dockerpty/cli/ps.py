@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 
-from dockerpty.calls import list_containers, no_engine
 from dockerpty.cli.container_fields import TITLES, fields, label_title, labels
 from dockerpty.cli.engine import configuration_of, engine_of
 from dockerpty.cli.grammar import UsageError
@@ -13,6 +12,7 @@ from dockerpty.cli.looks import can_draw, clean, colour_of, console
 from dockerpty.cli.outcome import say, show
 from dockerpty.cli.template import Subject, Template
 from dockerpty.cli.units import aligned, width
+from dockerpty.engine.calls import list_containers, no_engine
 from dockerpty.tty import is_terminal, size
 
 TYPE_CHECKING = False

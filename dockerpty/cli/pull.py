@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from dockerpty.calls import Call, no_engine
+from dockerpty.engine.calls import Call, no_engine
 from dockerpty.errors import APIError
 
 TYPE_CHECKING = False
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from dockerpty.cli.grammar import Line
-    from dockerpty.engine import Engine
+    from dockerpty.engine.client import Engine
 
     Show = Callable[[dict[str, Any]], None]
 
@@ -31,7 +31,7 @@ def fetch(engine: Engine, line: Line, image: str, platform: str | None = None) -
     """
     from dockerpty.cli.engine import configuration_of
     from dockerpty.cli.session import notices
-    from dockerpty.credentials import registry_auth
+    from dockerpty.engine.credentials import registry_auth
 
     auth = registry_auth(configuration_of(line), split(image)[0], notices(line))
     if line.values["quiet"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dockerpty import calls
 from dockerpty.cli.container_flags import ASKED
 from dockerpty.cli.engine import configuration_of, engine_of
 from dockerpty.cli.grammar import UsageError
@@ -16,9 +15,10 @@ from dockerpty.cli.session import (
     variables_of,
     wants_tty,
 )
+from dockerpty.container.spec import container_config
+from dockerpty.engine import calls
 from dockerpty.errors import NotFound
 from dockerpty.pty import RunOperation
-from dockerpty.spec import container_config
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from dockerpty.cli.cidfile import CidFile
     from dockerpty.cli.grammar import Line
-    from dockerpty.engine import Engine
+    from dockerpty.engine.client import Engine
 
 _STREAMS = ("stdin", "stdout", "stderr")
 # As long as for a session's container: pulling up volumes and networks may take the engine minutes.
@@ -83,7 +83,7 @@ def _config(line: Line, tty: bool, streams: list[str], engine: str) -> dict[str,
     variables = variables_of(line)
     proxies = configuration_of(line).group("proxies")
     if proxies:
-        from dockerpty.proxies import with_proxies
+        from dockerpty.engine.proxies import with_proxies
 
         variables = with_proxies(variables, proxies, engine)
     return container_config(

@@ -9,9 +9,9 @@ from dockerpty import keys
 from dockerpty.cli.engine import configuration_of
 from dockerpty.cli.grammar import UsageError
 from dockerpty.cli.outcome import SIGPIPE, say
+from dockerpty.container.spec import environment
 from dockerpty.errors import DetachKeysError, TerminalError
 from dockerpty.pty import PseudoTerminal
-from dockerpty.spec import environment
 from dockerpty.tty import is_terminal
 
 TYPE_CHECKING = False
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from dockerpty.cli.grammar import Line
-    from dockerpty.engine import Engine
+    from dockerpty.engine.client import Engine
     from dockerpty.pty import Operation
 
 

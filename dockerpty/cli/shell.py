@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from dockerpty.cli.grammar import Line
-    from dockerpty.engine import Engine
+    from dockerpty.engine.client import Engine
 
 
 def command(line: Line, common: Line) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from dockerpty import calls
 from dockerpty.cli.engine import engine_of
 from dockerpty.cli.grammar import UsageError
 from dockerpty.cli.outcome import FAILED, code_of, show
 from dockerpty.cli.session import bridge, keywords, refuse_session_flags
+from dockerpty.engine import calls
 from dockerpty.errors import DockerptyError, EngineUnreachable
 from dockerpty.pty import RunOperation
 from dockerpty.tty import is_terminal
@@ -16,7 +16,7 @@ from dockerpty.tty import is_terminal
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dockerpty.cli.grammar import Line
-    from dockerpty.engine import Engine
+    from dockerpty.engine.client import Engine
 
 #: The engine may have volumes and networks to pull up.
 _LIMIT_S = 300.0

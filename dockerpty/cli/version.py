@@ -7,10 +7,10 @@ import os
 import sys
 
 from dockerpty import __version__
-from dockerpty.calls import no_engine, version
 from dockerpty.cli.engine import engine_of
 from dockerpty.cli.grammar import UsageError
 from dockerpty.cli.outcome import show
+from dockerpty.engine.calls import no_engine, version
 from dockerpty.errors import DockerptyError
 
 TYPE_CHECKING = False

@@ -13,7 +13,7 @@ import docker.errors
 import pytest
 from docker.models.containers import Container
 
-from dockerpty.ownership import owner
+from dockerpty.container.ownership import owner
 from tests.bed.engine import Bench, id_of
 from tests.bed.terminal import ROOT, Terminal
 from tests.engine.command import DETACH, dpty, typed
@@ -30,7 +30,7 @@ def changed(**parts: str) -> str:
 
 
 def of_a_process_that_has_ended() -> str:
-    code = "from dockerpty.ownership import owner; print(owner())"
+    code = "from dockerpty.container.ownership import owner; print(owner())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     return done.stdout.strip()
 

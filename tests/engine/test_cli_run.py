@@ -12,7 +12,7 @@ import docker.errors
 import pytest
 from docker.models.containers import Container
 
-from dockerpty.ownership import owner
+from dockerpty.container.ownership import owner
 from tests.bed.engine import IMAGE, Bench, id_of
 from tests.bed.proxy import Proxy
 from tests.bed.terminal import PIPE

@@ -12,10 +12,10 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from dockerpty import calls
-from dockerpty.connection import Transport, wait_for
-from dockerpty.engine import Engine, engine_of, from_environment
-from dockerpty.foreign import ForeignEngine
+from dockerpty.engine import calls
+from dockerpty.engine.client import Engine, engine_of, from_environment
+from dockerpty.engine.connection import Transport, wait_for
+from dockerpty.engine.foreign import ForeignEngine
 from dockerpty.frames import Decoder
 from tests.bed.transports import KINDS, Unavailable
 from tests.bed.transports import Transport as Way

@@ -11,10 +11,10 @@ import docker.errors
 import pytest
 from docker.models.containers import Container
 
-from dockerpty import calls
-from dockerpty.calls import Reply
-from dockerpty.connection import wait_for
-from dockerpty.engine import Engine, engine_of, from_environment
+from dockerpty.engine import calls
+from dockerpty.engine.calls import Reply
+from dockerpty.engine.client import Engine, engine_of, from_environment
+from dockerpty.engine.connection import wait_for
 from dockerpty.errors import APIError, NotFound
 from tests.bed.engine import IMAGE, Bench
 from tests.bed.transports import Transport

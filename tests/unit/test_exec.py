@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from dockerpty.engine.interface import Engine
 from dockerpty.errors import DockerptyError
 from dockerpty.exec import ExecOperation, exec_config
-from dockerpty.interface import Engine
 
 
 @pytest.mark.parametrize("exec_id", [None, "", {}, {"Id": ""}, {"Id": None}, 7])

@@ -14,8 +14,8 @@ import pytest
 
 from dockerpty import recording
 from dockerpty.bridge import Options
+from dockerpty.engine.interface import Engine
 from dockerpty.errors import DockerptyError, SessionTimeout
-from dockerpty.interface import Engine
 from dockerpty.io import Pump
 from dockerpty.operation import EngineOperation
 from dockerpty.pty import PseudoTerminal

@@ -45,9 +45,18 @@ TOO_DEAR = {
 COMMAND_LINE = ["dockerpty.cli", "dockerpty.cli.exec", "dockerpty.cli.run", "dockerpty.pty"]
 
 # Everything below the command line, whether it is on its way today or not: what is dear is imported where it is used.
-BRIDGE = sorted(f"dockerpty.{path.stem}" for path in (ROOT / "dockerpty").glob("[a-z]*.py"))
+BRIDGE = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for folder in ("", "engine/", "container/")
+    for path in (ROOT / "dockerpty").glob(f"{folder}[a-z]*.py")
+)
 # Ways to an engine that a plain command line does not take. They may load what is dear in the standard library.
-RARE = {"dockerpty.foreign", "dockerpty.ssh", "dockerpty.threaded", "dockerpty.tls"}
+RARE = {
+    "dockerpty.engine.foreign",
+    "dockerpty.engine.ssh",
+    "dockerpty.engine.threaded",
+    "dockerpty.engine.tls",
+}
 # ... and the way of files, which only `dpty cp` goes.
 RARE |= {"dockerpty.archive", "dockerpty.tree", "dockerpty.transfer"}
 

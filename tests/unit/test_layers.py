@@ -21,50 +21,68 @@ ALLOWED = {
     "modes": set(),
     "frames": {"errors"},
     "keys": {"errors"},
-    "http11": {"errors"},
-    "calls": {"errors"},
-    "configuration": {"log"},
-    "contexts": {"errors"},
-    "credentials": {"configuration"},
-    "proxies": set(),
-    "endpoint": {"errors", "log", "configuration", "contexts"},
+    "engine.http11": {"errors"},
+    "engine.calls": {"errors"},
+    "engine.configuration": {"log"},
+    "engine.contexts": {"errors"},
+    "engine.credentials": {"engine.configuration"},
+    "engine.proxies": set(),
+    "engine.endpoint": {"errors", "log", "engine.configuration", "engine.contexts"},
     # Connections. The plain socket is a transport; the rarer ones are loaded by `connection` when one is opened.
-    "transport": {"errors", "log"},
-    "tls": {"errors", "log", "endpoint", "transport"},
-    "ssh": {"errors", "log", "endpoint", "transport"},
-    "threaded": {"errors", "log", "transport"},
-    "connection": {"errors", "log", "endpoint", "http11", "transport", "tls", "ssh", "threaded"},
-    # Engines: what all have in common, and two ways to have one.
-    "interface": {"errors", "calls", "transport"},
-    "twins": {"errors", "calls"},
-    "foreign": {"errors", "log", "calls", "transport", "threaded", "connection", "interface", "twins"},
-    "engine": {
+    "engine.transport": {"errors", "log"},
+    "engine.tls": {"errors", "log", "engine.endpoint", "engine.transport"},
+    "engine.ssh": {"errors", "log", "engine.endpoint", "engine.transport"},
+    "engine.threaded": {"errors", "log", "engine.transport"},
+    "engine.connection": {
         "errors",
         "log",
-        "calls",
-        "endpoint",
-        "http11",
-        "transport",
-        "connection",
-        "interface",
-        "twins",
-        "foreign",
+        "engine.endpoint",
+        "engine.http11",
+        "engine.transport",
+        "engine.tls",
+        "engine.ssh",
+        "engine.threaded",
+    },
+    # Engines: what all have in common, and two ways to have one.
+    "engine.interface": {"errors", "engine.calls", "engine.transport"},
+    "engine.twins": {"errors", "engine.calls"},
+    "engine.foreign": {
+        "errors",
+        "log",
+        "engine.calls",
+        "engine.transport",
+        "engine.threaded",
+        "engine.connection",
+        "engine.interface",
+        "engine.twins",
+    },
+    "engine.client": {
+        "errors",
+        "log",
+        "engine.calls",
+        "engine.endpoint",
+        "engine.http11",
+        "engine.transport",
+        "engine.connection",
+        "engine.interface",
+        "engine.twins",
+        "engine.foreign",
     },
     # The caller's side.
     "io": {"errors", "frames"},
     "tty": {"errors", "log", "modes"},
     "host_io": {"errors", "log", "io", "tty"},
     # A session. The bridge runs one of any operation; operations know the engine, the bridge does not.
-    "pumps": {"errors", "log", "io", "keys", "modes", "tty", "host_io", "interface"},
-    "loop": {"errors", "log", "io", "interface", "pumps"},
-    "ownership": set(),
+    "pumps": {"errors", "log", "io", "keys", "modes", "tty", "host_io", "engine.interface"},
+    "loop": {"errors", "log", "io", "engine.interface", "pumps"},
+    "container.ownership": set(),
     # What is asked for a container, from its notation on a command line.
-    "notation": {"errors"},
-    "mounts": {"errors", "notation"},
-    "networks": {"errors", "notation"},
-    "options": {"errors", "notation", "mounts", "networks"},
-    "spec": {"errors", "calls", "ownership", "options"},
-    "signals": {"errors", "log", "calls", "interface", "engine"},
+    "container.notation": {"errors"},
+    "container.mounts": {"errors", "container.notation"},
+    "container.networks": {"errors", "container.notation"},
+    "container.options": {"errors", "container.notation", "container.mounts", "container.networks"},
+    "container.spec": {"errors", "engine.calls", "container.ownership", "container.options"},
+    "signals": {"errors", "log", "engine.calls", "engine.interface", "engine.client"},
     "guardian": {"log"},
     # Who follows a session: loaded when one is followed.
     "recording": {"errors", "io"},
@@ -74,11 +92,11 @@ ALLOWED = {
     "operation": {
         "errors",
         "result",
-        "calls",
+        "engine.calls",
         "keys",
         "modes",
-        "twins",
-        "engine",
+        "engine.twins",
+        "engine.client",
         "io",
         "tty",
         "host_io",
@@ -96,9 +114,9 @@ _KINDS = {
     "errors",
     "log",
     "result",
-    "calls",
+    "engine.calls",
     "keys",
-    "engine",
+    "engine.client",
     "io",
     "tty",
     "loop",
@@ -106,33 +124,41 @@ _KINDS = {
     "bridge",
     "operation",
 }
-ALLOWED["detached"] = {"log"}
-ALLOWED["attach"] = {*_KINDS, "detached"}
-ALLOWED["exec"] = {*_KINDS, "spec"}
+ALLOWED["container.detached"] = {"log"}
+ALLOWED["attach"] = {*_KINDS, "container.detached"}
+ALLOWED["exec"] = {*_KINDS, "container.spec"}
 ALLOWED["shell"] = {
     *(
         "errors",
         "log",
         "result",
-        "calls",
+        "engine.calls",
         "frames",
-        "transport",
-        "interface",
+        "engine.transport",
+        "engine.interface",
         "operation",
         "exec",
-        "ownership",
+        "container.ownership",
     ),
     "loop",
 }
-ALLOWED["leftovers"] = {"errors", "calls", "interface", "detached", "ownership"}
+ALLOWED["container.leftovers"] = {
+    "errors",
+    "engine.calls",
+    "engine.interface",
+    "container.detached",
+    "container.ownership",
+}
 # Files: an archive's bytes, a tree of this machine, and docker's way from the one to the other.
 ALLOWED["archive"] = {"errors"}
 ALLOWED["tree"] = {"errors", "archive"}
-ALLOWED["transfer"] = {"errors", "calls", "archive", "tree", "interface"}
+ALLOWED["transfer"] = {"errors", "engine.calls", "archive", "tree", "engine.interface"}
 BRIDGE = set(ALLOWED)
-ALLOWED["pty"] = {*_KINDS, "attach", "exec", "spec"}
-ALLOWED["readiness"] = {"errors", "calls", "engine", "attach"}
-ALLOWED["reconnection"] = {"errors", "log", "result", "calls", "readiness", "pty"}
+ALLOWED["pty"] = {*_KINDS, "attach", "exec", "container.spec"}
+ALLOWED["readiness"] = {"errors", "engine.calls", "engine.client", "attach"}
+ALLOWED["reconnection"] = {"errors", "log", "result", "engine.calls", "readiness", "pty"}
+# The doors of the two folders are bare: who wants a room names it.
+ALLOWED["engine"] = ALLOWED["container"] = set()
 ALLOWED[""] = {"errors", "io", "tty", "pty"}
 # A command uses what is below and the one table of flags. That commands lean on each other in no circle is seen below.
 ALLOWED["cli.grammar"] = {"errors"}
@@ -142,9 +168,9 @@ ALLOWED["__main__"] = {"cli"}
 
 # One file for each library that is not ours; type-only imports count here too.
 OUTSIDE = {
-    "docker": {"credentials"},
+    "docker": {"engine.credentials"},
     "requests": set(),
-    "paramiko": {"transport", "connection", "foreign"},
+    "paramiko": {"engine.transport", "engine.connection", "engine.foreign"},
     "six": {"io", "pty", "host_io"},
     "pexpect": {"expect"},
     "click": {"cli", "cli.*"},
@@ -152,7 +178,18 @@ OUTSIDE = {
 }
 
 # Pure: bytes and values. Nothing of the world outside, and no clock.
-PURE = {"archive", "errors", "frames", "keys", "http11", "calls", "modes", "result", "notation", "proxies"}
+PURE = {
+    "archive",
+    "errors",
+    "frames",
+    "keys",
+    "engine.http11",
+    "engine.calls",
+    "modes",
+    "result",
+    "container.notation",
+    "engine.proxies",
+}
 PURE |= {"cli.grammar", "cli.table", "cli.units", "cli.template", "cli.cursor", "cli.groups", "cli.manual"}
 WORLD = {
     "os",

@@ -11,6 +11,7 @@ from contextlib import suppress
 
 import pytest
 
+from dockerpty.engine.transport import SocketTransport
 from dockerpty.frames import encode
 from dockerpty.host_io import DescriptorInput, open_output
 from dockerpty.io import Demuxer, Pump, Stream
@@ -18,7 +19,6 @@ from dockerpty.keys import Matcher
 from dockerpty.loop import Loop
 from dockerpty.modes import ModeTracker
 from dockerpty.pumps import InputPump, OutputPump
-from dockerpty.transport import SocketTransport
 from tests.bed.waiting import wait_for
 from tests.unit.test_io import fill
 

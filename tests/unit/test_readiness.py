@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from dockerpty.calls import Call, Reply
+from dockerpty.engine.calls import Call, Reply
+from dockerpty.engine.interface import TIMEOUT, Engine
 from dockerpty.errors import APIError, DockerptyError, NotFound
-from dockerpty.interface import TIMEOUT, Engine
 from dockerpty.readiness import newest, until_running
 
 RUNS = {"Running": True, "Status": "running"}

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from dockerpty import shell
-from dockerpty.calls import Call, Reply
+from dockerpty.engine.calls import Call, Reply
+from dockerpty.engine.interface import Engine
+from dockerpty.engine.transport import Transport
 from dockerpty.errors import APIError, CannotStart, DockerptyError, NotFound
 from dockerpty.frames import STDERR, STDOUT, encode
-from dockerpty.interface import Engine
 from dockerpty.shell import Toolbox, find_shell, shell_command, toolbox_config
-from dockerpty.transport import Transport
 
 # The probe, in the shells that there are here
 

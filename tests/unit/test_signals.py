@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dockerpty.calls import Call, resize_container
+from dockerpty.engine.calls import Call, resize_container
 from dockerpty.errors import DockerptyError
 from dockerpty.loop import Loop
 from dockerpty.signals import Coalescer, Resizer, Signals, forwardable, marker, name_of, undisturbed

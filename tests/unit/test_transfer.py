@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from dockerpty.archive import DIRECTORY, END, HARDLINK, SYMLINK, Member, Reader, Writer
-from dockerpty.engine import Engine, from_environment
+from dockerpty.engine.client import Engine, from_environment
+from dockerpty.engine.http11 import request
 from dockerpty.errors import ArchiveError, DockerptyError, EngineUnreachable, NotFound, ProtocolError
-from dockerpty.http11 import request
 from dockerpty.transfer import base, clean, copy_in, copy_out, split_entry, stat_path, stream_in, stream_out
 from tests.unit.loopback import ScriptedEngine, Step, answer
 

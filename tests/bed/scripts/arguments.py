@@ -26,7 +26,7 @@ from typing import Any
 import docker
 
 import dockerpty
-from dockerpty import engine
+from dockerpty.engine import client as engine
 from tests.bed.scripts.clients import from_env
 from tests.bed.scripts.report import report
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dockerpty import calls
 from dockerpty.cli import complete, main
 from dockerpty.cli import engine as engines
 from dockerpty.cli.complete import split
 from dockerpty.cli.cursor import wish
+from dockerpty.engine import calls
 from tests.unit.cli.test_main import ROOT, environment
 from tests.unit.test_import_budget import TOO_DEAR
 
@@ -195,7 +195,8 @@ def loaded(line: str) -> set[str]:
 
 def test_an_answer_loads_only_what_it_uses() -> None:
     assert (
-        loaded("zsh 1 exec -") & {*TOO_DEAR, "json", "socket", "dockerpty.engine", "dockerpty.pty"} == set()
+        loaded("zsh 1 exec -") & {*TOO_DEAR, "json", "socket", "dockerpty.engine.client", "dockerpty.pty"}
+        == set()
     )
     assert (
         loaded("zsh 1 exec ") & {*TOO_DEAR, "dockerpty.pty", "dockerpty.bridge", "dockerpty.archive"} == set()

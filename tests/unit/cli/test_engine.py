@@ -14,8 +14,8 @@ from dockerpty.cli.engine import configuration_of, engine_of
 from dockerpty.cli.grammar import Line, UsageError, read
 from dockerpty.cli.session import configured_detach_keys
 from dockerpty.cli.table import COMMANDS, COMMON
-from dockerpty.endpoint import TLS, Endpoint
-from dockerpty.engine import DirectEngine
+from dockerpty.engine.client import DirectEngine
+from dockerpty.engine.endpoint import TLS, Endpoint
 from tests.unit.cli.test_main import environment
 
 
@@ -137,8 +137,8 @@ def test_a_broken_configuration_is_told_of_once(tmp_path: Path) -> None:
 def test_the_level_says_what_is_told_of(flags: str, told: list[str]) -> None:
     done = dpty(f"{flags} exec web ls", DOCKER_HOST="unix:///no/such", DOCKER_CONTEXT="x")
     lines = {
-        "dpty: dockerpty.endpoint: DOCKER_HOST counts, DOCKER_CONTEXT=x does not": "warning",
-        "dpty: dockerpty.endpoint: engine chosen: unix:///no/such context=default": "debug",
+        "dpty: dockerpty.engine.endpoint: DOCKER_HOST counts, DOCKER_CONTEXT=x does not": "warning",
+        "dpty: dockerpty.engine.endpoint: engine chosen: unix:///no/such context=default": "debug",
     }
     assert [lines[line] for line in done.stderr.splitlines() if line in lines] == told
     assert ("Traceback" in done.stderr) is (flags == "-D")
@@ -167,5 +167,5 @@ def loaded_by(text: str) -> set[str]:
 def test_only_a_context_that_is_named_loads_what_reads_one(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"currentContext": "default"}')
     plain = loaded_by("-H unix:///no/such exec web ls")
-    assert plain & {"hashlib", "dockerpty.contexts", "difflib", "logging"} == set()
-    assert {"hashlib", "dockerpty.contexts"} <= loaded_by("-c nosuch exec web ls")
+    assert plain & {"hashlib", "dockerpty.engine.contexts", "difflib", "logging"} == set()
+    assert {"hashlib", "dockerpty.engine.contexts"} <= loaded_by("-c nosuch exec web ls")

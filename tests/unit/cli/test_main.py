@@ -274,4 +274,4 @@ def test_help_loads_click_but_no_engine() -> None:
     code, loaded = modules_loaded_by("exec --help")
     assert code == 0
     assert "click" in loaded
-    assert not loaded & {"docker", "requests", "dockerpty.engine", "dockerpty.pty", "rich"}
+    assert not loaded & {"docker", "requests", "dockerpty.engine.client", "dockerpty.pty", "rich"}

@@ -12,8 +12,8 @@ import pytest
 from dockerpty.cli import prune
 from dockerpty.cli.grammar import Line, UsageError, read
 from dockerpty.cli.table import COMMANDS, COMMON
+from dockerpty.container.leftovers import Leftover
 from dockerpty.errors import APIError
-from dockerpty.leftovers import Leftover
 
 
 class Nobody:

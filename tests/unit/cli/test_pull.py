@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from dockerpty.calls import Call, Reply
 from dockerpty.cli import main
 from dockerpty.cli.pull import pull, pull_call, split
+from dockerpty.engine.calls import Call, Reply
+from dockerpty.engine.interface import Engine
 from dockerpty.errors import APIError, ProtocolError
-from dockerpty.interface import Engine
 from tests.unit.loopback import ScriptedEngine
 
 

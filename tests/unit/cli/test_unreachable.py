@@ -133,9 +133,9 @@ def no_socket(place: Place) -> None:
 def nothing_here(place: Place) -> None:
     path = f"{place.folder}/docker.sock"
     place.names["url"] = f"unix://{path}"
-    place.monkeypatch.setattr("dockerpty.endpoint.DEFAULT_SOCKET", path)
-    place.monkeypatch.setattr("dockerpty.endpoint.PODMAN_SOCKETS", ())
-    place.monkeypatch.setattr("dockerpty.connection.DEFAULT_SOCKET", path)
+    place.monkeypatch.setattr("dockerpty.engine.endpoint.DEFAULT_SOCKET", path)
+    place.monkeypatch.setattr("dockerpty.engine.endpoint.PODMAN_SOCKETS", ())
+    place.monkeypatch.setattr("dockerpty.engine.connection.DEFAULT_SOCKET", path)
 
 
 def nothing_here_but_rootless(place: Place) -> None:
@@ -160,7 +160,7 @@ def forbidden(place: Place) -> None:
         raise PermissionError(13, "Permission denied")
 
     place.unix("docker.sock")
-    place.monkeypatch.setattr("dockerpty.connection.socket.socket.connect", refuse, raising=False)
+    place.monkeypatch.setattr("dockerpty.engine.connection.socket.socket.connect", refuse, raising=False)
 
 
 def forbidden_but_rootless(place: Place) -> None:
