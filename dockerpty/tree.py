@@ -1,8 +1,8 @@
 """A tree of files on this machine, as a tar archive and from one.
 
-`pack` reads; an `Unpacker` writes, and trusts nothing that an archive says: each step of a name is opened by itself, in
+`pack` reads; an `Unpacker` writes, and trusts nothing that an archive says. Both open each step of a name by itself, in
 the directory before it, and never through a link. So neither `..` nor a link, were it made by the archive itself or by
-somebody else in the meantime, leads out of the directory that it was given. A file has its name only when it is whole.
+somebody else in the meantime, leads out of the directory that was given. A file has its name only when it is whole.
 
 What an archive is, and which names and links are refused, stands in `archive`.
 """
@@ -51,6 +51,8 @@ _BESIDE = ".dpty-"
 # What holds a member whose own directory is not in the archive, as docker makes it.
 _IMPLIED_MODE = 0o755
 
+# What opening a link by these says: the one or the other, as the system likes it.
+_IS_LINK = (errno.ENOTDIR, errno.ELOOP)
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SOURCE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -85,45 +87,53 @@ def pack(path: str, name: str, notice: Notice) -> Iterator[bytes]:
     writer = Writer()
     linked: dict[tuple[int, int], str] = {}
     gathered = bytearray()
-    to_do = [(path, name)]
-    root = path
-    while to_do:
-        path, name = to_do.pop()
-        try:
-            status = os.lstat(path)
-            member = _member_of(path, name, status, linked)
-            if member is None:
-                notice(f"skipped {shown(path)}: a socket cannot be copied")
-                continue
-            if member.kind == FILE and member.size:
-                for piece in _file(writer, path, member):
-                    gathered += piece
-                    if len(gathered) >= _GATHERED:
-                        yield bytes(gathered)
-                        gathered.clear()
-            else:
-                gathered += writer.begin(member) + writer.end()
-            if member.kind == DIRECTORY:
-                inside = sorted(os.listdir(path), reverse=True)
-                to_do += [(os.path.join(path, each), f"{name}/{each}") for each in inside]
-        except FileNotFoundError:
-            # Of a directory that is in use things come and go; what was asked for by name must be there.
-            if path == root:
-                raise DockerptyError(
-                    "read", shown(path), "there is no such file", "is the path right?"
-                ) from None
-            notice(f"skipped {shown(path)}: it is gone")
-        except OSError as error:
-            raise DockerptyError("read", shown(path), error.strerror or str(error)) from error
-        if len(gathered) >= _GATHERED:
-            yield bytes(gathered)
-            gathered.clear()
-    yield bytes(gathered + END)
+    folders: _Folders | None = None
+    to_do: list[Parts] = [()]
+    try:
+        while to_do:
+            parts = to_do.pop()
+            here, named = os.path.join(path, *parts), "/".join((name, *parts))
+            try:
+                # The root by the caller's name for it, all others in the directory that they were found in.
+                folder, step = (folders.open(parts[:-1], _enter), parts[-1]) if folders else (None, path)
+                member = _member_of(step, folder, named, linked)
+                if member is None:
+                    notice(f"skipped {shown(here)}: a socket cannot be copied")
+                    continue
+                if member.kind == FILE and member.size:
+                    for piece in _file(writer, step, folder, here, member):
+                        gathered += piece
+                        if len(gathered) >= _GATHERED:
+                            yield bytes(gathered)
+                            gathered.clear()
+                else:
+                    gathered += writer.begin(member) + writer.end()
+                if member.kind == DIRECTORY:
+                    folders = folders or _Folders(_enter(None, path))
+                    inside = sorted(os.listdir(folders.open(parts, _enter)), reverse=True)
+                    to_do += [(*parts, each) for each in inside]
+            except FileNotFoundError:
+                # Of a directory that is in use things come and go; what was asked for by name must be there.
+                if not parts:
+                    raise DockerptyError(
+                        "read", shown(here), "there is no such file", "is the path right?"
+                    ) from None
+                notice(f"skipped {shown(here)}: it is gone")
+            except OSError as error:
+                if error.errno in _IS_LINK:
+                    raise _changed(here, "something else has its name now") from error
+                raise DockerptyError("read", shown(here), error.strerror or str(error)) from error
+            if len(gathered) >= _GATHERED:
+                yield bytes(gathered)
+                gathered.clear()
+        yield bytes(gathered + END)
+    finally:
+        if folders is not None:
+            folders.close()
 
 
-def _member_of(
-    path: str, name: str, status: os.stat_result, linked: dict[tuple[int, int], str]
-) -> Member | None:
+def _member_of(step: str, folder: int | None, name: str, linked: dict[tuple[int, int], str]) -> Member | None:
+    status = os.stat(step, dir_fd=folder, follow_symlinks=False)
     kind = _KINDS.get(stat.S_IFMT(status.st_mode))
     if kind is None:
         return None
@@ -136,7 +146,7 @@ def _member_of(
         gid=status.st_gid,
     )
     if kind == SYMLINK:
-        member.link = os.readlink(path)
+        member.link = os.readlink(step, dir_fd=folder)
     elif kind in (CHARACTER, BLOCK_DEVICE):
         member.device = (os.major(status.st_rdev), os.minor(status.st_rdev))
     elif kind == FILE and status.st_nlink > 1:
@@ -148,21 +158,19 @@ def _member_of(
     return member
 
 
-def _file(writer: Writer, path: str, member: Member) -> Iterator[bytes]:
-    with open(os.open(path, _SOURCE), "rb", buffering=0) as file:
+def _file(writer: Writer, step: str, folder: int | None, here: str, member: Member) -> Iterator[bytes]:
+    with open(os.open(step, _SOURCE, dir_fd=folder), "rb", buffering=0) as file:
         # As it is now; the name may have got another file since it was looked at.
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
-            raise DockerptyError("read", shown(path), "it is no file any more", "copy when nobody changes it")
+            raise _changed(here, "it is no file any more")
         left = member.size = status.st_size
         member.capability = _capability(file.fileno())
         yield writer.begin(member)
         while left:
             piece = file.read(min(PIECE, left))
             if not piece:
-                raise DockerptyError(
-                    "read", shown(path), "it became shorter meanwhile", "copy when nobody changes it"
-                )
+                raise _changed(here, "it became shorter meanwhile")
             left -= len(piece)
             yield writer.data(piece)
         yield writer.end()
@@ -225,10 +233,7 @@ class Unpacker:
         self._place = place
         self._notice = notice
         self._keep_owner = keep_owner and os.geteuid() == 0
-        self._root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        # The directory opened last, for most members are in that of the one before.
-        self._at: Parts = ()
-        self._at_fd = self._root
+        self._folders = _Folders(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
         # The directories of the archive around the member in work, outermost first.
         self._around: list[tuple[Parts, Member]] = []
         # What is in work under a name of its own, in the directory opened last. Noted before it is made, so that an
@@ -258,15 +263,13 @@ class Unpacker:
 
     def close(self) -> None:
         """Free everything; of a file that is not whole nothing remains. Idempotent."""
-        if self._root < 0:
+        if self._folders.at < 0:
             return
         if self._file is not None:
             os.close(self._file[0])
             self._file = None
         self._drop()
-        self._go(self._root, ())
-        os.close(self._root)
-        self._root = self._at_fd = -1
+        self._folders.close()
 
     def _guarded(self, member: Member, step: Callable[[Member], None]) -> None:
         try:
@@ -301,7 +304,7 @@ class Unpacker:
             if member.name.strip("/") == "" and not self._around:
                 self._around.append((parts, member))
             return
-        folder = self._open(parts[:-1])
+        folder = self._folders.open(parts[:-1], _enter_or_make)
         there = _kind_at(folder, parts[-1])
         if (there == DIRECTORY) != (member.kind == DIRECTORY) and there is not None:
             raise _refused(member, f"a {there} of that name is there", "remove that first")
@@ -353,7 +356,7 @@ class Unpacker:
         if not other:
             raise _refused(member, "it is a second name of the target itself")
         # Where the other end is, opened beside the folder in work: both are needed at once.
-        end = self._walk(other[:-1], make=False)
+        end = self._folders.walk(other[:-1], _enter_to_write)
         try:
             kind = _kind_at(end, other[-1])
             if kind not in (FILE, SYMLINK):
@@ -371,14 +374,14 @@ class Unpacker:
     def _reveal(self, name: str) -> None:
         """Give what is whole its name, in place of what had it."""
         assert self._beside is not None
-        os.rename(self._beside, name, src_dir_fd=self._at_fd, dst_dir_fd=self._at_fd)
+        os.rename(self._beside, name, src_dir_fd=self._folders.at, dst_dir_fd=self._folders.at)
         # It is still there if both were names of one file already (POSIX).
         self._drop()
 
     def _drop(self) -> None:
         if self._beside is not None:
             try:
-                os.unlink(self._beside, dir_fd=self._at_fd)
+                os.unlink(self._beside, dir_fd=self._folders.at)
             except FileNotFoundError:
                 pass  # it has its final name, or somebody has tidied up
             self._beside = None
@@ -393,7 +396,7 @@ class Unpacker:
 
     def _finish(self, parts: Parts, member: Member) -> None:
         def step(member: Member) -> None:
-            fd = self._open(parts)
+            fd = self._folders.open(parts, _enter_or_make)
             if self._keep_owner:
                 os.fchown(fd, member.uid, member.gid)
             os.fchmod(fd, member.mode)
@@ -401,23 +404,32 @@ class Unpacker:
 
         self._guarded(member, step)
 
-    def _open(self, parts: Parts) -> int:
-        """Give the directory at `parts`, made where it is missing; it stays open until another one is asked for."""
-        if parts != self._at:
-            self._go(self._walk(parts, make=True), parts)
-        return self._at_fd
 
-    def _go(self, fd: int, parts: Parts) -> None:
-        left, self._at_fd, self._at = self._at_fd, fd, parts
-        if left not in (self._root, fd):
-            os.close(left)
+class _Folders:
+    """The directories below one, each opened in the one before it and never through a link.
 
-    def _walk(self, parts: Parts, *, make: bool) -> int:
+    Attributes:
+        at: the one opened last, which stays open: most of what is asked for is in that of the one before.
+    """
+
+    def __init__(self, root: int) -> None:
+        """Take the descriptor of the directory; it is closed with the rest."""
+        self._root = self.at = root
+        self._parts: Parts = ()
+
+    def open(self, parts: Parts, enter: Callable[[int, str], int]) -> int:
+        """Give the directory at `parts`; it stays open until another one is asked for."""
+        if parts != self._parts:
+            self._go(self.walk(parts, enter), parts)
+        return self.at
+
+    def walk(self, parts: Parts, enter: Callable[[int, str], int]) -> int:
         """Open the directory at `parts` step by step, for the caller to close."""
-        fd = os.open(".", _FOLDER, dir_fd=self._root)
+        known = len(self._parts) if parts[: len(self._parts)] == self._parts else 0
+        fd = os.open(".", _FOLDER, dir_fd=self.at if known else self._root)
         try:
-            for step in parts:
-                inner = _step_into(fd, step, make)
+            for step in parts[known:]:
+                inner = enter(fd, step)
                 os.close(fd)
                 fd = inner
         except BaseException:
@@ -425,25 +437,45 @@ class Unpacker:
             raise
         return fd
 
+    def close(self) -> None:
+        self._go(self._root, ())
+        os.close(self._root)
+        self._root = self.at = -1
 
-def _step_into(fd: int, step: str, make: bool) -> int:
+    def _go(self, fd: int, parts: Parts) -> None:
+        left, self.at, self._parts = self.at, fd, parts
+        if left not in (self._root, fd):
+            os.close(left)
+
+
+def _enter(folder: int | None, step: str) -> int:
+    return os.open(step, _FOLDER, dir_fd=folder)
+
+
+def _enter_to_write(folder: int, step: str) -> int:
     try:
-        return os.open(step, _FOLDER, dir_fd=fd)
-    except FileNotFoundError:
-        if not make:
-            raise
-        os.mkdir(step, _IMPLIED_MODE, dir_fd=fd)
-        return os.open(step, _FOLDER, dir_fd=fd)
+        return os.open(step, _FOLDER, dir_fd=folder)
     except OSError as error:
-        # The one or the other for a link, as the system likes it.
-        if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+        if error.errno not in _IS_LINK:
             raise
         raise ArchiveError(
             "write through",
             shown(step),
-            f"a {_kind_at(fd, step)} of that name is there, and no directory",
+            f"a {_kind_at(folder, step)} of that name is there, and no directory",
             "remove that first",
         ) from error
+
+
+def _enter_or_make(folder: int, step: str) -> int:
+    try:
+        return _enter_to_write(folder, step)
+    except FileNotFoundError:
+        os.mkdir(step, _IMPLIED_MODE, dir_fd=folder)
+        return os.open(step, _FOLDER, dir_fd=folder)
+
+
+def _changed(here: str, reason: str) -> DockerptyError:
+    return DockerptyError("read", shown(here), reason, "copy when nobody changes it")
 
 
 def _kind_at(folder: int, name: str) -> str | None:

@@ -9,6 +9,7 @@ import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -195,6 +196,74 @@ def test_a_file_that_becomes_shorter_in_the_middle_is_an_error(tmp_path: Path) -
     os.truncate(tmp_path / "a", PIECE)
     with pytest.raises(DockerptyError, match="it became shorter meanwhile"):
         list(pieces)
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """A directory with secrets under the names that the tests' own files have."""
+    (tmp_path / "outside").mkdir()
+    for name in ("z", "secret"):
+        (tmp_path / "outside" / name).write_bytes(b"secret")
+    return tmp_path / "outside"
+
+
+def swap(folder: Path, target: Path) -> None:
+    folder.rename(folder.with_name("away"))
+    folder.symlink_to(target)
+
+
+def test_a_directory_swapped_for_a_link_while_it_is_open_is_read_on(tmp_path: Path, outside: Path) -> None:
+    inner = tmp_path / "root" / "inner"
+    inner.mkdir(parents=True)
+    (inner / "a").write_bytes(bytes(2 * PIECE))
+    (inner / "z").write_bytes(b"ours")
+    pieces = pack(str(tmp_path / "root"), "n", pytest.fail)
+    data = next(pieces)
+    swap(inner, outside)
+    data += b"".join(pieces)
+    assert b"ours" in data
+    assert b"secret" not in data
+
+
+def test_one_swapped_for_a_link_before_it_is_opened_again_is_an_error(tmp_path: Path, outside: Path) -> None:
+    inner = tmp_path / "root" / "inner"
+    (inner / "deep").mkdir(parents=True)
+    (inner / "deep" / "a").write_bytes(bytes(2 * PIECE))
+    (inner / "z").write_bytes(b"ours")
+    pieces = pack(str(tmp_path / "root"), "n", pytest.fail)
+    packed = [next(pieces)]
+    swap(inner, outside)
+    with pytest.raises(DockerptyError, match=f"{inner}/z: something else has its name now; copy when nobody"):
+        packed.extend(pieces)
+    assert b"secret" not in b"".join(packed)
+
+
+def test_a_file_swapped_for_a_link_is_an_error(
+    tmp_path: Path, outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_bytes(b"ours")
+    look = os.stat
+
+    def swap_then(path: str, **rest: Any) -> os.stat_result:
+        status = look(path, **rest)
+        (tmp_path / "a").unlink()
+        (tmp_path / "a").symlink_to(outside / "secret")
+        return status
+
+    monkeypatch.setattr(os, "stat", swap_then)
+    with pytest.raises(DockerptyError, match="something else has its name now"):
+        list(pack(str(tmp_path / "a"), "n", pytest.fail))
+
+
+def test_nothing_stays_open_when_a_walk_is_left_in_the_middle(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "large").write_bytes(bytes(2 * PIECE))
+    before = len(os.listdir("/proc/self/fd"))
+    pieces = pack(str(tmp_path), "n", pytest.fail)
+    next(pieces)
+    assert len(os.listdir("/proc/self/fd")) > before
+    pieces.close()  # type: ignore[attr-defined]  # a generator, told as an iterator
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_of_a_file_that_grows_comes_what_was_there(tmp_path: Path) -> None:
