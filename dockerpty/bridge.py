@@ -278,7 +278,7 @@ class Bridge:
                 self._active = self._loop.moved_at
 
     def _may_linger(self) -> bool:
-        """Bytes may pass by themselves, but where what is typed and what comes is watched, or pumps are not ours."""
+        """Bytes may pass by themselves, but where somebody decides by them, or pumps are not ours."""
         if self._operation._observes:
             return False
         watched = self._terminal.original_attributes is None and bool(self._inputs)

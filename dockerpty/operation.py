@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from dockerpty.result import Reason, SessionResult
     from dockerpty.typist import Typist
 
+    Observer = Callable[[memoryview], bool | None]
+
 #: A resize past this closes the control connection: Engine 20.10 takes ten seconds to refuse one for an exec.
 RESIZE_LIMIT_S = 10.0
 
@@ -90,7 +92,7 @@ class Operation:
     #: When the time limit is over, on the monotonic clock, for a session that goes on with an earlier one.
     _until: float | None = None
 
-    #: Somebody follows what passes by, and is to be asked after each turn of the loop.
+    #: Somebody decides by what passes by, and is to be asked after each turn of the loop.
     _observes = False
 
     def _prepare(self) -> None:
@@ -233,7 +235,7 @@ class EngineOperation(Operation):
 
     def _prepare(self) -> None:
         self.record, self.expect = _recording(self.record), _script(self.expect)
-        self._observes = self.record is not None or self.expect is not None
+        self._observes = self.expect is not None
         if self.record is not None:
             self.record.open()
         if self.expect is not None:
@@ -419,14 +421,13 @@ def _script(expect: Any) -> Any:
     return Script(expect, variables=os.environ)
 
 
-def _both(first: Callable[[memoryview], None] | None, second: Callable[[memoryview], None]) -> Any:
+def _both(first: Observer | None, second: Observer) -> Observer:
     if first is None:
         return second
     one = first
 
-    def observe(piece: memoryview) -> None:
-        one(piece)
-        second(piece)
+    def observe(piece: memoryview) -> bool:
+        return bool(one(piece)) | bool(second(piece))
 
     return observe
 

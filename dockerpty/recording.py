@@ -1,10 +1,10 @@
 """A session kept as asciicast, and played back.
 
 Written is version 2 (docs.asciinema.org/manual/asciicast/v2), read are 2 and 3. Who has a session gives a `Recording`
-what passes by; it takes a copy and returns. What was taken is written when nothing else is to be done, in the one loop
-of the session: a recording takes no time that a key or a stream of output could use. What waits has a limit, and what
-comes beyond it is lost to the recording, which says so where it is missing. How a recording looks on a screen is the
-affair of `cli/replay`.
+what passes by; it takes a copy and returns. What was taken is written a moment later and when nothing else is to be
+done, in the one loop of the session: a recording takes no time that a key or a stream of output could use. What waits
+has a limit, and what comes beyond it is lost to the recording, which says so where it is missing. How a recording looks
+on a screen is the affair of `cli/replay`.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ QUEUE_LIMIT = 8 * 1024 * 1024
 _ENTRY_COST = 160
 #: Written in one turn of a loop: a tenth of a millisecond, in which no key waits and no connection's buffer fills.
 TURN_SIZE = 8192
-#: At the end of a session a pipe that nobody empties is waited for no longer than this.
-_DRAIN_S = 2.0
+#: So long a key and its echo wait for company, in seconds; who kills this process loses no more than that.
+GATHERING_S = 0.1
+#: At the end of a session a pipe is waited for no longer than this, however slowly it is emptied.
+_DRAIN_S = 5.0
 #: Of a terminal whose size nobody knows.
 _NO_SIZE = (24, 80)
 #: No line of a recording comes near it; what has such a line is something else.
@@ -48,7 +50,7 @@ class Recording:
         target: a path, or an object with `write` that takes text or bytes.
         keeps_input: also keep what is typed, passwords included.
         force: write over a file that exists.
-        clock: seconds that never decrease.
+        clock: the loop's, in seconds.
 
     Raises:
         DockerptyError: the file exists.
@@ -72,9 +74,11 @@ class Recording:
         self._queue: list[tuple[str, float, bytes | memoryview]] = []
         self._queued = 0
         self._arrived = False
+        self._due: float | None = None
         self._began: float | None = None
         self._size = _NO_SIZE
-        self._is_file = False
+        self._is_file = self._is_new = False
+        self._close_until: float | None = None
         # How long the file is with all that was given to it, and how long it is known to be with whole lines.
         self._given = self._whole = 0
         self._lost = self._lost_in_all = 0
@@ -85,40 +89,38 @@ class Recording:
     # A session: opened before anything is started, begun with its first moment, and closed ----------------------------
 
     def open(self) -> None:
-        """Open the file. One that was closed goes on where it ended.
+        """Open the file. One that was closed goes on where it ended; if it cannot, the session goes on without it.
 
         Raises:
             DockerptyError: it exists, or cannot be written.
         """
+        self._close_until = None
         if not self.name:
             self._stream = Stream(_Object(self._target))
             return
-        goes_on = self._began is not None
-        flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        if not (goes_on or self._force or self._is_no_file()):
-            flags |= os.O_EXCL
         try:
-            fd = os.open(self.name, flags, 0o600)
-        except FileExistsError:
-            self._refuse_existing()
-            raise
+            fd = self._opened()
         except OSError as error:
-            reason = os.strerror(error.errno or 0)
-            raise DockerptyError(
-                "record to", self.name, "nobody reads this pipe" if error.errno == errno.ENXIO else reason
-            ) from error
-        try:
-            self._is_file = stat.S_ISREG(os.fstat(fd).st_mode)
-            if self._is_file:
-                os.fchmod(fd, 0o600)  # one that is written over may have been readable for all
-                if goes_on:
-                    self._given = self._whole = os.lseek(fd, 0, os.SEEK_END)
-                else:
-                    os.ftruncate(fd, 0)
-        except OSError as error:
-            os.close(fd)
-            raise DockerptyError("record to", self.name, os.strerror(error.errno or 0)) from error
+            reason = "nobody reads this pipe" if error.errno == errno.ENXIO else os.strerror(error.errno or 0)
+            if self._began is None:
+                raise DockerptyError("record to", self.name, reason) from error
+            self._fail(reason)
+            return
+        self._is_file = stat.S_ISREG(os.fstat(fd).st_mode)
+        if self._is_file and self._began is not None:
+            self._given = self._whole = os.lseek(fd, 0, os.SEEK_END)
         self._stream = Stream(fd)
+
+    def _opened(self) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        try:
+            fd = os.open(self.name, flags | os.O_EXCL, 0o600)
+        except FileExistsError:
+            if self._began is None and not self._force:
+                self._refuse_existing()
+            return os.open(self.name, flags, 0o600)
+        self._is_new = True
+        return fd
 
     def begin(
         self,
@@ -141,6 +143,9 @@ class Recording:
         self._size = size or _NO_SIZE
         self._began = self._clock()
         variables = {name: os.environ[name] for name in ("TERM", "SHELL") if os.environ.get(name)}
+        if self._is_file and self._stream is not None:
+            # Not before there is a session: one that never began costs nobody an older recording.
+            self._guarded(_take_over, self._stream.fileno())
         self._write(header(self._size, time.time(), command, title, variables))
 
     def close(self) -> str:
@@ -161,8 +166,13 @@ class Recording:
         if self._stream is not None:
             self._guarded(self._stream.abandon)
             self._stream = None
-            if self._began is None and self._is_file:
-                os.unlink(self.name)
+            if self._began is None and self._is_new:
+                from contextlib import suppress
+
+                with suppress(
+                    OSError
+                ):  # somebody was faster, or an empty file stays: why nothing began matters more
+                    os.unlink(self.name)
         what = f"the recording {self.name}".rstrip()
         failure, self._failure = self._failure, ""
         lost, self._lost_in_all = self._lost_in_all, 0
@@ -174,29 +184,31 @@ class Recording:
 
     # What passes by ---------------------------------------------------------------------------------------------------
 
-    def output(self, piece: bytes | memoryview) -> None:
-        """Take what the user was shown."""
-        self._take(OUTPUT, piece)
+    def output(self, piece: bytes | memoryview) -> bool:
+        """Take what the user was shown; True if there is a deadline that there was not before."""
+        return self._take(OUTPUT, piece)
 
-    def input(self, piece: bytes | memoryview) -> None:
-        """Take what was typed."""
-        self._take(INPUT, piece)
+    def input(self, piece: bytes | memoryview) -> bool:
+        """Take what was typed; True as for `output`."""
+        return self._take(INPUT, piece)
 
     def resize(self, rows: int, cols: int) -> None:
         """Take the terminal's new size."""
         if (rows, cols) != self._size:
             self._size = rows, cols
-            self._take(RESIZE, b"%dx%d" % (cols, rows))
+            # Never lost, however much waits: all that comes after it would be shown in the wrong width.
+            if self._stream is not None and not self._failure:
+                self._append(RESIZE, b"%dx%d" % (cols, rows))
 
-    def _take(self, code: str, piece: bytes | memoryview) -> None:
+    def _take(self, code: str, piece: bytes | memoryview) -> bool:
         self._arrived = True
         if self._stream is None or self._failure:
-            return
+            return False
         if self._queued > (QUEUE_LIMIT // 2 if self._lost else QUEUE_LIMIT):
             self._lost += len(piece)
-            return
+            return False
         self._note_the_lost()
-        self._append(code, memoryview(bytes(piece)))
+        return self._append(code, memoryview(bytes(piece)))
 
     def _note_the_lost(self) -> None:
         if self._lost:
@@ -204,9 +216,14 @@ class Recording:
             self._lost_in_all += self._lost
             self._lost = 0
 
-    def _append(self, code: str, data: memoryview | bytes) -> None:
+    def _append(self, code: str, data: memoryview | bytes) -> bool:
+        """Put an event into the queue; True if it is the first, for which there is a deadline now."""
         self._queue.append((code, self._now(), data))
         self._queued += len(data) + _ENTRY_COST
+        if self._due is not None:
+            return False
+        self._due = self._clock() + GATHERING_S
+        return True
 
     def _now(self) -> float:
         return self._clock() - (self._began or 0.0)
@@ -221,12 +238,12 @@ class Recording:
         return [(stream.fileno(), select.POLLOUT)]
 
     def busy(self) -> bool:
-        """Say whether there is something to write, once there is time."""
-        return bool(self._queue) and self._stream is not None and not self._stream.needs_write()
+        """Say whether so much waits that it is to be written once there is time."""
+        return self._queued >= TURN_SIZE and self._stream is not None and not self._stream.needs_write()
 
     def deadline(self) -> float | None:
-        """It has time."""
-        return None
+        """Say when the little that waits is to be written, too."""
+        return None if self._stream is None or self._stream.needs_write() else self._due
 
     def serve(self, ready: dict[int, int]) -> None:
         """Write one piece, in a turn of the loop in which nothing came."""
@@ -251,6 +268,8 @@ class Recording:
                 done += 1
             lines.append(self._encoder.line(at, code, data))
         del self._queue[:done]
+        if not self._queue:
+            self._due = None
         self._queued -= size
         self._write(b"".join(lines))
 
@@ -261,7 +280,7 @@ class Recording:
             self._guarded(stream.write, lines)
 
     def _drain(self) -> None:
-        until = time.monotonic() + _DRAIN_S
+        until = self._close_until = self._close_until or time.monotonic() + _DRAIN_S
         while self._stream is not None and self._stream.needs_write() and not self._failure:
             poll = select.poll()
             poll.register(self._stream.fileno(), select.POLLOUT)
@@ -283,6 +302,7 @@ class Recording:
         from contextlib import suppress
 
         self._failure = reason
+        self._due = None
         self._queue.clear()
         self._queued = 0
         stream, self._stream = self._stream, None
@@ -306,6 +326,11 @@ class Recording:
             raise DockerptyError(
                 "record to", self.name, "it exists", "name another file, or write over it with --force"
             )
+
+
+def _take_over(fd: int) -> None:
+    os.fchmod(fd, 0o600)  # one that is written over may have been readable for all
+    os.ftruncate(fd, 0)
 
 
 class _Object:

@@ -8,8 +8,10 @@ import os
 import shutil
 import stat
 import subprocess
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -221,16 +223,106 @@ def test_an_object_with_write_takes_it_as_text_or_as_bytes(make: Callable[[], An
 def test_it_is_written_in_the_first_turn_in_which_nothing_comes(tmp_path: Path) -> None:
     path = tmp_path / "a.cast"
     kept = begun(path)
-    kept.output(b"x")
+    kept.output(b"x" * recording.TURN_SIZE)
     assert kept.busy()
     kept.serve({})
     assert events(path) == []  # in this turn something came
     kept.serve({7: 1})
     assert events(path) == []  # in this one, something else is to be done
     kept.serve({})
-    assert [event[1:] for event in events(path)] == [("o", "x")]
+    assert [event[1:] for event in events(path)] == [("o", "x" * recording.TURN_SIZE)]
     assert not kept.busy()
     kept.close()
+
+
+def test_a_key_and_its_echo_wait_a_moment_for_more(tmp_path: Path) -> None:
+    clock = Clock()
+    kept = begun(tmp_path / "a.cast", clock=clock)
+    assert kept.deadline() is None
+    assert kept.output(b"x")  # there is a deadline that a loop does not know of
+    due = clock.now + recording.GATHERING_S
+    assert (kept.busy(), kept.deadline()) == (False, due)
+    clock.now += recording.GATHERING_S / 2
+    assert not kept.output(b"y")
+    assert kept.deadline() == due
+    kept.serve({})
+    kept.serve({})
+    assert [event[2] for event in events(tmp_path / "a.cast")] == ["x", "y"]
+    assert kept.deadline() is None
+    assert kept.output(b"z")
+    kept.close()
+
+
+def test_a_session_that_never_began_costs_nobody_an_older_recording(tmp_path: Path) -> None:
+    path = tmp_path / "a.cast"
+    path.write_bytes(HEADER)
+    path.chmod(0o640)
+    kept = Recording(path, force=True)
+    kept.open()
+    assert kept.close() == ""
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (HEADER, 0o640)
+    begun(path, force=True).close()
+    assert (lines(path.read_bytes())[0]["timestamp"] > 0, path.stat().st_mode & 0o777) == (True, 0o600)
+
+
+def test_one_that_never_began_and_is_gone_already_is_no_error(tmp_path: Path) -> None:
+    kept = Recording(tmp_path / "a.cast")
+    kept.open()
+    (tmp_path / "a.cast").unlink()
+    assert kept.close() == ""
+
+
+def test_one_that_cannot_go_on_does_not_end_the_session(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    kept = begun(path)
+    kept.output(b"one")
+    assert kept.close() == ""
+    os.close(reader)
+    kept.open()
+    kept.begin((24, 80), has_terminal=True)
+    kept.output(b"two")
+    assert kept.close() == f"the recording {path} ends before the session did: nobody reads this pipe"
+
+
+def test_a_new_size_is_never_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "QUEUE_LIMIT", 1000)
+    kept = begun(tmp_path / "a.cast")
+    for _ in range(10):
+        kept.output(b"x" * 100)
+    kept.resize(30, 100)
+    assert "lacks" in kept.close()
+    assert "100x30" in [event[2] for event in events(tmp_path / "a.cast")]
+
+
+def test_a_reader_that_is_slow_is_waited_for_no_longer_than_the_limit_in_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "_DRAIN_S", 0.5)
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    kept = begun(path)
+    for _ in range(100):
+        kept.output(b"x" * 10_000)
+    done = threading.Event()
+
+    def read_slowly() -> None:
+        while not done.wait(0.05):
+            with suppress(BlockingIOError):
+                os.read(reader, 8192)
+
+    slow = threading.Thread(target=read_slowly)
+    slow.start()
+    began = time.monotonic()
+    try:
+        assert "takes no more" in kept.close()
+    finally:
+        done.set()
+        slow.join()
+        os.close(reader)
+    assert time.monotonic() - began < 3
 
 
 def test_what_comes_too_fast_is_lost_and_counted_where_it_is_missing(
