@@ -417,8 +417,8 @@ class Pump:
         self.gate: Callable[[int, list[memoryview]], bool] | None = None
         #: Says of what was read whether it can be passed on as it is; None where everything can.
         self.is_plain: Callable[[memoryview], bool] | None = None
-        #: Shown each piece that was passed on, when nobody waits for it any more; True says that it has a deadline now.
-        self.observer: Callable[[memoryview], bool | None] | None = None
+        #: Shown each piece that was passed on, when nobody waits for it any more.
+        self.observer: Callable[[memoryview], None] | None = None
         self._full = False
         # In place only where the source is exactly ours; twice in a turn only where it is known never to wait.
         inner = from_stream.stream if type(from_stream) is Demuxer else from_stream
@@ -511,7 +511,9 @@ class Pump:
             self.moved += sent
             if sent == n:
                 self.last = piece[-1]
-                return self.observer is None or not self.observer(piece)
+                if self.observer is not None:
+                    self.observer(piece)
+                return True
             if sent and self.observer is not None:
                 self.observer(piece[:sent])
             self.deliver(STDOUT, [piece[sent:]])

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 #: poll takes no longer one (an `int` in C); what is to come later is waited for once more.
 _LONGEST_MS = 2**31 - 1
+#: How long a turn may linger after the first key: nobody sees that a recording is written so much later.
+_MOMENT_S = 0.1
 
 
 class Loop:
@@ -78,7 +80,7 @@ class Loop:
         """Wait until somebody can be served or a deadline has passed, and serve all of them once.
 
         Args:
-            linger: stay, while nothing happens but that bytes pass through quiet pumps, until a deadline: nobody has
+            linger: stay for a moment, while nothing happens but that bytes pass through quiet pumps: nobody has
                 anything to decide then. A key has its way through here.
         """
         # All that can be found out before waiting is: behind the wait is somebody's key.
@@ -107,6 +109,9 @@ class Loop:
             self.moved_at = now = monotonic()
             if not stays:
                 break
+            # Who was shown what passed may have got a deadline by it.
+            if passes == 1 and (until is None or until > now + _MOMENT_S):
+                until = now + _MOMENT_S
             if until is not None:
                 if now >= until:
                     break

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from dockerpty.result import Reason, SessionResult
     from dockerpty.typist import Typist
 
-    Observer = Callable[[memoryview], bool | None]
-
 #: A resize past this closes the control connection: Engine 20.10 takes ten seconds to refuse one for an exec.
 RESIZE_LIMIT_S = 10.0
 
@@ -421,13 +419,14 @@ def _script(expect: Any) -> Any:
     return Script(expect, variables=os.environ)
 
 
-def _both(first: Observer | None, second: Observer) -> Observer:
+def _both(first: Callable[[memoryview], None] | None, second: Callable[[memoryview], None]) -> Any:
     if first is None:
         return second
     one = first
 
-    def observe(piece: memoryview) -> bool:
-        return bool(one(piece)) | bool(second(piece))
+    def observe(piece: memoryview) -> None:
+        one(piece)
+        second(piece)
 
     return observe
 

@@ -184,13 +184,13 @@ class Recording:
 
     # What passes by ---------------------------------------------------------------------------------------------------
 
-    def output(self, piece: bytes | memoryview) -> bool:
-        """Take what the user was shown; True if there is a deadline that there was not before."""
-        return self._take(OUTPUT, piece)
+    def output(self, piece: bytes | memoryview) -> None:
+        """Take what the user was shown."""
+        self._take(OUTPUT, piece)
 
-    def input(self, piece: bytes | memoryview) -> bool:
-        """Take what was typed; True as for `output`."""
-        return self._take(INPUT, piece)
+    def input(self, piece: bytes | memoryview) -> None:
+        """Take what was typed."""
+        self._take(INPUT, piece)
 
     def resize(self, rows: int, cols: int) -> None:
         """Take the terminal's new size."""
@@ -200,15 +200,15 @@ class Recording:
             if self._stream is not None and not self._failure:
                 self._append(RESIZE, b"%dx%d" % (cols, rows))
 
-    def _take(self, code: str, piece: bytes | memoryview) -> bool:
+    def _take(self, code: str, piece: bytes | memoryview) -> None:
         self._arrived = True
         if self._stream is None or self._failure:
-            return False
+            return
         if self._queued > (QUEUE_LIMIT // 2 if self._lost else QUEUE_LIMIT):
             self._lost += len(piece)
-            return False
+            return
         self._note_the_lost()
-        return self._append(code, memoryview(bytes(piece)))
+        self._append(code, memoryview(bytes(piece)))
 
     def _note_the_lost(self) -> None:
         if self._lost:
@@ -216,14 +216,11 @@ class Recording:
             self._lost_in_all += self._lost
             self._lost = 0
 
-    def _append(self, code: str, data: memoryview | bytes) -> bool:
-        """Put an event into the queue; True if it is the first, for which there is a deadline now."""
+    def _append(self, code: str, data: memoryview | bytes) -> None:
         self._queue.append((code, self._now(), data))
         self._queued += len(data) + _ENTRY_COST
-        if self._due is not None:
-            return False
-        self._due = self._clock() + GATHERING_S
-        return True
+        if self._due is None:
+            self._due = self._clock() + GATHERING_S
 
     def _now(self) -> float:
         return self._clock() - (self._began or 0.0)
