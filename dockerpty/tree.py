@@ -96,10 +96,14 @@ def pack(path: str, name: str, notice: Notice) -> Iterator[bytes]:
             try:
                 # The root by the caller's name for it, all others in the directory that they were found in.
                 folder, step = (folders.open(parts[:-1], _enter), parts[-1]) if folders else (None, path)
-                member = _member_of(step, folder, named, linked)
+                status = os.stat(step, dir_fd=folder, follow_symlinks=False)
+                member = _member_of(step, folder, named, status)
+                file = (status.st_dev, status.st_ino)
                 if member is None:
                     notice(f"skipped {shown(here)}: a socket cannot be copied")
                     continue
+                if member.kind == FILE and file in linked:
+                    member.kind, member.link, member.size = HARDLINK, linked[file], 0
                 if member.kind == FILE and member.size:
                     for piece in _file(writer, step, folder, here, member):
                         gathered += piece
@@ -108,6 +112,9 @@ def pack(path: str, name: str, notice: Notice) -> Iterator[bytes]:
                             gathered.clear()
                 else:
                     gathered += writer.begin(member) + writer.end()
+                if member.kind == FILE and status.st_nlink > 1:
+                    # Now that it is in the archive: one that was gone before could not be another name's other end.
+                    linked[file] = named
                 if member.kind == DIRECTORY:
                     folders = folders or _Folders(_enter(None, path))
                     inside = sorted(os.listdir(folders.open(parts, _enter)), reverse=True)
@@ -132,8 +139,7 @@ def pack(path: str, name: str, notice: Notice) -> Iterator[bytes]:
             folders.close()
 
 
-def _member_of(step: str, folder: int | None, name: str, linked: dict[tuple[int, int], str]) -> Member | None:
-    status = os.stat(step, dir_fd=folder, follow_symlinks=False)
+def _member_of(step: str, folder: int | None, name: str, status: os.stat_result) -> Member | None:
     kind = _KINDS.get(stat.S_IFMT(status.st_mode))
     if kind is None:
         return None
@@ -149,11 +155,7 @@ def _member_of(step: str, folder: int | None, name: str, linked: dict[tuple[int,
         member.link = os.readlink(step, dir_fd=folder)
     elif kind in (CHARACTER, BLOCK_DEVICE):
         member.device = (os.major(status.st_rdev), os.minor(status.st_rdev))
-    elif kind == FILE and status.st_nlink > 1:
-        first = linked.setdefault((status.st_dev, status.st_ino), name)
-        if first != name:
-            member.kind, member.link = HARDLINK, first
-    if member.kind == FILE:
+    elif kind == FILE:
         member.size = status.st_size
     return member
 

@@ -198,6 +198,27 @@ def test_a_file_that_becomes_shorter_in_the_middle_is_an_error(tmp_path: Path) -
         list(pieces)
 
 
+def test_a_name_that_went_away_is_no_other_end_of_a_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_bytes(b"ours")
+    os.link(tmp_path / "a", tmp_path / "b")
+    opened = os.open
+
+    def go_away_then(path: Any, *rest: Any, **more: Any) -> int:
+        if path == "a":
+            (tmp_path / "a").unlink()
+        return opened(path, *rest, **more)
+
+    monkeypatch.setattr(os, "open", go_away_then)
+    said: list[str] = []
+    data = b"".join(pack(str(tmp_path), "n", said.append))
+    assert said == [f"skipped {tmp_path}/a: it is gone"]
+    assert b"ours" in data
+    members = [event for event in Reader().feed(data) if isinstance(event, Member)]
+    assert [(member.name, member.kind) for member in members] == [("n", DIRECTORY), ("n/b", FILE)]
+
+
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
     """A directory with secrets under the names that the tests' own files have."""
