@@ -84,39 +84,44 @@ def pack(path: str, name: str, notice: Notice) -> Iterator[bytes]:
     Raises:
         DockerptyError: something cannot be read, or becomes shorter while it is.
     """
+    gathered = bytearray()
+    for piece in _pieces(path, name, notice):
+        gathered += piece
+        if len(gathered) >= _GATHERED:
+            yield bytes(gathered)
+            gathered.clear()
+    yield bytes(gathered + END)
+
+
+def _pieces(root: str, name: str, notice: Notice) -> Iterator[bytes]:
     writer = Writer()
     linked: dict[tuple[int, int], str] = {}
-    gathered = bytearray()
     folders: _Folders | None = None
     to_do: list[Parts] = [()]
     try:
         while to_do:
             parts = to_do.pop()
-            here, named = os.path.join(path, *parts), "/".join((name, *parts))
+            here = os.path.join(root, *parts)
             try:
                 # The root by the caller's name for it, all others in the directory that they were found in.
-                folder, step = (folders.open(parts[:-1], _enter), parts[-1]) if folders else (None, path)
+                folder, step = (folders.open(parts[:-1], _enter), parts[-1]) if folders else (None, root)
                 status = os.stat(step, dir_fd=folder, follow_symlinks=False)
-                member = _member_of(step, folder, named, status)
-                file = (status.st_dev, status.st_ino)
+                member = _member_of(step, folder, "/".join((name, *parts)), status)
                 if member is None:
                     notice(f"skipped {shown(here)}: a socket cannot be copied")
                     continue
+                file = (status.st_dev, status.st_ino)
                 if member.kind == FILE and file in linked:
                     member.kind, member.link, member.size = HARDLINK, linked[file], 0
                 if member.kind == FILE and member.size:
-                    for piece in _file(writer, step, folder, here, member):
-                        gathered += piece
-                        if len(gathered) >= _GATHERED:
-                            yield bytes(gathered)
-                            gathered.clear()
+                    yield from _file(writer, step, folder, here, member)
                 else:
-                    gathered += writer.begin(member) + writer.end()
+                    yield writer.begin(member) + writer.end()
                 if member.kind == FILE and status.st_nlink > 1:
                     # Now that it is in the archive: one that was gone before could not be another name's other end.
-                    linked[file] = named
+                    linked[file] = member.name
                 if member.kind == DIRECTORY:
-                    folders = folders or _Folders(_enter(None, path))
+                    folders = folders or _Folders(_enter(None, root))
                     inside = sorted(os.listdir(folders.open(parts, _enter)), reverse=True)
                     to_do += [(*parts, each) for each in inside]
             except FileNotFoundError:
@@ -130,10 +135,6 @@ def pack(path: str, name: str, notice: Notice) -> Iterator[bytes]:
                 if error.errno in _IS_LINK:
                     raise _changed(here, "something else has its name now") from error
                 raise DockerptyError("read", shown(here), error.strerror or str(error)) from error
-            if len(gathered) >= _GATHERED:
-                yield bytes(gathered)
-                gathered.clear()
-        yield bytes(gathered + END)
     finally:
         if folders is not None:
             folders.close()
