@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,10 @@ def name(bench: Bench) -> Iterator[str]:
     """A container's name; what has it at the end of the test is removed."""
     name = bench.name()
     yield name
-    if found(bench, name):
-        bench.adopt(name)
+    # One of --rm may be on its way out.
+    if left := found(bench, name):
+        with suppress(docker.errors.NotFound):
+            bench.adopt(str(left.id))
 
 
 def found(bench: Bench, name: str) -> Container | None:

@@ -384,11 +384,9 @@ def test_in_cron_there_is_no_terminal_and_nothing_asks_for_one(
 ) -> None:
     mail = tmp_path / "mail"
     env = environment(sessions)
-    given: dict[str, str] = {
-        name: env[name] for name in ("PYTHONPATH", "DOCKER_HOST", "SSH_AUTH_SOCK") if name in env
-    }
-    # What cron gives.
-    given |= {"HOME": str(tmp_path), "LOGNAME": "root", "PATH": "/usr/bin:/bin", "SHELL": "/bin/sh"}
+    # What cron gives, and what leads to the engine.
+    given = {"HOME": str(tmp_path), "LOGNAME": "root", "PATH": "/usr/bin:/bin", "SHELL": "/bin/sh"}
+    given |= {name: env[name] for name in ("PYTHONPATH", "DOCKER_HOST", *sessions.env) if name in env}
     words = shlex.split(line.format(box=box.name, image=IMAGE))
     with mail.open("wb") as file:
         done = subprocess.run(
