@@ -91,4 +91,5 @@ def _drain(fd: int, null: int) -> tuple[int, bytes]:
     return count, kept
 
 
-main(sys.argv[1], sys.argv[2], sys.argv[3:])
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3:])
