@@ -18,7 +18,7 @@ def engine_of(common: Line) -> Engine:
     """Give the engine that the global options name. Connects to nothing yet.
 
     Raises:
-        UsageError: they name two.
+        UsageError: they name two, or ask for TLS that a context does not have.
         DockerptyError: what they name makes no sense, or there is no such context.
     """
     values = common.values
@@ -34,6 +34,16 @@ def engine_of(common: Line) -> Engine:
         ssh_client=values["ssh_client"],
         **options,
     )
+    # Only a context has less than the flags say. docker 28.2 is silent then, and sends everything in the clear.
+    asked = "--tlsverify" if values["tlsverify"] is not None else "--tls" if values["tls"] else ""
+    lacking = found.tls is None or (values["tlsverify"] and not found.tls.verify)
+    if asked and lacking and found.kind == "tcp":
+        raise UsageError(
+            "use",
+            f"{asked} with {found.name}",
+            "its context says otherwise, and only the context counts",
+            "name the engine with -H, or make the context anew",
+        )
     return from_environment(connect_timeout=values["connect_timeout"], endpoint=found)
 
 

@@ -128,7 +128,7 @@ def from_environment(
         context: the name of a context of docker's.
         configuration: docker's client configuration; by default the one that `environ` names.
         tls, tlsverify, tlscacert, tlscert, tlskey: as docker's flags; `None` leaves it to the environment. Contexts and
-            the local sockets do not ask for them.
+            sockets do not ask for them.
         ssh_client: the program for ssh://.
 
     Raises:
@@ -148,11 +148,10 @@ def from_environment(
         _log.warning("DOCKER_HOST counts, DOCKER_CONTEXT=%s does not", environ["DOCKER_CONTEXT"])
     if name and name != "default":
         found = _of_context(name, configuration.folder)
-    elif url:
-        options = (tls, tlsverify, tlscacert, tlscert, tlskey)
-        found = parse(url, tls_of(environ, configuration.folder, *options))
     else:
-        found = _local(environ)
+        options = (tls, tlsverify, tlscacert, tlscert, tlskey)
+        wanted = tls_of(environ, configuration.folder, *options)
+        found = parse(url, wanted) if url else _local(environ, wanted)
     found.program = ssh_client or found.program
     _log.debug("engine chosen: %s context=%s", found.name, name or "default")
     return found
@@ -278,8 +277,12 @@ def _of_context(name: str, folder: str) -> Endpoint:
     return parse(context.host, tls) if context.host else _unix(DEFAULT_SOCKET)
 
 
-def _local(environ: Mapping[str, str]) -> Endpoint:
-    """Give Docker's socket, or one of Podman's if that is there alone, or if nobody listens on Docker's."""
+def _local(environ: Mapping[str, str], tls: TLS | None) -> Endpoint:
+    """Give Docker's socket, or one of Podman's if that is there alone, or if nobody listens on Docker's.
+
+    Args:
+        tls: for a CONTAINER_HOST on tcp.
+    """
     runtime = environ.get("XDG_RUNTIME_DIR", "")
     other = environ.get("CONTAINER_HOST", "")
     places = (f"{runtime}/podman/podman.sock" if runtime else "", *PODMAN_SOCKETS)
@@ -290,7 +293,7 @@ def _local(environ: Mapping[str, str]) -> Endpoint:
         # Docker is there and only not running: a Podman as dead as that is no reason to speak of Podman.
         podmans = [path for path in podmans if not _is_dead(path)]
     if other:
-        return parse(other)
+        return parse(other, tls)
     return _unix(podmans[0] if podmans else DEFAULT_SOCKET)
 
 

@@ -17,6 +17,7 @@ from dockerpty.cli.table import COMMANDS, COMMON
 from dockerpty.engine.client import DirectEngine
 from dockerpty.engine.endpoint import TLS, Endpoint
 from tests.unit.cli.test_main import environment
+from tests.unit.engine.test_endpoint import context
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +59,42 @@ def test_two_names_for_one_engine_are_bad_usage() -> None:
         "cannot use -H and -c together: each of them names an engine; leave one out; see dpty --help"
     )
     assert endpoint_of("-H tcp://there --context=").host == "there"
+
+
+@pytest.mark.parametrize(
+    ("flags", "engine", "fits"),
+    [
+        ("--tlsverify", {"Host": "tcp://there:1"}, False),
+        ("--tls", {"Host": "tcp://there:1"}, False),
+        ("--tlsverify=false", {"Host": "tcp://there:1"}, False),
+        ("--tlsverify", {"Host": "tcp://there:1", "SkipTLSVerify": True}, False),
+        ("--tls", {"Host": "tcp://there:1", "SkipTLSVerify": True}, True),
+        ("--tls=false", {"Host": "tcp://there:1"}, True),
+        ("--tlsverify", {"Host": "ssh://there"}, True),
+        ("--tlsverify", {"Host": "unix:///x.sock"}, True),
+    ],
+)
+def test_tls_that_is_asked_for_is_never_left_out_in_silence(
+    flags: str, engine: dict[str, object], fits: bool, tmp_path: Path
+) -> None:
+    context(tmp_path, "plain", engine)
+    if fits:
+        assert endpoint_of(f"{flags} -c plain").name == engine["Host"]
+        return
+    with pytest.raises(UsageError) as caught:
+        endpoint_of(f"{flags} -c plain")
+    assert str(caught.value) == (
+        f"cannot use {flags.partition('=')[0]} with tcp://there:1: its context says otherwise, and only the context"
+        " counts; name the engine with -H, or make the context anew"
+    )
+
+
+def test_what_only_the_environment_says_of_tls_is_not_for_a_context(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context(tmp_path, "plain", {"Host": "tcp://there:1"})
+    monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+    assert endpoint_of("-c plain").tls is None
 
 
 @pytest.mark.parametrize("command", ["exec", "run"])

@@ -167,6 +167,16 @@ def test_podman_is_found_where_docker_is_not_there_or_dead(sockets: Sockets, dea
     assert sockets.found(CONTAINER_HOST=OTHER) == "/run/other.sock"
 
 
+@pytest.mark.parametrize("environ", [{}, {"DOCKER_TLS_VERIFY": "1"}])
+def test_an_engine_that_podmans_variable_names_is_spoken_to_by_tls_where_that_is_asked_for(
+    environ: dict[str, str], sockets: Sockets, tmp_path: Path
+) -> None:
+    asked = {**sockets.environ, "CONTAINER_HOST": "tcp://there", "DOCKER_CERT_PATH": str(tmp_path), **environ}
+    found = from_environment(asked, tlsverify=None if environ else True)
+    assert (found.name, found.tls) == ("tcp://there:2376", TLS(f"{tmp_path}/ca.pem"))
+    assert from_environment({**asked, "DOCKER_TLS_VERIFY": ""}).tls is None
+
+
 def test_of_two_that_are_dead_docker_is_spoken_of(sockets: Sockets) -> None:
     sockets.die(sockets.docker, sockets.users)
     assert sockets.found() == str(sockets.docker)
