@@ -11,6 +11,7 @@ from dockerpty import log
 from dockerpty.engine import calls
 from dockerpty.errors import (
     APIError,
+    DockerptyError,
     EngineUnreachable,
     NotFound,
     ProtocolError,
@@ -122,9 +123,16 @@ class PersistentTerminal(PseudoTerminal):
         host = self.operation._container_info().get("HostConfig") or {}
         if (host.get("RestartPolicy") or {}).get("Name", "no") in ("", "no"):
             return ""
-        state = self._ask()
-        if state is None or not (state.get("Restarting") or state.get("Running")):
-            return ""
+        try:
+            state = self._ask()
+        except (EngineUnreachable, ProtocolError, APIError) as error:
+            # An engine that is stopped ends its containers first, and starts them again with itself.
+            if not _is_away(error):
+                raise
+            _log.debug("away: %s", error)
+        else:
+            if state is None or not (state.get("Restarting") or state.get("Running")):
+                return ""
         return f"{who} has ended with exit code {code} and is started again: following it, Ctrl-C gives up"
 
     def _spare_the_engine(self) -> None:
@@ -162,8 +170,7 @@ class PersistentTerminal(PseudoTerminal):
             try:
                 state = self._ask()
             except (EngineUnreachable, ProtocolError, APIError) as error:
-                # Who stands before an engine that is away says so with 502 or 503.
-                if isinstance(error, APIError) and error.status_code < 500:
+                if not _is_away(error):
                     raise
                 _log.debug("still away: %s", error)
                 self._wait(pause)
@@ -174,9 +181,12 @@ class PersistentTerminal(PseudoTerminal):
             self._wait(_SOON_S)
 
     def _ask(self) -> dict[str, Any] | None:
-        container = self.operation._reference
+        container, engine = self.operation._reference, self.operation._engine
+        # On a new connection: an engine that is being stopped takes none, but answers on those that it has, and says
+        # of a container which it will start again that it has ended (Engine 20.10).
+        engine.close()
         try:
-            reply = self.operation._engine.send(calls.inspect_container(container), timeout=_ANSWER_S)
+            reply = engine.send(calls.inspect_container(container), timeout=_ANSWER_S)
         except NotFound:
             return None
         state: dict[str, Any] = reply.json()["State"]
@@ -194,3 +204,11 @@ class PersistentTerminal(PseudoTerminal):
             code = int(state.get("ExitCode") or 0)
         self.result.exit_code, self.result.reason = code, ended
         return code
+
+
+def _is_away(error: DockerptyError) -> bool:
+    """Say whether an error means that the engine is away, and may be back in a moment.
+
+    Who stands before one that is away says so with 502 or 503. A 500 may be said by one that goes or comes.
+    """
+    return not isinstance(error, APIError) or error.status_code >= 500

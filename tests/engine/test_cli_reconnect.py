@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 
@@ -149,6 +150,26 @@ def test_a_container_that_its_policy_starts_again_is_followed(bench: Bench, sess
     assert followed.stderr.count(b"is started again: following it") == 2
     without = dpty(sessions, "start", "-a", name_of(bench.container(script, host=policy)))
     assert (without.returncode, without.stdout) == (9, b"life 1\n")
+
+
+def test_an_engine_that_is_stopped_and_starts_its_containers_again_is_waited_for(
+    bench: Bench, proxy: Proxy, sessions: Sessions
+) -> None:
+    script = "trap 'exit 3' TERM; while :; do echo tick; sleep 0.1; done"
+    policy = {"restart_policy": {"Name": "always"}}
+    container = bench.container(script, start=True, host=policy)
+    terminal = typed(sessions, "attach", "--reconnect", name_of(container))
+    terminal.expect("tick")
+    # As Engine 20.10 ends: it takes no connection any more, ends its containers, and says so on those that it has.
+    proxy.refuse_connections()
+    container.stop()
+    terminal.expect("has ended with exit code 3 and is started again: following it")
+    container.start()
+    here = str(sessions.env["DOCKER_HOST"]).removeprefix("unix://")
+    os.rename(proxy.unix().removeprefix("unix://"), here)
+    terminal.expect("tick")
+    container.stop()
+    assert terminal.wait(20) == 3
 
 
 def test_a_watch_goes_on_too(bench: Bench, proxy: Proxy, sessions: Sessions) -> None:

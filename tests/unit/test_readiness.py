@@ -25,6 +25,10 @@ class Answers(Engine):
     def __init__(self, *answers: Any) -> None:
         self._answers = list(answers)
         self.calls: list[Call] = []
+        self.closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
 
     def send(self, call: Call, *, subject: str = "", timeout: float = TIMEOUT) -> Reply:
         self.calls.append(call)

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from dockerpty.bridge import Options
-from dockerpty.errors import APIError, EngineUnreachable, NotFound, SessionLost, SessionTimeout
+from dockerpty.errors import (
+    APIError,
+    EngineUnreachable,
+    NotFound,
+    ProtocolError,
+    SessionLost,
+    SessionTimeout,
+)
 from dockerpty.pty import Operation, PseudoTerminal
 from dockerpty.reconnection import PersistentTerminal
 from dockerpty.result import SessionResult
@@ -213,3 +220,33 @@ def test_a_container_that_is_started_again_by_its_policy_is_followed() -> None:
 
 def test_a_container_that_was_stopped_for_good_is_not() -> None:
     assert Run([137], EXITED, policy="always").start() == 137
+
+
+@pytest.mark.parametrize(
+    "away", [AWAY, ProtocolError("inspect", "web"), APIError("inspect", "web", status_code=503)]
+)
+def test_an_engine_that_is_stopped_and_starts_its_containers_again_is_waited_for(away: Exception) -> None:
+    run = Run([137, 0], away, away, RUNS, EXITED, policy="always")
+    assert run.start() == 0
+    assert run.said == [
+        "web has ended with exit code 137 and is started again: following it, Ctrl-C gives up"
+    ]
+    assert run.operation.attached_again == 1
+
+
+def test_what_an_engine_did_not_start_again_with_itself_has_ended() -> None:
+    run = Run([137], AWAY, {**EXITED, "ExitCode": 137}, policy="on-failure")
+    assert run.start() == 137
+    assert run.operation.attached_again == 0
+
+
+def test_without_a_policy_nobody_is_asked_about_the_end() -> None:
+    run = Run([137], AWAY, policy="no")
+    assert run.start() == 137
+    assert run.operation._engine.calls == []
+
+
+def test_each_question_has_a_connection_of_its_own() -> None:
+    run = Run([137, 0], AWAY, AWAY, RUNS, EXITED, policy="always")
+    run.start()
+    assert run.operation._engine.closed == len(run.operation._engine.calls) == 4
