@@ -93,6 +93,7 @@ class PersistentTerminal(PseudoTerminal):
 
     def _once_more(self, code: int | None, lost: SessionLost | None) -> tuple[int | None, SessionLost | None]:
         """Attach again when that can be done, and return the exit code or the loss that the session ended with."""
+        pause = FIRST_PAUSE_S
         while True:
             state = self._state_when_back()
             if state is None or not is_ready(state):
@@ -106,10 +107,12 @@ class PersistentTerminal(PseudoTerminal):
                 return None, error
             except (EngineUnreachable, ProtocolError, APIError) as error:
                 # Between the question and the attach it went away again, or the container ended or was paused.
-                if isinstance(error, APIError) and error.status_code not in (404, 409):
+                has_changed = isinstance(error, APIError) and error.status_code in (404, 409)
+                if not (has_changed or _is_away(error)):
                     raise
                 _log.debug("not attached: %s", error)
-                self._wait(FIRST_PAUSE_S)
+                self._wait(pause)
+                pause = min(pause * 2, LAST_PAUSE_S)
 
     def _why_again(self, code: int | None, lost: SessionLost | None) -> str:
         """Say why the session is to go on; nothing if it is over."""
@@ -209,6 +212,7 @@ class PersistentTerminal(PseudoTerminal):
 def _is_away(error: DockerptyError) -> bool:
     """Say whether an error means that the engine is away, and may be back in a moment.
 
-    Who stands before one that is away says so with 502 or 503. A 500 may be said by one that goes or comes.
+    Who stands before one that is away says so with 502 or 503. A 500 may be said by one that goes or comes, and Podman
+    says it of a container that has just ended, which the next question shows.
     """
     return not isinstance(error, APIError) or error.status_code >= 500

@@ -179,7 +179,20 @@ def test_who_stands_before_an_engine_that_is_away_says_so() -> None:
 
 def test_an_engine_that_refuses_is_not_asked_for_ever() -> None:
     with pytest.raises(APIError):
-        Run([lost(), APIError("attach to", "web", status_code=500)], RUNS).start()
+        Run([lost(), APIError("attach to", "web", status_code=403)], RUNS).start()
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_an_engine_that_goes_away_before_the_attach_is_asked_ever_less_often(status: int) -> None:
+    away = APIError("attach to", "web", status_code=status)
+    run = Run([lost(), *[away] * 6, 4], RUNS)
+    assert run.start() == 4
+    assert run.slept == [0.2, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0]
+
+
+def test_what_podman_will_not_be_attached_to_since_it_has_ended_gives_its_code() -> None:
+    ended = APIError("attach to", "web", status_code=500)
+    assert Run([lost(), ended], RUNS, {**EXITED, "ExitCode": 6}).start() == 6
 
 
 @pytest.mark.parametrize("limit", [1, 2])
