@@ -5,6 +5,7 @@ Never for an exec: no engine lets anybody attach to one again.
 
 from __future__ import annotations
 
+import signal
 import time
 
 from dockerpty import log
@@ -160,6 +161,10 @@ class PersistentTerminal(PseudoTerminal):
         if self._until > self._clock():
             self.operation._until = self._until
             return
+        # Nobody is attached to it; what was started for us ends all the same.
+        problem = self.operation._abandoned(signal.SIGTERM, timed_out=True)
+        if problem:
+            self._say(problem)
         reason = f"it took longer than {self.operation._options.timeout:g} s"
         error = SessionTimeout("go on with", self.operation.describe(), reason)
         if self.result is not None:

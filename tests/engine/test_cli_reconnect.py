@@ -195,3 +195,28 @@ def test_the_time_limit_is_that_of_all_lives_together(bench: Bench, sessions: Se
     ended = dpty(sessions, "attach", "--reconnect", "--timeout", "2.5", name_of(container))
     assert ended.returncode == 124
     assert ended.stderr.endswith(b"it took longer than 2.5 s\n")
+
+
+@pytest.mark.parametrize("heeds", [True, False], ids=["heeds-TERM", "ignores-TERM"])
+def test_what_was_started_by_us_ends_by_a_time_limit_that_passes_while_nobody_is_attached(
+    heeds: bool, bench: Bench, proxy: Proxy, sessions: Sessions
+) -> None:
+    trap = "trap 'echo ended; exit 0' TERM" if heeds else "trap '' TERM"
+    flags = ["--reconnect", "--timeout", "4", "--stop-timeout", "1", "--network", "none"]
+    name = bench.name()
+    script = f"{trap}; while :; do echo tick; sleep 0.1; done"
+    terminal = typed(sessions, "run", *flags, "--name", name, "busybox", "sh", "-c", script)
+    terminal.expect("tick")
+    container = bench.adopt(name)
+    # What is asked about the container has no answer until the limit has passed; what is told to it goes through.
+    back = threading.Event()
+    proxy.on("GET", "/containers/.*/json", answer=(502, b"bad gateway"))
+    proxy.on("POST", "signal=TERM", hold_answer=back)
+    proxy.drop_connections()
+    terminal.expect("dpty: lost")
+    proxy.wait_for_request("POST", "signal=TERM")
+    proxy.rules.clear()
+    back.set()
+    assert terminal.wait(20) == 124
+    state = bench.state(container)
+    assert (state["Running"], state["ExitCode"]) == (False, 0 if heeds else 137)

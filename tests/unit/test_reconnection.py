@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import pytest
@@ -37,6 +38,11 @@ class Attached(Operation):
         self._engine = Answers(*(each if isinstance(each, Exception) else {"State": each} for each in states))
         self._policy = policy
         self.attached_again = 0
+        self.abandoned: list[tuple[int, bool]] = []
+
+    def _abandoned(self, sig: int, timed_out: bool = False) -> str:
+        self.abandoned.append((sig, timed_out))
+        return "it may still run"
 
     def describe(self) -> str:
         return "web"
@@ -135,6 +141,9 @@ def test_nothing_is_waited_for_past_the_time_limit(states: list[Any]) -> None:
     assert caught.value.result is run.terminal.result
     assert caught.value.result is not None
     assert caught.value.result.reason == "timeout"
+    # What we have started ends by the limit, with a session or without.
+    assert run.operation.abandoned == [(signal.SIGTERM, True)]
+    assert run.said[1:] == ["it may still run"]
 
 
 def test_what_has_ended_meanwhile_gives_its_exit_code() -> None:
