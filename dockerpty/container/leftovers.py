@@ -62,15 +62,17 @@ def find(engine: Engine) -> list[Leftover]:
     Raises:
         EngineError: the engine refused, or cannot be asked.
     """
-    now, here, the_users = time.time(), owner(), detached.remembered()
+    now, here = time.time(), owner()
     listed = engine.send(calls.list_containers(all=True, filters={"label": [ROLE]})).json()
     found = []
     for container in listed:
         labels = container.get("Labels") or {}
         reason = why(labels, now, here)
-        if reason and container["Id"] not in the_users and not _is_inherited(engine, container, labels):
+        if reason and not _is_inherited(engine, container, labels):
             found.append(Leftover(container, reason))
-    return found
+    # Read when all owners are judged: whoever detaches takes note of it first, and is gone then.
+    the_users = detached.remembered()
+    return [leftover for leftover in found if leftover.id not in the_users]
 
 
 def remove(engine: Engine, leftover: Leftover) -> bool:

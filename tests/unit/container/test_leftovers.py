@@ -96,7 +96,7 @@ def listed(name: str, marks: dict[str, str], image: str = "plain") -> dict[str, 
 def judged_from_here(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     detached: set[str] = set()
     monkeypatch.setattr(leftovers, "owner", lambda: HERE)
-    monkeypatch.setattr("dockerpty.container.detached.remembered", lambda: detached)
+    monkeypatch.setattr("dockerpty.container.detached.remembered", lambda: frozenset(detached))
     return detached
 
 
@@ -131,6 +131,19 @@ def test_what_somebody_has_detached_from_stays(judged_from_here: set[str]) -> No
     engine = Listing([listed("one", labels("run-rm")), listed("two", labels("run-rm"))], {"plain": {}})
     judged_from_here.add("one".ljust(64, "0"))
     assert [each.name for each in find(engine)] == ["two"]
+
+
+def test_what_somebody_detaches_from_while_it_is_looked_for_stays(
+    judged_from_here: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container = listed("one", labels("run-rm"))
+
+    def detaches(label: str, here: str) -> bool:
+        judged_from_here.add(container["Id"])
+        return True
+
+    monkeypatch.setattr(leftovers, "is_gone", detaches)
+    assert find(Listing([container], {"plain": {}})) == []
 
 
 def test_a_container_is_removed_with_what_runs_in_it_and_its_volumes() -> None:
