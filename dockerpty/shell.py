@@ -41,6 +41,8 @@ _ANSWER_LIMIT = 64 * 1024
 # Between the end of an exec's output and its exit code.
 _EXIT_CODE_WAIT_S = 2.0
 _START_LIMIT_S = 120.0
+# For a toolbox that was asked for and is not wanted any more; what comes later is for `dpty prune`.
+_TAKE_BACK_S = 2.0
 # For the rest of the output of a toolbox that has ended.
 _ENDED_SILENCE_S = 0.3
 
@@ -178,6 +180,7 @@ class Toolbox:
         """
         self._engine = client
         self._stream: Transport | None = None
+        self.id = ""
         self.ended = False
         target = client.send(calls.inspect_container(identity(container)), subject=name_for(container)).json()
         target_name = target.get("Name", "").lstrip("/") or target["Id"][:12]
@@ -185,8 +188,8 @@ class Toolbox:
         self.root = f"/proc/{first}/root"
         self.name = f"the toolbox beside {target_name}"
         self._folder = str(target["Config"].get("WorkingDir") or "")
-        self.id, self.image = self._create(target, target_name, first, image)
         try:
+            self.image = self._create(target, target_name, first, image)
             owner = self._start(target_name)
             self.user = user or owner
             self.environment = _with_prompt(environment, self.user)
@@ -248,23 +251,44 @@ class Toolbox:
     ) -> None:
         self.close()
 
-    def _create(self, target: dict[str, Any], who: str, first: int, image: str | None) -> tuple[str, str]:
+    def _create(self, target: dict[str, Any], who: str, first: int, image: str | None) -> str:
+        """Create it, and return the image that it is made from."""
         name = f"dpty-toolbox-{os.urandom(4).hex()}"
         for candidate in TOOLBOXES if image is None else (image,):
             config = toolbox_config(candidate, target, first)
             try:
                 reply = self._engine.send(calls.create_container(config, name), timeout=_START_LIMIT_S)
-            except NotFound as error:
-                if image is not None or "no such image" not in error.explanation.lower():
+                self.id = str(reply.json()["Id"])
+            except APIError as error:
+                lacks_image = isinstance(error, NotFound) and "no such image" in error.explanation.lower()
+                if image is not None or not lacks_image:
                     raise
                 continue
-            return str(reply.json()["Id"]), candidate
+            except BaseException:
+                # Ctrl-C, mostly: nobody knows whether it is there, or will be in a moment.
+                self._take_back(name)
+                raise
+            return candidate
         raise CannotStart(
             "open a toolbox beside",
             who,
             f"the engine has none of the images {', '.join(TOOLBOXES)}",
             "pull one of them, or name another with --toolbox",
         )
+
+    def _take_back(self, name: str) -> None:
+        """Remove what the engine may be about to create: it goes on with that when nobody waits for the answer."""
+        until = time.monotonic() + _TAKE_BACK_S
+        call = calls.remove_container(name, force=True, volumes=True)
+        try:
+            while time.monotonic() < until:
+                try:
+                    self._engine.send(call, timeout=_TAKE_BACK_S)
+                    return
+                except NotFound:
+                    time.sleep(0.05)
+        except DockerptyError as error:
+            _log.debug("toolbox not taken back: %s", error)
 
     def _start(self, who: str) -> str:
         """Start it, and return whose the target's first process is."""

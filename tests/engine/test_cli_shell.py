@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import tarfile
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from docker.models.containers import Container
 
 from tests.bed.engine import Bench, id_of
+from tests.bed.proxy import Proxy
 from tests.bed.terminal import PIPE, Terminal
 from tests.engine.command import DETACH, Done, dpty, typed
 from tests.engine.conftest import Sessions
@@ -375,6 +377,22 @@ def test_when_the_terminal_goes_it_ends(
     terminal.hang_up()
     assert terminal.process.wait(20) == -signal.SIGHUP
     expect_gone(bench, target)
+
+
+def test_ctrl_c_while_the_engine_creates_it_leaves_none(
+    bare: Callable[..., Container], bench: Bench, proxy: Proxy, sessions: Sessions
+) -> None:
+    target = bare(user="1000:1000")
+    slow = threading.Event()
+    proxy.on("POST", "/containers/create", hold_answer=slow)
+    terminal = typed(sessions, "shell", "--toolbox", "busybox", name_of(target))
+    proxy.wait_for_request("POST", "/containers/create")
+    (made,) = bench.wait_for(lambda: toolboxes(bench, target), 10, "the toolbox")
+    bench.adopt(made)
+    terminal.send("\x03")
+    assert terminal.wait() == -signal.SIGINT
+    assert toolboxes(bench, target) == []
+    slow.set()
 
 
 def test_nobody_can_come_back_to_it_so_that_leaving_it_ends_it(

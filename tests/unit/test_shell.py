@@ -17,7 +17,7 @@ from dockerpty import shell
 from dockerpty.engine.calls import Call, Reply
 from dockerpty.engine.interface import Engine
 from dockerpty.engine.transport import Transport
-from dockerpty.errors import APIError, CannotStart, DockerptyError, NotFound
+from dockerpty.errors import APIError, CannotStart, DockerptyError, EngineUnreachable, NotFound
 from dockerpty.frames import STDERR, STDOUT, encode
 from dockerpty.shell import Toolbox, find_shell, shell_command, toolbox_config
 
@@ -405,6 +405,48 @@ def test_without_such_an_image_it_is_127_and_none_is_pulled(container: Make) -> 
     assert not any(call.path == "/images/create" for call in engine.calls)
     with pytest.raises(NotFound):
         beside(engine, image="mine")
+
+
+@pytest.mark.parametrize("comes_late", [False, True])
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), EngineUnreachable("create", "")])
+def test_one_that_is_broken_off_while_the_engine_creates_it_is_taken_back(
+    end: BaseException, comes_late: bool, container: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = container(lambda config: (9, 0, b"ash\n"))
+    answer, asked, removed = engine.send, list[str](), list[str]()
+
+    def send(call: Call, **options: Any) -> Reply:
+        if call.path == "/containers/create":
+            asked.append(call.kwargs["name"])
+            raise end
+        if call.method == "DELETE":
+            removed.append(call.subject)
+            if comes_late and len(removed) == 1:
+                raise NotFound("remove", call.subject, status_code=404)
+        return answer(call, **options)
+
+    monkeypatch.setattr(engine, "send", send)
+    with pytest.raises(type(end)):
+        beside(engine)
+    assert removed == asked * (1 + comes_late)
+    assert asked[0].startswith("dpty-toolbox-")
+
+
+def test_what_the_engine_refuses_to_create_is_not_looked_for(
+    container: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = container(lambda config: (9, 0, b"ash\n"))
+    answer = engine.send
+
+    def send(call: Call, **options: Any) -> Reply:
+        if call.path == "/containers/create":
+            raise APIError("create", "", status_code=409, explanation="No such image: is in use")
+        return answer(call, **options)
+
+    monkeypatch.setattr(engine, "send", send)
+    with pytest.raises(APIError, match="create"):
+        beside(engine)
+    assert not any(call.method == "DELETE" for call in engine.calls)
 
 
 def test_a_prompt_of_the_users_is_kept(container: Make) -> None:
