@@ -226,7 +226,8 @@ class Unpacker:
             place: says where below it a member belongs, and raises for one that belongs nowhere; called with the name
                 of a hard link's other end, too. No steps are the directory itself.
             notice: told what is left out.
-            keep_owner: give files to the owners that the archive names, where we are root; else they are ours.
+            keep_owner: give files to the owners that the archive names, where we are root; else they are ours, and give
+                nobody rights: no set-id bits, no capabilities.
 
         Raises:
             OSError: it is no directory, or cannot be opened.
@@ -236,6 +237,8 @@ class Unpacker:
         self._place = place
         self._notice = notice
         self._keep_owner = keep_owner and os.geteuid() == 0
+        # As cp(1): a program that runs as its owner was meant to be another's. Ours it would make whoever runs it us.
+        self._bits = 0o7777 if self._keep_owner else 0o1777
         self._folders = _Folders(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
         # The directories of the archive around the member in work, outermost first.
         self._around: list[tuple[Parts, Member]] = []
@@ -338,8 +341,8 @@ class Unpacker:
         if self._keep_owner:
             os.fchown(fd, member.uid, member.gid)
         # After the owner, whose change takes the set-id bits away.
-        os.fchmod(fd, member.mode)
-        if member.capability:
+        os.fchmod(fd, member.mode & self._bits)
+        if member.capability and self._keep_owner:
             _set_capability(fd, member.capability)
         os.utime(fd, (member.mtime, member.mtime))
         self._reveal(name)
@@ -402,7 +405,7 @@ class Unpacker:
             fd = self._folders.open(parts, _enter_or_make)
             if self._keep_owner:
                 os.fchown(fd, member.uid, member.gid)
-            os.fchmod(fd, member.mode)
+            os.fchmod(fd, member.mode & self._bits)
             os.utime(fd, (member.mtime, member.mtime))
 
         self._guarded(member, step)

@@ -64,7 +64,10 @@ def name_of(container: Container) -> str:
 
 
 def local_tree(folder: Path) -> dict[str, Any]:
-    """Each name below a directory with all that a copy keeps; a time is said only if it is an old one."""
+    """Each name below a directory with all that a copy keeps; a time is said only if it is an old one.
+
+    Without the set-id bits, which docker hands on with our name under them.
+    """
     found: dict[str, Any] = {}
     for path in sorted(folder.rglob("*")):
         status = path.lstat()
@@ -76,7 +79,7 @@ def local_tree(folder: Path) -> dict[str, Any]:
         old = int(status.st_mtime) <= OLD
         name = str(path.relative_to(folder))
         found[name] = (
-            oct(status.st_mode),
+            oct(status.st_mode & ~0o6000),
             status.st_uid,
             status.st_nlink * stat.S_ISREG(status.st_mode),
             old,
@@ -293,11 +296,22 @@ def test_owners_go_in_as_with_docker(
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_owners_come_out_only_with_archive(bench: Bench, sessions: Sessions, tmp_path: Path) -> None:
     box = bench.container(start=True)
-    bench.run_inside(box, "echo x >/f; chown 1234:2345 /f")
+    bench.run_inside(box, "echo x >/f; chown 1234:2345 /f; chmod 6755 /f")
     for name, flags in (("ours", []), ("theirs", ["-a"])):
         assert dpty(sessions, "cp", *flags, f"{name_of(box)}:/f", str(tmp_path / name)).returncode == 0
-    assert (tmp_path / "ours").stat().st_uid == os.getuid()
-    assert ((tmp_path / "theirs").stat().st_uid, (tmp_path / "theirs").stat().st_gid) == (1234, 2345)
+    ours, theirs = (tmp_path / "ours").stat(), (tmp_path / "theirs").stat()
+    assert (ours.st_uid, stat.S_IMODE(ours.st_mode)) == (os.getuid(), 0o755)
+    assert (theirs.st_uid, theirs.st_gid, stat.S_IMODE(theirs.st_mode)) == (1234, 2345, 0o6755)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="of root's programs only root's copies are dangerous")
+def test_a_container_hands_nobody_here_the_rights_of_root(
+    bench: Bench, sessions: Sessions, tmp_path: Path
+) -> None:
+    box = bench.container(start=True)
+    bench.run_inside(box, "mkdir -p /s/d; cp /bin/busybox /s/su; chmod 4755 /s/su; chmod 2755 /s/d")
+    assert dpty(sessions, "cp", f"{name_of(box)}:/s", str(tmp_path)).returncode == 0
+    assert [stat.S_IMODE((tmp_path / "s" / name).stat().st_mode) for name in ("su", "d")] == [0o755] * 2
 
 
 @pytest.mark.parametrize(

@@ -45,10 +45,10 @@ def same(member: Member, parts: tuple[str, ...]) -> tuple[str, ...]:
     return parts
 
 
-def unpack(folder: Path, *pieces: bytes) -> list[str]:
+def unpack(folder: Path, *pieces: bytes, keep_owner: bool = False) -> list[str]:
     """Unpack, and give what was said meanwhile."""
     said: list[str] = []
-    unpacker = Unpacker(str(folder), same, said.append)
+    unpacker = Unpacker(str(folder), same, said.append, keep_owner=keep_owner)
     try:
         for piece in pieces:
             unpacker.take(piece)
@@ -132,6 +132,7 @@ def test_a_tree_comes_back_as_it_was(source: Path, tmp_path: Path) -> None:
     target.mkdir()
     data = b"".join(pack(str(source), "root", pytest.fail))
     assert unpack(target, data) == []
+    (source / "set-id").chmod(0o755)
     assert tree_of(target / "root") == tree_of(source)
     assert (target / "root" / "d" / "file").stat().st_nlink == 2
     assert (target / "root").stat().st_mtime == 978307200
@@ -541,7 +542,7 @@ def test_a_full_disk_leaves_nothing_and_says_what_it_was(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives capabilities")
-def test_what_a_program_may_do_is_kept(folder: Path) -> None:
+def test_what_a_program_may_do_is_kept_with_its_owner_only(folder: Path) -> None:
     # net_raw, permitted and effective (linux/capability.h, revision 2).
     value = struct.pack("<5I", 0x02000001, 1 << 13, 0, 0, 0)
     data = tar(
@@ -552,6 +553,8 @@ def test_what_a_program_may_do_is_kept(folder: Path) -> None:
     except OSError:
         pytest.skip("no attributes on this filesystem")
     unpack(folder, data)
+    assert os.listxattr(folder / "x") == []
+    unpack(folder, data, keep_owner=True)
     assert os.getxattr(folder / "x", "security.capability") == value
     assert os.listxattr(folder / "y") == []
     events = Reader().feed(b"".join(pack(str(folder), "n", pytest.fail)))
@@ -561,16 +564,22 @@ def test_what_a_program_may_do_is_kept(folder: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_owners_are_kept_where_that_was_asked_for_and_ours_else(folder: Path) -> None:
     data = tar(
-        Member("d", DIRECTORY, mode=0o755, uid=5, gid=6),
-        (Member("d/x", FILE, mode=0o4755, uid=5, gid=6), b"x"),
+        Member("d", DIRECTORY, mode=0o3775, uid=5, gid=6),
+        (Member("d/x", FILE, mode=0o6755, uid=5, gid=6), b"x"),
         Member("l", SYMLINK, link="x", uid=5, gid=6),
     )
     for keep in (False, True):
-        unpacker = Unpacker(str(folder), same, pytest.fail, keep_owner=keep)
-        unpacker.take(data)
-        unpacker.eof()
-        unpacker.close()
+        assert unpack(folder, data, keep_owner=keep) == []
         for name in ("d", "d/x", "l"):
             status = os.lstat(folder / name)
             assert (status.st_uid, status.st_gid) == ((5, 6) if keep else (os.getuid(), os.getgid()))
-        assert stat.S_IMODE((folder / "d" / "x").stat().st_mode) == 0o4755
+        modes = [stat.S_IMODE((folder / name).stat().st_mode) for name in ("d", "d/x")]
+        assert modes == ([0o3775, 0o6755] if keep else [0o1775, 0o755])
+
+
+def test_who_is_not_root_keeps_no_owner_and_no_set_id_bits(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    unpack(folder, tar((Member("x", mode=0o6755), b"x")), keep_owner=True)
+    assert stat.S_IMODE((folder / "x").stat().st_mode) == 0o755
