@@ -38,12 +38,14 @@ def mounts(flag: str, given: Iterable[str]) -> list[dict[str, Any]]:
 
 def _mount(flag: str, text: str) -> dict[str, Any]:
     mount: dict[str, Any] = {"Type": "volume"}
-    keys = []
+    keys: list[str] = []
     for field in fields(flag, text):
         key, equals, value = field.partition("=")
         if not equals:
             if key not in _SWITCHES:
-                raise refusal(flag, text, f"{field!r} has no value", "write KEY=VALUE,KEY=VALUE")
+                # Behind an option it may be the rest of a password with a comma in it.
+                what = "a field" if keys and keys[-1] == "volume-opt" else repr(field)
+                raise refusal(flag, text, f"{what} has no value", "write KEY=VALUE,KEY=VALUE")
             value = "true"
         keys.append(key)
         if key in ("source", "src"):

@@ -40,8 +40,11 @@ _EXPONENT_LIMIT = 30
 
 
 def refusal(flag: str, text: str, reason: str, hint: str = "") -> DockerptyError:
-    """Make the error for a value that a flag does not take."""
-    return DockerptyError("use", f"{flag} {text}" if text else f"an empty {flag}", reason, hint)
+    """Make the error for a value that a flag does not take, without what is in it for a driver: a password, maybe."""
+    before, mark, options = text.partition("-opt=")
+    name, equals, _ = options.partition("=")
+    shown = f"{before}{mark}{name}=..." if equals else text
+    return DockerptyError("use", f"{flag} {shown}" if text else f"an empty {flag}", reason, hint)
 
 
 def integer(flag: str, text: str, least: int = -(1 << 63), most: int = (1 << 63) - 1) -> int:

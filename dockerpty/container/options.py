@@ -235,7 +235,9 @@ def _profile(text: str, path: str) -> str:
 
 def _log(host: dict[str, Any], driver: str, options: Sequence[str]) -> None:
     if driver == "none" and options:
-        raise notation.refusal("--log-opt", options[0], "the log driver none has no options")
+        raise notation.refusal(
+            "--log-opt", options[0].partition("=")[0], "the log driver none has no options"
+        )
     host["LogConfig"] = {"Type": driver, "Config": notation.pairs(options)}
 
 

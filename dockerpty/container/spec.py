@@ -142,7 +142,8 @@ def environment(
     for entry in given:
         name, equals, _ = entry.partition("=")
         if not name:
-            raise DockerptyError("set the variable", repr(entry), "it has no name", "write NAME=VALUE")
+            # Not shown: what is there may be a secret, as in all that follows.
+            raise DockerptyError("set", "a variable of -e", "it has no name", "write NAME=VALUE")
         variables.append(f"{name}={here[name]}" if not equals and name in here else entry)
     return variables
 
@@ -168,7 +169,8 @@ def parse_environment_file(text: str, here: Mapping[str, str], path: str = "") -
             continue
         name, equals, value = line.partition("=")
         if not name or " " in name or "\t" in name:
-            reason = f"the name {name!r} has a blank in it" if name else "there is no name before the ="
+            # Without a = the whole line would be the name.
+            reason = "its name has a blank in it" if name else "there is no name before the ="
             raise DockerptyError(
                 "use", f"line {number} of {path}", reason, "write NAME=VALUE, without quotes"
             )
@@ -203,7 +205,7 @@ def _labels(given: Sequence[str]) -> dict[str, str]:
         name, _, value = entry.partition("=")
         if not name or len(name.split()) != 1:
             reason = "its name has a blank in it" if name.strip() else "it has no name"
-            raise DockerptyError("put on the label", repr(entry), reason, "write NAME=VALUE")
+            raise DockerptyError("put on", "a label of -l", reason, "write NAME=VALUE")
         labels[name] = value
     return labels
 

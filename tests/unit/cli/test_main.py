@@ -120,12 +120,12 @@ def test_without_a_command_the_help_goes_to_stderr_and_nothing_is_a_success(
                 " one ASCII character, ctrl- and one of a-z @ [ \\ ] ^ _, or DEL"
             ),
         ),
-        ("exec -e =1 web ls", "cannot set the variable '=1': it has no name; write NAME=VALUE"),
+        ("exec -e =1 web ls", "cannot set a variable of -e: it has no name; write NAME=VALUE"),
         (
             "exec --env-file /no/such web ls",
             "cannot read the file of variables /no/such: No such file or directory",
         ),
-        ("run -l =1 busybox", "cannot put on the label '=1': it has no name; write NAME=VALUE"),
+        ("run -l =1 busybox", "cannot put on a label of -l: it has no name; write NAME=VALUE"),
         ("run -v :/x busybox", "cannot mount ':/x': it has no source or no target; write SOURCE:TARGET"),
     ],
 )

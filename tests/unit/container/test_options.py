@@ -170,7 +170,7 @@ def test_a_seccomp_profile_is_sent_and_not_its_name(tmp_path: Path) -> None:
         ),
         (
             {"log_driver": "none", "log_opt": ["a=b"]},
-            "cannot use --log-opt a=b: the log driver none has no options",
+            "cannot use --log-opt a: the log driver none has no options",
         ),
         (
             {"no_healthcheck": True, "health_retries": "1"},
@@ -183,6 +183,27 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(values: dict[str, Any], me
     with pytest.raises(DockerptyError) as caught:
         asked(**values)
     assert str(caught.value) == message
+
+
+CIFS = "type=volume,volume-opt=o=user=me,password=hunter2"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"log_driver": "none", "log_opt": ["splunk-token=hunter2"]},
+        {"mount": [CIFS]},
+        {"mount": [f"{CIFS},dst=/d,nosuch=x"]},
+        {"mount": ["volume-opt=o=password=a,hunter2,dst=/d"]},
+        {"mount": ['"volume-opt=o=user=me,password=hunter2"x,dst=/d']},
+        {"network": ["name=net,driver-opt=token=hunter2,nosuch=x"]},
+    ],
+    ids=str,
+)
+def test_what_is_for_a_driver_may_be_a_secret_and_is_not_shown(values: dict[str, Any]) -> None:
+    with pytest.raises(DockerptyError, match=r"cannot use --(log-opt|mount|network) ") as caught:
+        asked(**values)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_a_profile_of_which_no_end_of_brackets_can_be_seen_is_no_json(tmp_path: Path) -> None:

@@ -203,9 +203,11 @@ def test_labels_are_names_with_or_without_a_value_and_the_last_counts() -> None:
 
 
 def test_a_label_without_a_name_is_refused() -> None:
-    with pytest.raises(DockerptyError, match=r"cannot put on the label '=x': it has no name"):
+    with pytest.raises(
+        DockerptyError, match=r"cannot put on a label of -l: it has no name; write NAME=VALUE$"
+    ):
         container_config("busybox", labels=["=x"])
-    with pytest.raises(DockerptyError, match=r"cannot put on the label 'a b=x': its name has a blank in it"):
+    with pytest.raises(DockerptyError, match=r"a label of -l: its name has a blank in it; write NAME=VALUE$"):
         container_config("busybox", labels=["a b=x"])
 
 
@@ -244,7 +246,9 @@ def test_a_bare_name_without_a_value_here_stays_bare_which_unsets_it_in_the_cont
 
 @pytest.mark.parametrize("entry", ["", "=", "=x"])
 def test_a_variable_without_a_name_is_refused(entry: str) -> None:
-    with pytest.raises(DockerptyError, match="it has no name; write NAME=VALUE"):
+    with pytest.raises(
+        DockerptyError, match=r"^cannot set a variable of -e: it has no name; write NAME=VALUE$"
+    ):
         environment([entry], here=HERE)
 
 
@@ -283,15 +287,19 @@ def test_a_file_of_variables_is_read_as_docker_reads_it(text: str, variables: li
         ),
         (
             "A B=1",
-            "cannot use line 1 of f: the name 'A B' has a blank in it; write NAME=VALUE, without quotes",
+            "cannot use line 1 of f: its name has a blank in it; write NAME=VALUE, without quotes",
         ),
         (
             "export A=1",
-            "cannot use line 1 of f: the name 'export A' has a blank in it; write NAME=VALUE, without quotes",
+            "cannot use line 1 of f: its name has a blank in it; write NAME=VALUE, without quotes",
         ),
         (
             "A =1",
-            "cannot use line 1 of f: the name 'A ' has a blank in it; write NAME=VALUE, without quotes",
+            "cannot use line 1 of f: its name has a blank in it; write NAME=VALUE, without quotes",
+        ),
+        (
+            "TOKEN: hunter2",
+            "cannot use line 1 of f: its name has a blank in it; write NAME=VALUE, without quotes",
         ),
     ],
 )
