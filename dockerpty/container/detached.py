@@ -24,9 +24,10 @@ def remember(container: str) -> None:
     path = _path(os.environ)
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        # Appended in one write, so that two who do this at once do not disturb each other.
+        # Appended in one write, for those who read meanwhile.
         fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
+            _lock(fd, shared=False)
             size = os.fstat(fd).st_size
             if size > _LIMIT:
                 kept = os.pread(fd, size, size // 2).partition(b"\n")[2]
@@ -43,10 +44,23 @@ def remembered() -> frozenset[str]:
     """Return the full ids of the containers that were detached from, those of the past among them."""
     try:
         with open(_path(os.environ), encoding="ascii", errors="replace") as file:
+            _lock(file.fileno(), shared=True)
             return frozenset(file.read().split())
     except OSError as error:
         _log.debug("nothing remembered: %s", error)
         return frozenset()
+
+
+def _lock(fd: int, *, shared: bool) -> None:
+    """Wait until nobody is at it: while the older half goes, a note would go with it, and nothing can be read."""
+    # Here: not every system has it.
+    import fcntl
+
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+    except OSError as error:
+        # Not on every filesystem; a note is worth more than its safety.
+        _log.debug("not locked: %s", error)
 
 
 def _path(here: Mapping[str, str]) -> str:
