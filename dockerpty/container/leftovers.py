@@ -67,7 +67,7 @@ def find(engine: Engine) -> list[Leftover]:
     found = []
     for container in listed:
         labels = container.get("Labels") or {}
-        reason = why(labels, now, here)
+        reason = why(labels, now, here, is_local=engine.is_local)
         if reason and not _is_inherited(engine, container, labels):
             found.append(Leftover(container, reason))
     # Read when all owners are judged: whoever detaches takes note of it first, and is gone then.
@@ -93,12 +93,13 @@ def remove(engine: Engine, leftover: Leftover) -> bool:
     return True
 
 
-def why(labels: Mapping[str, str], now: float, here: str) -> str:
+def why(labels: Mapping[str, str], now: float, here: str, *, is_local: bool = False) -> str:
     """Say why what has these labels is left over, "" if it is not, or if that cannot be judged from here.
 
     Args:
         now: seconds since the epoch.
         here: this process's own `owner()`.
+        is_local: it is on an engine of this machine.
     """
     role = labels.get(ROLE, _THE_USERS)
     if role == _THE_USERS:
@@ -107,7 +108,7 @@ def why(labels: Mapping[str, str], now: float, here: str) -> str:
         return "its time is over"
     if role == _MAY_BE_DETACHED and labels.get(USER, user()) != user():
         return ""
-    if role in _ENDS_WITH_OWNER and is_gone(labels.get(OWNER, ""), here):
+    if role in _ENDS_WITH_OWNER and is_gone(labels.get(OWNER, ""), here, is_local=is_local):
         return "the process that made it is gone"
     return ""
 

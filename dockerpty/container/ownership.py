@@ -40,11 +40,12 @@ def user() -> str:
     return str(os.getuid())
 
 
-def is_gone(owner_label: str, here: str | None = None) -> bool | None:
+def is_gone(owner_label: str, here: str | None = None, *, is_local: bool = False) -> bool | None:
     """Say whether the process that an `owner` label names is gone, `None` if that cannot be judged from here.
 
     Args:
         here: this process's own `owner()`.
+        is_local: the label is from an engine of this machine.
     """
     theirs = owner_label.split("/")
     ours = (owner() if here is None else here).split("/")
@@ -52,8 +53,9 @@ def is_gone(owner_label: str, here: str | None = None) -> bool | None:
         return None
     machine, boot, namespace, pid, started = theirs
     if boot != ours[1]:
-        # Only a machine with an id is known to be this one: many are called "localhost".
-        return True if ours[1] and ":" in machine else None
+        # Only a machine with an id is known to be this one: many are called "localhost". Of two that were made from one
+        # image even that is the same, and both may be clients of an engine elsewhere.
+        return True if is_local and ours[1] and ":" in machine else None
     if namespace != ours[2] or not (pid.isascii() and pid.isdigit()):
         return None
     try:

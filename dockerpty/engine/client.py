@@ -69,6 +69,7 @@ class DirectEngine(Engine):
             patience: seconds for the head of the very first answer, if it is to a call that is answered at once.
         """
         self.name = endpoint.name
+        self.is_local = endpoint.kind == "unix"
         self.api_version = None
         self.is_podman = None
         self._endpoint = endpoint

@@ -27,9 +27,11 @@ class Engine:
         name: its address, for messages.
         api_version: what it speaks, known after the first answer.
         is_podman: whether it is Podman's service, known after the first answer.
+        is_local: it is reached by a socket of this machine: what runs there began after the machine's last boot.
     """
 
     name: str = ""
+    is_local: bool = False
     api_version: tuple[int, int] | None = None
     is_podman: bool | None = None
 

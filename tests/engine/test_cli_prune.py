@@ -15,6 +15,7 @@ from docker.models.containers import Container
 
 from dockerpty.container.ownership import owner
 from tests.bed.engine import Bench, id_of
+from tests.bed.proxy import Proxy
 from tests.bed.terminal import ROOT, Terminal
 from tests.engine.command import DETACH, dpty, typed
 from tests.engine.conftest import Sessions
@@ -71,10 +72,16 @@ def test_what_has_lost_its_owner_is_removed_and_a_line_says_so(bench: Bench, ses
     assert not any(is_there(bench, each) for each, _ in left)
 
 
-def test_what_an_earlier_boot_has_left_is_removed(bench: Bench, sessions: Sessions) -> None:
+def test_what_an_earlier_boot_has_left_is_removed_from_this_machine_and_no_other(
+    bench: Bench, proxy: Proxy, sessions: Sessions
+) -> None:
     if ":" not in owner().partition("/")[0]:
         pytest.skip("this machine has no id, by which it would be known again")
     left = made(bench, "run-rm", changed(boot=str(uuid.uuid4())))
+    here, sessions.env["DOCKER_HOST"] = sessions.env["DOCKER_HOST"], proxy.tcp()
+    assert prune(sessions, "-f")[0] == 0
+    assert is_there(bench, left)
+    sessions.env["DOCKER_HOST"] = here
     assert prune(sessions, "-f")[0] == 0
     assert not is_there(bench, left)
 

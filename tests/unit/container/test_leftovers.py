@@ -15,7 +15,9 @@ from dockerpty.engine.interface import Engine
 from dockerpty.errors import APIError, NotFound
 
 HERE = "box:00c0ffee/boot-1/4026531836/100/5000"
-GONE = "box:00c0ffee/boot-0/4026531836/7/7"
+# No process has such a number.
+GONE = f"box:00c0ffee/boot-1/4026531836/{1 << 31}/7"
+EARLIER = "box:00c0ffee/boot-0/4026531836/7/7"
 ELSEWHERE = "far:00c0ffee/boot-0/4026531836/7/7"
 
 
@@ -115,6 +117,13 @@ def test_what_is_left_over_is_found_among_all_containers_with_our_label() -> Non
     assert engine.calls[0].query == (("all", "1"), ("filters", '{"label": ["dockerpty.role"]}'))
 
 
+@pytest.mark.parametrize("is_local", [True, False])
+def test_an_earlier_boot_tells_only_of_an_engine_that_booted_with_us(is_local: bool) -> None:
+    engine = Listing([listed("one", labels("run-rm", EARLIER))], {"plain": None})
+    engine.is_local = is_local
+    assert bool(find(engine)) is is_local
+
+
 def test_labels_of_the_image_are_not_the_containers() -> None:
     engine = Listing(
         [
@@ -138,7 +147,7 @@ def test_what_somebody_detaches_from_while_it_is_looked_for_stays(
 ) -> None:
     container = listed("one", labels("run-rm"))
 
-    def detaches(label: str, here: str) -> bool:
+    def detaches(label: str, here: str, *, is_local: bool) -> bool:
         judged_from_here.add(container["Id"])
         return True
 

@@ -123,8 +123,12 @@ def test_a_process_that_is_hidden_may_live(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_nobody_runs_across_a_boot() -> None:
-    assert is_gone("box:00c0ffee/boot-0/4026531836/100/5000", HERE) is True
-    assert is_gone("box:00c0ffee/boot-0/4026539999/100/5000", HERE) is True
+    assert is_gone("box:00c0ffee/boot-0/4026531836/100/5000", HERE, is_local=True) is True
+    assert is_gone("box:00c0ffee/boot-0/4026539999/100/5000", HERE, is_local=True) is True
+
+
+def test_on_an_engine_elsewhere_another_boot_may_be_that_of_this_machines_twin() -> None:
+    assert is_gone("box:00c0ffee/boot-0/4026531836/100/5000", HERE) is None
 
 
 @pytest.mark.parametrize(
@@ -143,12 +147,13 @@ def test_nobody_runs_across_a_boot() -> None:
     ],
 )
 def test_another_machine_another_namespace_and_what_makes_no_sense_cannot_be_judged(label: str) -> None:
-    assert is_gone(label, HERE) is None
+    assert is_gone(label, HERE, is_local=True) is None
 
 
-def test_without_an_id_another_boot_may_be_another_machine_of_that_name() -> None:
-    assert is_gone("localhost/boot-0/4026531836/100/5000", "localhost/boot-1/4026531836/1/1") is None
-    assert is_gone("box:00c0ffee/boot-0/4026531836/100/5000", "box:00c0ffee//4026531836/1/1") is None
+@pytest.mark.parametrize("here", ["localhost/boot-1/4026531836/1/1", "box:00c0ffee//4026531836/1/1"])
+def test_without_an_id_another_boot_may_be_another_machine_of_that_name(here: str) -> None:
+    machine = here.partition("/")[0]
+    assert is_gone(f"{machine}/boot-0/4026531836/100/5000", here, is_local=True) is None
 
 
 @pytest.mark.parametrize(
