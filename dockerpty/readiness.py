@@ -41,9 +41,7 @@ def newest(engine: Engine, *, running: bool = True) -> str:
         kind = "running container" if running else "container"
         raise DockerptyError("find", f"the newest {kind}", "there is none", "see dpty ps -a")
     last = max(found, key=lambda each: each.get("Created") or 0)
-    names = last.get("Names") or []
-    # One that is linked to has names behind another's, too: its own is the shortest way to it.
-    return min(names, key=len).lstrip("/") if names else str(last["Id"])
+    return calls.own_name(last) or str(last["Id"])
 
 
 def until_running(

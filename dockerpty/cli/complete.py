@@ -34,7 +34,6 @@ from dockerpty.errors import DockerptyError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from typing import Any
 
     from dockerpty.cli.cursor import Wish
     from dockerpty.cli.grammar import Line
@@ -262,14 +261,8 @@ def _asked(engine: Engine, wanted: Wish) -> Words:
     return [
         (name + end, f"{each.get('Image', '')}, {each.get('Status', '')}")
         for each in engine.send(call, timeout=LIMIT_S).json()
-        if (name := _name(each)) not in wanted.taken
+        if (name := calls.own_name(each)) not in wanted.taken
     ]
-
-
-def _name(container: dict[str, Any]) -> str:
-    # One that is linked to others has further names, with theirs before it.
-    names = sorted(container.get("Names") or [], key=lambda name: name.count("/"))
-    return names[0].removeprefix("/") if names else ""
 
 
 def _users(engine: Engine, wanted: Wish) -> Words:

@@ -45,9 +45,7 @@ class Leftover:
     def __init__(self, container: dict[str, Any], reason: str) -> None:
         """Take what the engine lists of a container."""
         self.id: str = container["Id"]
-        # One that is linked to others has further names, with theirs before it.
-        names = sorted(container.get("Names") or [], key=lambda name: name.count("/"))
-        self.name: str = names[0].removeprefix("/") if names else self.id[:12]
+        self.name: str = calls.own_name(container) or self.id[:12]
         self.role: str = container["Labels"][ROLE]
         self.state: str = container.get("State") or ""
         self.reason = reason

@@ -189,6 +189,15 @@ def list_containers(
     )
 
 
+def own_name(listed: Mapping[str, Any]) -> str:
+    """Give a container's own name from what the engine lists of it, "" if it has none.
+
+    One that is linked to others has further names, with theirs before it.
+    """
+    names: list[str] = listed.get("Names") or [""]
+    return min(names, key=lambda name: name.count("/")).removeprefix("/")
+
+
 def inspect_image(image: str) -> Call:
     """Ask for an image's configuration, by id or reference."""
     return Call(

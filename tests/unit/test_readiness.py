@@ -104,11 +104,11 @@ def test_the_newest_is_the_one_that_was_created_last() -> None:
     engine = Answers(
         [
             {"Id": "1", "Names": ["/old"], "Created": 1},
-            {"Id": "3", "Names": ["/other/alias", "/new"], "Created": 3},
+            {"Id": "3", "Names": ["/x/db", "/newest"], "Created": 3},
             {"Id": "2", "Names": ["/middle"], "Created": 2},
         ]
     )
-    assert newest(engine) == "new"
+    assert newest(engine) == "newest"
     assert engine.calls[0].query == (("filters", '{"status": ["running"]}'),)
 
 

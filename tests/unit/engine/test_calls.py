@@ -173,3 +173,21 @@ def test_an_archive_is_waited_for_since_engines_read_one_of_a_container_at_a_tim
 def test_an_answer_of_brackets_without_an_end_is_no_json() -> None:
     with pytest.raises(ProtocolError, match="it is no JSON"):
         Reply(200, {}, b"[" * 100_000).json()
+
+
+@pytest.mark.parametrize(
+    ("names", "own"),
+    [
+        (["/web"], "web"),
+        (["/a-long-name", "/x/db"], "a-long-name"),
+        (["/x/db", "/a-long-name"], "a-long-name"),
+        # As Podman lists them.
+        (["web"], "web"),
+        ([], ""),
+        (None, ""),
+    ],
+)
+def test_a_container_is_known_by_its_own_name_and_not_by_anothers_link_to_it(
+    names: list[str] | None, own: str
+) -> None:
+    assert calls.own_name({"Id": "4ad", "Names": names}) == own
