@@ -35,6 +35,8 @@ _START_LIMIT_S = 300.0
 #: What a session attaches to, unless it is told otherwise.
 STREAMS = ("stdin", "stdout", "stderr")
 
+#: What a container may be that runs, as the engine says, and that nobody can get at: the last that it is says most.
+_STANDS_STILL = ("Dead", "Restarting", "Paused")
 #: What helps a container that does not run into a state in which it can be attached to.
 _REMEDIES = {"paused": "unpause it first", "restarting": "wait until it runs", "dead": "remove it"}
 
@@ -304,8 +306,8 @@ class RunOperation(EngineOperation):
         return calls.resize_container(self._full_id(), rows, cols)
 
     def _refuse(self, state: dict[str, Any]) -> None:
-        stands_still = any(state.get(each) for each in ("Paused", "Restarting", "Dead"))
-        if stands_still or not (self._starts or state.get("Running")):
+        may_be_started = self._starts and not any(state.get(each) for each in _STANDS_STILL)
+        if not (may_be_started or is_ready(state)):
             raise refusal("attach to", self.describe(), state)
 
     def _shows(self) -> bool:
@@ -483,6 +485,11 @@ class RunOperation(EngineOperation):
             _log.debug("not removed: %s", error)
 
 
+def is_ready(state: dict[str, Any]) -> bool:
+    """Say whether `State` of an inspection is that of a container whose processes can be got at."""
+    return bool(state.get("Running")) and not any(state.get(each) for each in _STANDS_STILL)
+
+
 def refusal(action: str, container: str, state: dict[str, Any], waited: str = "") -> APIError:
     """Return the error for a container that is in a state in which nobody can get at its process.
 
@@ -494,7 +501,7 @@ def refusal(action: str, container: str, state: dict[str, Any], waited: str = ""
     # Podman 4.3 has names of its own for two that Docker knows under others.
     status = str(state.get("Status") or "not running")
     status = {"configured": "created", "stopped": "exited"}.get(status, status)
-    for each in ("Dead", "Restarting", "Paused"):
+    for each in _STANDS_STILL:
         if state.get(each):
             status = each.lower()
     return conflict(action, container, f"it is {status}{waited}", _REMEDIES.get(status, "start it first"))

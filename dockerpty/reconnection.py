@@ -9,6 +9,7 @@ import signal
 import time
 
 from dockerpty import log
+from dockerpty.attach import is_ready
 from dockerpty.engine import calls
 from dockerpty.errors import (
     APIError,
@@ -20,7 +21,6 @@ from dockerpty.errors import (
     SessionTimeout,
 )
 from dockerpty.pty import PseudoTerminal
-from dockerpty.readiness import is_ready
 from dockerpty.result import KILLED_CODE
 
 TYPE_CHECKING = False

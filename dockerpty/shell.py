@@ -12,12 +12,13 @@ import select
 import time
 
 from dockerpty import log
+from dockerpty.attach import is_ready, refusal
 from dockerpty.container.ownership import our_labels
 from dockerpty.engine import calls
 from dockerpty.errors import APIError, CannotStart, DockerptyError, NotFound
 from dockerpty.exec import ExecOperation, exec_config
 from dockerpty.frames import STDOUT, Decoder
-from dockerpty.operation import conflict, identity, name_for
+from dockerpty.operation import identity, name_for
 from dockerpty.result import CANNOT_RUN_CODE, start_error_code
 
 TYPE_CHECKING = False
@@ -409,10 +410,8 @@ def _with_prompt(environment: Sequence[str], user: str) -> list[str]:
 def _first_process(target: dict[str, Any], who: str) -> int:
     """Return the number of a container's first process, as those see it who share its processes."""
     state, mode = target["State"], target["HostConfig"].get("PidMode") or ""
-    if not state.get("Running") or state.get("Paused"):
-        status = state.get("Status") or "not running"
-        hint = "unpause it first" if state.get("Paused") else "start it first"
-        raise conflict("open a shell in", who, f"it is {status}", hint)
+    if not is_ready(state):
+        raise refusal("open a shell in", who, state)
     if mode.startswith("container:"):
         raise CannotStart(
             "look into",

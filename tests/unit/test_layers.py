@@ -137,6 +137,7 @@ ALLOWED["shell"] = {
         "engine.transport",
         "engine.interface",
         "operation",
+        "attach",
         "exec",
         "container.ownership",
     ),
@@ -156,7 +157,7 @@ ALLOWED["transfer"] = {"errors", "engine.calls", "archive", "tree", "engine.inte
 BRIDGE = set(ALLOWED)
 ALLOWED["pty"] = {*_KINDS, "attach", "exec", "container.spec"}
 ALLOWED["readiness"] = {"errors", "engine.calls", "engine.client", "attach"}
-ALLOWED["reconnection"] = {"errors", "log", "result", "engine.calls", "readiness", "pty"}
+ALLOWED["reconnection"] = {"errors", "log", "result", "engine.calls", "attach", "pty"}
 # The doors of the two folders are bare: who wants a room names it.
 ALLOWED["engine"] = ALLOWED["container"] = set()
 ALLOWED[""] = {"errors", "io", "tty", "pty"}

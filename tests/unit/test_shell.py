@@ -380,6 +380,13 @@ def test_a_target_that_has_ended_meanwhile_is_126_and_nothing_is_left(container:
     [
         ({"Running": False, "Status": "exited"}, "it is exited; start it first"),
         ({"Running": True, "Paused": True, "Status": "paused"}, "it is paused; unpause it first"),
+        (
+            {"Running": True, "Restarting": True, "Status": "restarting"},
+            "it is restarting; wait until it runs",
+        ),
+        ({"Running": False, "Dead": True, "Status": "dead"}, "it is dead; remove it"),
+        ({"Running": True, "Dead": True}, "it is dead; remove it"),
+        ({"Running": False, "Status": "configured"}, "it is created; start it first"),
     ],
 )
 def test_a_target_that_does_not_run_is_refused(state: dict[str, Any], words: str, container: Make) -> None:
