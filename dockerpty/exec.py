@@ -340,23 +340,18 @@ class ExecOperation(EngineOperation):
         self._tell_if_paused(self._container_reference, tell)
 
     def _finish(self, result: SessionResult) -> Reason:
-        until = time.monotonic() + _EXIT_CODE_WAIT_S
-        pause = 0.002
         try:
-            while (info := self._inspect())["Running"] and time.monotonic() < until:
-                time.sleep(pause)
-                pause = min(pause * 2, 0.1)
+            code, started = end_of(self._inspect)
         except NotFound:
             return self._gone(result)
         except DockerptyError as error:
             _log.debug("no exit code: %s", error)
             return "lost"
-        result.container_id = info.get("ContainerID")
-        code = info["ExitCode"]
-        if info["Running"] or code is None or code < 0:
+        result.container_id = self._exec_info().get("ContainerID")
+        if code is None:
             return "lost"
         result.exit_code = code
-        self._place_start_error(info, result)
+        self._place_output(result, code, started)
         return "exited"
 
     def _gone(self, result: SessionResult) -> Reason:
@@ -371,19 +366,40 @@ class ExecOperation(EngineOperation):
             _log.debug("no exit code: %s", error)
         return "lost"
 
-    def _place_start_error(self, info: dict[str, Any], result: SessionResult) -> None:
-        """The engine writes why an exec could not start into its output: that belongs on stderr, and sets the code."""
+    def _place_output(self, result: SessionResult, code: int, started: bool) -> None:
+        """What was withheld is output, or why nothing was started: that belongs on stderr, and sets the code."""
         output = self._output
         if output is None:
             return
-        if info.get("Pid") or info["ExitCode"] not in (125, 126, 127):
+        if started:
             output.release()
             return
         text = output.take_withheld()
         if not text:
             return
-        result.exit_code = start_error_code(text.decode("utf-8", "replace"), info["ExitCode"])
+        result.exit_code = start_error_code(text.decode("utf-8", "replace"), code)
         output.say_on_stderr(text.rstrip() + b"\n")
+
+
+def end_of(inspect: Callable[[], dict[str, Any]]) -> tuple[int | None, bool]:
+    """Learn how an exec has ended whose stream has.
+
+    Args:
+        inspect: asks the engine for the exec's inspection.
+
+    Returns:
+        its exit code, None if there is none to be known; and whether a process was started. If not, what was written is
+        why. With nothing written one was: Podman has no number for a process that has ended, either.
+    """
+    until = time.monotonic() + _EXIT_CODE_WAIT_S
+    pause = 0.002
+    while (info := inspect())["Running"] and time.monotonic() < until:
+        time.sleep(pause)
+        pause = min(pause * 2, 0.1)
+    code: int | None = info["ExitCode"]
+    if info["Running"] or code is None or code < 0:
+        return None, True
+    return code, bool(info.get("Pid")) or code not in (125, 126, 127)
 
 
 def _discard(problem: str) -> None:

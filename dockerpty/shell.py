@@ -16,7 +16,7 @@ from dockerpty.attach import is_ready, refusal
 from dockerpty.container.ownership import our_labels
 from dockerpty.engine import calls
 from dockerpty.errors import APIError, CannotStart, DockerptyError, NotFound
-from dockerpty.exec import ExecOperation, exec_config
+from dockerpty.exec import ExecOperation, end_of, exec_config
 from dockerpty.frames import STDOUT, Decoder
 from dockerpty.operation import identity, name_for
 from dockerpty.result import CANNOT_RUN_CODE, start_error_code
@@ -39,8 +39,6 @@ TOOLBOXES = ("busybox", "alpine")
 # A busy engine takes a second to start an exec; what takes this long hangs.
 _ANSWER_LIMIT_S = 15.0
 _ANSWER_LIMIT = 64 * 1024
-# Between the end of an exec's output and its exit code.
-_EXIT_CODE_WAIT_S = 2.0
 _START_LIMIT_S = 120.0
 # For a toolbox that was asked for and is not wanted any more; what comes later is for `dpty prune`.
 _TAKE_BACK_S = 2.0
@@ -427,14 +425,14 @@ class _Answer:
 
     Attributes:
         started: its program ran.
-        code: its exit code.
+        code: its exit code, None where the engine does not know it.
         out: the last line of its output.
         why: it did not start.
     """
 
     __slots__ = ("code", "out", "started", "why")
 
-    def __init__(self, started: bool, code: int, out: str, why: str = "") -> None:
+    def __init__(self, started: bool, code: int | None, out: str, why: str = "") -> None:
         self.started = started
         self.code = code
         self.out = out
@@ -443,9 +441,8 @@ class _Answer:
     def shell(self, who: str) -> str:
         """Return the shell that it names."""
         if self.code or not self.out:
-            raise CannotStart(
-                "find a shell in", who, f"its sh ended with {self.code}", "name one with --shell"
-            )
+            reason = "its sh named none" if self.code is None else f"its sh ended with {self.code}"
+            raise CannotStart("find a shell in", who, reason, "name one with --shell")
         return self.out
 
 
@@ -466,15 +463,11 @@ def _ask(engine: Engine, container: Any, config: dict[str, Any]) -> _Answer:
         out, err = _read(stream, lambda _: False, who)
     finally:
         stream.close()
-    until = time.monotonic() + _EXIT_CODE_WAIT_S
-    while (info := engine.send(calls.inspect_exec(exec_id)).json())["Running"] and time.monotonic() < until:
-        time.sleep(0.01)
-    code = info["ExitCode"]
-    # Why it did not start is always said; Podman has no number for a process that has ended, either.
-    if not info.get("Pid") and code in (125, 126, 127) and (out or err):
-        return _unstarted(who, (out or err).decode("utf-8", "replace"), code)
+    code, started = end_of(lambda: engine.send(calls.inspect_exec(exec_id)).json())
+    if not started and (out or err):
+        return _unstarted(who, (out or err).decode("utf-8", "replace"), code or 0)
     lines = out.decode("utf-8", "surrogateescape").split("\n")
-    return _Answer(True, -1 if code is None else code, next((line for line in reversed(lines) if line), ""))
+    return _Answer(True, code, next((line for line in reversed(lines) if line), ""))
 
 
 def _unstarted(who: str, text: str, code: int) -> _Answer:

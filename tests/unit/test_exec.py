@@ -1,4 +1,4 @@
-"""What is refused before an exec is asked for."""
+"""What is refused before an exec is asked for, and what is learned of one that has ended."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from dockerpty import exec as execs
 from dockerpty.engine.interface import Engine
 from dockerpty.errors import DockerptyError
-from dockerpty.exec import ExecOperation, exec_config
+from dockerpty.exec import ExecOperation, end_of, exec_config
 
 
 @pytest.mark.parametrize("exec_id", [None, "", {}, {"Id": ""}, {"Id": None}, 7])
@@ -31,3 +32,40 @@ def test_a_command_with_an_open_quote_is_refused() -> None:
     assert str(caught.value) == (
         """cannot split the command "sh -c 'ls": no closing quotation; give a list, which is taken as it is"""
     )
+
+
+# How one has ended
+
+
+def info(running: Any = False, code: int | None = 0, **more: int) -> dict[str, Any]:
+    return {"Running": running, "ExitCode": code, **more}
+
+
+@pytest.mark.parametrize(
+    ("ended", "code", "started"),
+    [
+        (info(code=0, Pid=9), 0, True),
+        (info(code=127, Pid=9), 127, True),
+        # Podman has no number for what has ended.
+        (info(code=7), 7, True),
+        (info(code=125), 125, False),
+        (info(code=126, Pid=0), 126, False),
+        (info(code=127, Pid=0), 127, False),
+        # ... and -1 for what it does not know.
+        (info(code=-1), None, True),
+        (info(code=None), None, True),
+        (info(running=None, code=3, Pid=9), 3, True),
+    ],
+    ids=str,
+)
+def test_an_exec_has_ended_or_was_never_started_by_its_number_and_its_code(
+    ended: dict[str, Any], code: int | None, started: bool
+) -> None:
+    answers = [info(True, None, Pid=9), info(True, 0, Pid=9), ended]
+    assert end_of(lambda: answers.pop(0)) == (code, started)
+    assert answers == []
+
+
+def test_a_code_that_does_not_come_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execs, "_EXIT_CODE_WAIT_S", 0.02)
+    assert end_of(lambda: info(True, 0)) == (None, True)

@@ -121,7 +121,7 @@ class Played(Transport):
         self._ours.close()
 
 
-Program = Callable[[dict[str, Any]], tuple[int, int, bytes]]
+Program = Callable[[dict[str, Any]], tuple[int, int | None, bytes]]
 
 
 class Container(Engine):
@@ -142,7 +142,7 @@ class Container(Engine):
         self.calls: list[Call] = []
         self.asked: list[dict[str, Any]] = []
         self.streams: list[Played] = []
-        self.outcome = (0, 0, b"")
+        self.outcome: tuple[int, int | None, bytes] = (0, 0, b"")
 
     def send(self, call: Call, *, subject: str = "", timeout: float = 0) -> Reply:
         self.calls.append(call)
@@ -473,3 +473,17 @@ def test_why_a_program_did_not_start_may_come_on_stderr(
     monkeypatch.setattr(engine, "hijack", lambda call, **options: Played(words))
     with pytest.raises(CannotStart, match="it has none"):
         find_shell(engine, "web")
+
+
+@pytest.mark.parametrize("code", [None, -1])
+def test_what_the_engine_knows_no_code_of_has_said_its_shell_all_the_same(
+    code: int | None, container: Make
+) -> None:
+    assert find_shell(container(lambda config: (9, code, b"/bin/ash\n")), "web") == "/bin/ash"
+    with pytest.raises(CannotStart, match="cannot find a shell in web: its sh named none; name one with"):
+        find_shell(container(lambda config: (9, code, b"")), "web")
+
+
+def test_an_sh_that_fails_is_told_with_its_code(container: Make) -> None:
+    with pytest.raises(CannotStart, match="its sh ended with 9; name one with --shell"):
+        find_shell(container(lambda config: (7, 9, b"")), "web")
