@@ -21,11 +21,11 @@ import pytest
 import requests
 import urllib3
 
-from dockerpty.cli.pull import pull_call
 from dockerpty.engine import calls
 from dockerpty.engine.client import engine_of
 from dockerpty.engine.connection import Transport, wait_for
 from dockerpty.engine.foreign import ForeignEngine, ObjectTransport, transport_of
+from dockerpty.engine.pull import pull_call
 from dockerpty.engine.threaded import ThreadTransport
 from dockerpty.errors import APIError, DockerptyError, EngineError, EngineUnreachable, NotFound
 from tests.bed.certificates import Certificates
