@@ -15,6 +15,7 @@ DockerptyError
 └── EngineError
     ├── APIError                                the engine answered with an error
     │   └── NotFound                            ... with 404
+    │       └── ImageNotFound                   ... for want of an image
     └── EngineUnreachable (ConnectionError)     the engine did not answer
 """
 
@@ -153,6 +154,10 @@ class APIError(EngineError):
 
 class NotFound(APIError):
     """The engine does not know the container, the exec or the image (404)."""
+
+
+class ImageNotFound(NotFound):
+    """The engine does not have the image, or not for the platform that was asked for."""
 
 
 class EngineUnreachable(EngineError, ConnectionError):

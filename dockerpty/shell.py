@@ -15,7 +15,7 @@ from dockerpty import log
 from dockerpty.attach import is_ready, refusal
 from dockerpty.container.ownership import our_labels
 from dockerpty.engine import calls
-from dockerpty.errors import APIError, CannotStart, DockerptyError, NotFound
+from dockerpty.errors import APIError, CannotStart, DockerptyError, ImageNotFound, NotFound
 from dockerpty.exec import ExecOperation, end_of, exec_config
 from dockerpty.frames import STDOUT, Decoder
 from dockerpty.operation import identity, name_for
@@ -173,7 +173,7 @@ class Toolbox:
             user, environment, privileged: as for the exec that is to run its shell.
 
         Raises:
-            NotFound: there is no such container, or no such image.
+            NotFound: there is no such container; ImageNotFound: or no such image.
             CannotStart: no image was named, and none is there (127); the target's files may not be looked at (126).
             APIError: the target does not run, or the engine cannot start a toolbox.
         """
@@ -258,11 +258,12 @@ class Toolbox:
             try:
                 reply = self._engine.send(calls.create_container(config, name), timeout=_START_LIMIT_S)
                 self.id = str(reply.json()["Id"])
-            except APIError as error:
-                lacks_image = isinstance(error, NotFound) and "no such image" in error.explanation.lower()
-                if image is not None or not lacks_image:
+            except ImageNotFound:
+                if image is not None:
                     raise
                 continue
+            except APIError:
+                raise
             except BaseException:
                 # Ctrl-C, mostly: nobody knows whether it is there, or will be in a moment.
                 self._take_back(name)

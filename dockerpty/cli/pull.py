@@ -10,6 +10,15 @@ if TYPE_CHECKING:
     from dockerpty.engine.client import Engine
 
 
+def fetch_missing(engine: Engine, line: Line, image: str, platform: str | None = None) -> None:
+    """Say that an image is not there, and pull it; raises as `fetch`."""
+    from dockerpty.cli.session import notices
+
+    wanted = f"{image} for {platform}" if platform else image
+    notices(line)(f"cannot find the image {wanted} on the engine: it is pulled")
+    fetch(engine, line, image, platform)
+
+
 def fetch(engine: Engine, line: Line, image: str, platform: str | None = None) -> None:
     """Pull an image for a command line: with what its user may have, and shown unless it is to be quiet.
 

@@ -6,6 +6,7 @@ from dockerpty.cli.container_flags import ASKED
 from dockerpty.cli.engine import configuration_of, engine_of
 from dockerpty.cli.grammar import UsageError
 from dockerpty.cli.outcome import flush, show
+from dockerpty.cli.pull import fetch, fetch_missing
 from dockerpty.cli.session import (
     bridge,
     is_interactive,
@@ -17,7 +18,8 @@ from dockerpty.cli.session import (
 )
 from dockerpty.container.spec import container_config
 from dockerpty.engine import calls
-from dockerpty.errors import DockerptyError, NotFound
+from dockerpty.engine.pull import with_image
+from dockerpty.errors import DockerptyError
 from dockerpty.pty import RunOperation
 
 TYPE_CHECKING = False
@@ -59,8 +61,6 @@ def command(line: Line, common: Line) -> int:
                 show(answer["Id"])
                 flush()
 
-        if values["pull"] == "always":
-            _pull(engine, line)
         if values["detach"]:
             return _with_image(engine, line, lambda: _in_the_background(engine, line, config, created))
         chosen = {*streams, "stdin"} if streams and is_interactive(line) else streams or _STREAMS
@@ -174,18 +174,10 @@ def _tell_created(line: Line, answer: dict[str, Any], file: CidFile | None) -> N
 
 
 def _with_image(engine: Engine, line: Line, create: Callable[[], int]) -> int:
-    """Call `create`, and if it fails for want of the image, fetch that and call it again."""
-    try:
-        return create()
-    except NotFound as error:
-        if "no such image" not in error.explanation.lower() or line.values["pull"] == "never":
-            raise
-    notices(line)(f"cannot find the image {line.words[0]} on the engine: it is pulled")
-    _pull(engine, line)
+    """Call `create`, with the image fetched before or in between as `--pull` has it."""
+    image, when, platform = line.words[0], line.values["pull"], line.values["platform"]
+    if when == "missing":
+        return with_image(create, lambda: fetch_missing(engine, line, image, platform))
+    if when == "always":
+        fetch(engine, line, image, platform)
     return create()
-
-
-def _pull(engine: Engine, line: Line) -> None:
-    from dockerpty.cli.pull import fetch
-
-    fetch(engine, line, line.words[0], line.values["platform"])

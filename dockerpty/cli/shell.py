@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 
 from dockerpty.cli.engine import engine_of
+from dockerpty.cli.pull import fetch_missing
 from dockerpty.cli.session import bridge, container_of, keywords, notices, variables_of
-from dockerpty.errors import CannotStart, NotFound
+from dockerpty.engine.pull import with_image
+from dockerpty.errors import CannotStart
 from dockerpty.pty import ExecOperation
 from dockerpty.result import NOT_FOUND_CODE
 from dockerpty.shell import Toolbox, ToolboxOperation, find_shell, shell_command
@@ -77,17 +79,12 @@ def _beside(
 
 def _toolbox(engine: Engine, line: Line, container: str, process: dict[str, Any]) -> Toolbox:
     image = line.values["toolbox"]
-    try:
-        return Toolbox(engine, container, image, **process)
-    except NotFound as error:
-        if image is None or "no such image" not in error.explanation.lower():
-            raise
+    if image is None:
+        return Toolbox(engine, container, **process)
     # Its name was given: that is to ask for it, as with `run`.
-    from dockerpty.cli.pull import fetch
-
-    notices(line)(f"cannot find the image {image} on the engine: it is pulled")
-    fetch(engine, line, image)
-    return Toolbox(engine, container, image, **process)
+    return with_image(
+        lambda: Toolbox(engine, container, image, **process), lambda: fetch_missing(engine, line, image)
+    )
 
 
 def _session(

@@ -1,25 +1,35 @@
-"""An image that is not there, fetched by the engine."""
+"""An image that is not there, fetched by the engine; and what is done again once it is there."""
 
 from __future__ import annotations
 
 import json
 
 from dockerpty.engine.calls import Call, no_engine
-from dockerpty.errors import APIError
+from dockerpty.errors import APIError, ImageNotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, TypeVar
 
     from dockerpty.engine.interface import Engine
 
     Show = Callable[[dict[str, Any]], None]
+    T = TypeVar("T")
 
 # The engine says nothing for as long as a layer takes, and some are many gigabytes on slow lines.
 TIMEOUT_S = 6 * 3600.0
 # A line tells of one step of one layer, in some hundred bytes.
 LINE_LIMIT = 1024 * 1024
+
+
+def with_image(create: Callable[[], T], pull: Callable[[], None]) -> T:
+    """Call `create`, and if it fails for want of its image, `pull` that and call it again."""
+    try:
+        return create()
+    except ImageNotFound:
+        pull()
+    return create()
 
 
 def pull(

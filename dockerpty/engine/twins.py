@@ -10,7 +10,14 @@ import json
 import os
 import sys
 
-from dockerpty.errors import APIError, DockerptyError, EngineError, EngineUnreachable, NotFound
+from dockerpty.errors import (
+    APIError,
+    DockerptyError,
+    EngineError,
+    EngineUnreachable,
+    ImageNotFound,
+    NotFound,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +27,7 @@ if TYPE_CHECKING:
 
     E = TypeVar("E", bound=DockerptyError)
 
-# The words that docker-py takes for an image that is not there (7.2.0).
+# The words by which an image that is not there is told from all else that is not: docker-py's (7.2.0).
 _NO_IMAGE = (
     "no such image",
     "not found: does not exist or no pull access",
@@ -31,7 +38,7 @@ _NO_IMAGE = (
 # Status and words of the engine, and what to do about it unless its own words say so: with a status alone these words
 # may be those of a runtime, or a name.
 _KNOWN = (
-    (404, "no such container", "`docker ps --all` lists those that there are", ""),
+    (404, "no such container", "`dpty ps -a` lists those that there are", ""),
     (404, "no such exec", "it ended long ago, or the engine was started anew", ""),
     (
         404,
@@ -39,7 +46,8 @@ _KNOWN = (
         "is the path right? its directory must be there, and what lies in /proc, /dev or a tmpfs is not seen",
         "",
     ),
-    (404, "no such image", "pull it, or look at `docker images`", ""),
+    (404, "no such image", "pull it, if its name is right", ""),
+    (404, "does not match the specified platform", "pull it for that one", ""),
     (409, "paused", "unpause it first", "unpause"),
     (409, "is not running", "start it first", ""),
     (409, "is restarting", "wait until it runs", "wait"),
@@ -147,9 +155,10 @@ def twin(error: E, original: Exception | None = None) -> E:
     if docker is None or requests is None:
         return error
     theirs: list[type] = [] if original is None else [type(original)]
-    if isinstance(error, NotFound):
-        no_image = any(words in error.explanation.lower() for words in _NO_IMAGE)
-        theirs.append(docker.ImageNotFound if no_image else docker.NotFound)
+    if isinstance(error, ImageNotFound):
+        theirs.append(docker.ImageNotFound)
+    elif isinstance(error, NotFound):
+        theirs.append(docker.NotFound)
     elif isinstance(error, APIError):
         theirs.append(docker.APIError)
     elif isinstance(error, EngineUnreachable):
@@ -206,7 +215,9 @@ def _api_error(call: Call, subject: str, status: int, explanation: str, response
             break
     if hint:
         reason = reason.rstrip(".")
-    ours = NotFound if status == 404 else APIError
+    ours = APIError
+    if status == 404:
+        ours = ImageNotFound if any(words in lower for words in _NO_IMAGE) else NotFound
     return ours(
         call.action,
         subject or call.subject,

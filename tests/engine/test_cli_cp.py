@@ -321,7 +321,7 @@ def test_a_container_hands_nobody_here_the_rights_of_root(
         (
             "no-such-box:/x",
             ".",
-            "no such container: no-such-box; `docker ps --all` lists those that there are",
+            "no such container: no-such-box; `dpty ps -a` lists those that there are",
         ),
         (
             "{box}:/s/f/",

@@ -505,6 +505,22 @@ def test_an_image_for_another_platform_is_pulled_as_that_and_quietly(
     assert [wanted in each.path for each in proxy.seen("POST", "/(images|containers)/create")] == [True] * 3
 
 
+def test_an_image_that_is_there_for_another_platform_is_pulled(
+    bench: Bench, proxy: Proxy, sessions: Sessions
+) -> None:
+    proxy.on("POST", "/images/create", answer=(200, b'{"status":"Pull complete"}\r\n'))
+    done = dpty(sessions, *RUN, "--rm", "--platform", "linux/s390x", IMAGE, "true")
+    # The engine's own words, before and after a pull that brought nothing.
+    assert (done.returncode, done.stdout) == (125, b"")
+    told = done.stderr.decode().splitlines()
+    assert told[:2] == [
+        f"dpty: cannot find the image {IMAGE} for linux/s390x on the engine: it is pulled",
+        "Pull complete",
+    ]
+    assert "does not match the specified platform" in told[2]
+    assert proxy.count("POST", "/images/create") == 1
+
+
 def test_with_json_the_document_of_one_in_the_background_has_its_id(
     bench: Bench, sessions: Sessions, name: str
 ) -> None:

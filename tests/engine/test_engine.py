@@ -81,7 +81,7 @@ def test_a_container_that_is_not_there_says_where_to_look(ours: Engine) -> None:
     with pytest.raises(NotFound) as caught:
         ours.send(calls.create_exec("no-such-container", {"Cmd": ["true"]}), subject="web")
     assert str(caught.value) == (
-        "cannot exec in web: no such container; `docker ps --all` lists those that there are"
+        "cannot exec in web: no such container; `dpty ps -a` lists those that there are"
     )
     with pytest.raises(NotFound, match="cannot attach to no-such-container: no such container"):
         ours.hijack(calls.attach_container("no-such-container", stdout=True))

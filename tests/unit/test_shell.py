@@ -17,7 +17,14 @@ from dockerpty import shell
 from dockerpty.engine.calls import Call, Reply
 from dockerpty.engine.interface import Engine
 from dockerpty.engine.transport import Transport
-from dockerpty.errors import APIError, CannotStart, DockerptyError, EngineUnreachable, NotFound
+from dockerpty.errors import (
+    APIError,
+    CannotStart,
+    DockerptyError,
+    EngineUnreachable,
+    ImageNotFound,
+    NotFound,
+)
 from dockerpty.frames import STDERR, STDOUT, encode
 from dockerpty.shell import Toolbox, find_shell, shell_command, toolbox_config
 
@@ -149,7 +156,7 @@ class Container(Engine):
         body: Any = {"Id": "e"}
         if call.path == "/containers/create":
             if call.body["Image"] not in self.images:
-                raise NotFound("create", "", status_code=404, explanation="No such image: x")
+                raise ImageNotFound("create", "", status_code=404, explanation="No such image: x")
             body = {"Id": "70015"}
         elif call.path.endswith("/exec"):
             self.asked.append(call.body)

@@ -316,7 +316,7 @@ def test_what_is_not_in_the_container_is_told_with_what_to_do(
     engine, _ = scripted(NO_FILE, NO_CONTAINER)
     with pytest.raises(NotFound, match=r"cannot copy from web:/x: Could not find .*; is the path right"):
         copy_out(engine, "web", "/x", str(tmp_path), **copy.options)
-    with pytest.raises(NotFound, match="`docker ps --all` lists"):
+    with pytest.raises(NotFound, match="`dpty ps -a` lists"):
         copy_out(engine, "web", "/x", str(tmp_path), **copy.options)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dockerpty.cli import main
-from tests.unit.loopback import ScriptedEngine
+from tests.unit.loopback import ScriptedEngine, answer
 
 
 @pytest.mark.parametrize("flags", [(), ("-q",)])
@@ -31,3 +31,46 @@ def test_the_credentials_of_the_named_configuration_go_with_the_pull_and_with_no
     assert (said["username"], said["password"]) == ("me", "secret")
     assert "X-Registry-Auth" not in create.headers
     assert "secret" not in "".join(capsys.readouterr())
+
+
+ABSENT = "No such image: busybox:latest"
+OF_ANOTHER = (
+    "image with reference busybox was found but does not match the specified platform: wanted linux/arm64,"
+    " actual: linux/amd64"
+)
+
+
+@pytest.mark.parametrize("words", [ABSENT, OF_ANOTHER])
+def test_an_image_of_another_platform_is_pulled_like_one_that_is_not_there(
+    words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    absent = answer(404, json.dumps({"message": words}).encode(), Api_Version="1.41")
+    refused = answer(500, b'{"message": "enough"}')
+    engine = ScriptedEngine(str(tmp_path / "engine"), absent, answer(200, b"{}\n"), refused)
+    try:
+        argv = ["-H", engine.url, "run", "--platform", "linux/arm64", "busybox", "true"]
+        assert main(argv) == 125
+    finally:
+        engine.close()
+    create = "POST /v1.41/containers/create?platform=linux%2Farm64"
+    assert engine.lines == [
+        create.replace("/v1.41", ""),
+        "POST /v1.41/images/create?fromImage=busybox&tag=latest&platform=linux%2Farm64",
+        create,
+    ]
+    assert capsys.readouterr().err.splitlines()[0] == (
+        "dpty: cannot find the image busybox for linux/arm64 on the engine: it is pulled"
+    )
+
+
+def test_an_image_of_another_platform_that_must_not_be_pulled_is_missed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    absent = answer(404, json.dumps({"message": OF_ANOTHER}).encode())
+    engine = ScriptedEngine(str(tmp_path / "engine"), absent)
+    try:
+        argv = ["-H", engine.url, "run", "--pull", "never", "--platform", "linux/arm64", "busybox"]
+        assert main(argv) == 125
+    finally:
+        engine.close()
+    assert capsys.readouterr().err.endswith("actual: linux/amd64; pull it for that one\n")

@@ -13,7 +13,7 @@ import pytest
 from dockerpty.cli import shell
 from dockerpty.cli.grammar import Line, read
 from dockerpty.cli.table import COMMANDS, COMMON
-from dockerpty.errors import CannotStart, NotFound
+from dockerpty.errors import CannotStart, ImageNotFound, NotFound
 
 
 class Nobody:
@@ -69,7 +69,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
             raise seen.found
         return seen.found
 
-    def toolbox(engine: Any, container: str, image: str | None, **options: Any) -> Box:
+    def toolbox(engine: Any, container: str, image: str | None = None, **options: Any) -> Box:
         seen.images.append(image)
         seen.asked = options
         if seen.problem is not None:
@@ -178,7 +178,7 @@ def test_toolbox_opens_one_whatever_the_container_has(seen: Seen, capsys: pytest
 
 
 def test_an_image_that_was_named_is_pulled_if_it_is_not_there(seen: Seen) -> None:
-    seen.problem = NotFound("create", "mine", status_code=404, explanation="No such image: mine:latest")
+    seen.problem = ImageNotFound("create", "mine", status_code=404, explanation="No such image: mine:latest")
     seen.run("--toolbox mine web")
     assert (seen.images, seen.pulled) == (["mine", "mine"], ["mine"])
 

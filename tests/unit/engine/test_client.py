@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import pickle
 import select
@@ -30,6 +31,7 @@ from dockerpty.errors import (
     DockerptyError,
     EngineError,
     EngineUnreachable,
+    ImageNotFound,
     NotFound,
     ProtocolError,
 )
@@ -222,7 +224,7 @@ NO_ENGINE = "is there a container engine at that address?"
         (
             GONE,
             calls.create_exec("web", {}),
-            "cannot exec in web: no such container; `docker ps --all` lists those that there are",
+            "cannot exec in web: no such container; `dpty ps -a` lists those that there are",
         ),
         (
             answer(409, b"You cannot attach to a paused container, unpause it first\n"),
@@ -270,7 +272,7 @@ NO_ENGINE = "is there a container engine at that address?"
             calls.create_container({"Image": "busybox"}),
             (
                 "cannot create a container from busybox: No such container: other; "
-                "`docker ps --all` lists those that there are"
+                "`dpty ps -a` lists those that there are"
             ),
         ),
         (
@@ -324,10 +326,31 @@ def test_a_refusal_has_what_callers_of_docker_py_look_for(scripted: Scripted) ->
     assert error.response.url == f"{server.url}/containers/web/start"
 
 
-def test_a_missing_image_is_docker_pys_class_for_that(scripted: Scripted) -> None:
-    engine, _ = scripted(answer(404, b'{"message":"No such image: nope:latest"}'))
-    with pytest.raises(docker.errors.ImageNotFound, match="No such image: nope:latest; pull it"):
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ("No such image: nope:latest", "; pull it, if its name is right"),
+        (
+            "image with reference nope was found but does not match the specified platform: wanted linux/arm64",
+            "; pull it for that one",
+        ),
+    ],
+)
+def test_a_missing_image_has_a_class_of_ours_which_is_docker_pys_too(
+    words: str, hint: str, scripted: Scripted
+) -> None:
+    engine, _ = scripted(answer(404, json.dumps({"message": words}).encode()))
+    with pytest.raises(docker.errors.ImageNotFound) as caught:
         engine.send(calls.create_container({"Image": "nope"}))
+    assert ImageNotFound in type(caught.value).__mro__
+    assert str(caught.value) == f"cannot create a container from nope: {words}{hint}"
+
+
+def test_what_else_is_missing_when_a_container_is_created_is_no_image(scripted: Scripted) -> None:
+    engine, _ = scripted(GONE)
+    with pytest.raises(NotFound) as caught:
+        engine.send(calls.create_container({"Image": "nope"}))
+    assert not isinstance(caught.value, (ImageNotFound, docker.errors.ImageNotFound))
 
 
 def test_an_engine_that_is_not_there_is_what_callers_of_docker_py_catch() -> None:

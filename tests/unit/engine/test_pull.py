@@ -9,8 +9,8 @@ import pytest
 
 from dockerpty.engine.calls import Call, Reply
 from dockerpty.engine.interface import Engine
-from dockerpty.engine.pull import pull, pull_call, split
-from dockerpty.errors import APIError, ProtocolError
+from dockerpty.engine.pull import pull, pull_call, split, with_image
+from dockerpty.errors import APIError, ImageNotFound, NotFound, ProtocolError
 
 
 @pytest.mark.parametrize(
@@ -95,3 +95,50 @@ def test_what_is_no_progress_is_from_no_engine(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("dockerpty.engine.pull.LINE_LIMIT", 20)
     with pytest.raises(ProtocolError, match="it has a line of more than 20 bytes"):
         pull(Answering(b"x" * 100), "busybox")
+
+
+# What is done with an image, and again once it is there
+
+
+class Made:
+    """What is created from an image: fails as told, then is made."""
+
+    def __init__(self, *problems: Exception) -> None:
+        self.problems = list(problems)
+        self.done: list[str] = []
+
+    def create(self) -> str:
+        self.done.append("create")
+        if self.problems:
+            raise self.problems.pop(0)
+        return "made"
+
+    def pull(self) -> None:
+        self.done.append("pull")
+
+
+def test_what_fails_for_want_of_its_image_is_done_again_once_that_was_pulled() -> None:
+    made = Made(ImageNotFound("create", "x", status_code=404))
+    assert with_image(made.create, made.pull) == "made"
+    assert made.done == ["create", "pull", "create"]
+
+
+def test_what_has_its_image_is_done_once() -> None:
+    made = Made()
+    assert with_image(made.create, made.pull) == "made"
+    assert made.done == ["create"]
+
+
+@pytest.mark.parametrize("kind", [NotFound, APIError])
+def test_for_want_of_anything_else_nothing_is_pulled(kind: type[APIError]) -> None:
+    made = Made(kind("create", "x", status_code=404))
+    with pytest.raises(kind):
+        with_image(made.create, made.pull)
+    assert made.done == ["create"]
+
+
+def test_an_image_that_is_missing_though_it_was_pulled_is_not_pulled_again() -> None:
+    made = Made(ImageNotFound("create", "x"), ImageNotFound("create", "x"))
+    with pytest.raises(ImageNotFound):
+        with_image(made.create, made.pull)
+    assert made.done == ["create", "pull", "create"]
