@@ -45,6 +45,7 @@ _ENVIRONMENT = (
     ("DOCKER_CONFIG", "The directory of docker's client configuration, in place of ~/.docker."),
     ("DOCKER_TLS, DOCKER_TLS_VERIFY, DOCKER_CERT_PATH", "TLS, as for docker."),
     ("DOCKER_API_VERSION", "The version of the engine's API to use, in place of the engine's own."),
+    ("DOCKER_DEFAULT_PLATFORM", "The platform of images, as linux/arm64, unless --platform names one."),
     ("CONTAINER_HOST, XDG_RUNTIME_DIR", "Where Podman's service is, if no Docker Engine is found."),
     ("TERM", "Given to a process with a terminal, unless -e sets it; COLORTERM, NO_COLOR: with --term-env."),
     ("NO_COLOR", "If it is set, tables and progress have no colours."),

@@ -6,7 +6,7 @@ from dockerpty.cli.container_flags import ASKED
 from dockerpty.cli.engine import configuration_of, engine_of
 from dockerpty.cli.grammar import UsageError
 from dockerpty.cli.outcome import flush, show
-from dockerpty.cli.pull import fetch, fetch_missing
+from dockerpty.cli.pull import fetch, fetch_missing, platform_of
 from dockerpty.cli.session import (
     bridge,
     is_interactive,
@@ -67,7 +67,7 @@ def command(line: Line, common: Line) -> int:
         more = {**keywords(line, tty), "streams": chosen, "created": created}
 
         def run() -> int:
-            name, platform = values["name"], values["platform"]
+            name, platform = values["name"], platform_of(line)
             operation = RunOperation.create(
                 engine, config, is_interactive(line), name=name, platform=platform, **more
             )
@@ -150,7 +150,7 @@ def _in_the_background(
     engine: Engine, line: Line, config: dict[str, Any], created: Callable[[dict[str, Any]], None]
 ) -> int:
     values = line.values
-    call = calls.create_container(config, values["name"], values["platform"])
+    call = calls.create_container(config, values["name"], platform_of(line))
     answer = engine.send(call, timeout=_CREATE_LIMIT_S).json()
     container: str = answer["Id"]
     created(answer)
@@ -175,9 +175,9 @@ def _tell_created(line: Line, answer: dict[str, Any], file: CidFile | None) -> N
 
 def _with_image(engine: Engine, line: Line, create: Callable[[], int]) -> int:
     """Call `create`, with the image fetched before or in between as `--pull` has it."""
-    image, when, platform = line.words[0], line.values["pull"], line.values["platform"]
+    image, when = line.words[0], line.values["pull"]
     if when == "missing":
-        return with_image(create, lambda: fetch_missing(engine, line, image, platform))
+        return with_image(create, lambda: fetch_missing(engine, line, image))
     if when == "always":
-        fetch(engine, line, image, platform)
+        fetch(engine, line, image)
     return create()

@@ -451,3 +451,14 @@ def test_on_an_engine_the_containers_of_both_are_alike(
     theirs = docker_command(sessions, "run", "-d", *argv)
     ours = inspected(bench, done.stdout.decode().strip())
     assert ours == inspected(bench, theirs.stdout.decode().strip())
+
+
+@pytest.mark.parametrize("flags", [[], ["--platform", "linux/s390x"], ["--platform="]])
+def test_the_platform_of_the_variable_is_asked_for_where_docker_asks_for_it(
+    flags: list[str], program: str, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_DEFAULT_PLATFORM", "linux/arm64")
+    _, theirs = of_docker(program, recorder, ["-d", *flags])
+    _, ours = of_dpty(recorder, ["-d", *flags])
+    assert ours == theirs
+    assert ("linux%2Farm64" in ours) is not bool(flags)

@@ -74,3 +74,27 @@ def test_an_image_of_another_platform_that_must_not_be_pulled_is_missed(
     finally:
         engine.close()
     assert capsys.readouterr().err.endswith("actual: linux/amd64; pull it for that one\n")
+
+
+@pytest.mark.parametrize(
+    ("flags", "variable", "platform"),
+    [
+        ((), "linux/arm64", "linux/arm64"),
+        (("--platform", "linux/s390x"), "linux/arm64", "linux/s390x"),
+        (("--platform=",), "linux/arm64", ""),
+        ((), "", ""),
+    ],
+)
+def test_the_platform_is_that_of_the_line_then_that_of_the_variable(
+    flags: tuple[str, ...], variable: str, platform: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_DEFAULT_PLATFORM", variable)
+    absent = answer(404, json.dumps({"message": ABSENT}).encode())
+    engine = ScriptedEngine(str(tmp_path / "engine"), absent, answer(200, b"{}\n"), absent)
+    try:
+        assert main(["-H", engine.url, "run", *flags, "busybox"]) == 125
+    finally:
+        engine.close()
+    wanted = f"platform={platform.replace('/', '%2F')}" if platform else ""
+    assert [line.rpartition("&")[2] for line in engine.lines if "images" in line] == [wanted or "tag=latest"]
+    assert [line.partition("?")[2] for line in engine.lines if "containers" in line] == [wanted] * 2
