@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import sys
 import time
 
+from dockerpty.cli.endings import Endings
 from dockerpty.cli.engine import engine_of
 from dockerpty.cli.grammar import UsageError
 from dockerpty.cli.looks import can_draw, clean, console
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from dockerpty.cli.grammar import Line
 
 STREAM = "-"
-# Whoever ends us by one of these finds no half file either.
-_ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 # What is done sooner needs no progress, and need not wait for `rich` to be loaded.
 _PATIENCE_S = 0.5
 _BETWEEN_S = 0.1
@@ -71,8 +69,7 @@ def command(line: Line, common: Line) -> int:
         progress.sum_up(place)
         return 0
     except KeyboardInterrupt:
-        if endings.number is None:
-            raise
+        # Whoever ends us finds no half file either.
         return -endings.number
     finally:
         engine.close()
@@ -115,32 +112,6 @@ def split(word: str) -> tuple[str, str]:
             "copy", word, "there is no container before the colon", "for a file here, write ./ first"
         )
     return container, path
-
-
-class Endings:
-    """The signals that ask us to end, each as an interruption like that of Ctrl-C, after which things are put in order.
-
-    Attributes:
-        number: the one that came.
-    """
-
-    def __init__(self) -> None:
-        self.number: int | None = None
-        for number in _ENDINGS:
-            # One that is ignored, as under nohup, stays so.
-            if signal.getsignal(number) is signal.SIG_DFL:
-                signal.signal(number, self._end)
-
-    def forget(self) -> None:
-        """Let each do again what it did before."""
-        for number in _ENDINGS:
-            if signal.getsignal(number) == self._end:
-                signal.signal(number, signal.SIG_DFL)
-
-    def _end(self, number: int, frame: object) -> None:
-        if self.number is None:
-            self.number = number
-            raise KeyboardInterrupt
 
 
 class Progress:

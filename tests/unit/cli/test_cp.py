@@ -338,16 +338,3 @@ def test_bad_usage_is_125_and_reaches_no_engine(bench: Bench) -> None:
         assert (code, out) == (125, b"")
         assert err.startswith(b"dpty: cannot ")
     assert engine.requests == []
-
-
-def test_a_signal_that_is_ignored_stays_so() -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        endings = cp.Endings()
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
-        endings.forget()
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    finally:
-        signal.signal(signal.SIGHUP, before)
