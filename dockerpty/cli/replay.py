@@ -6,10 +6,10 @@ import errno
 import os
 import re
 import select
-import signal
 import sys
 import time
 
+from dockerpty.cli.endings import Endings
 from dockerpty.cli.grammar import UsageError
 from dockerpty.cli.outcome import say
 from dockerpty.errors import DockerptyError
@@ -19,8 +19,7 @@ from dockerpty.tty import Terminal, is_terminal, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import FrameType
-    from typing import IO, Any
+    from typing import IO
 
     from dockerpty.cli.grammar import Line
 
@@ -29,7 +28,6 @@ _PAUSE, _QUIT, _INTERRUPT = b" ", b"q", b"\x03"
 _SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|[P\]_^][^\x07\x1b]*(?:\x07|\x1b\\))")
 #: A longer pause is waited for in pieces: poll takes none of 25 days.
 _LONGEST_S = 1e6
-_ENDINGS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 def command(line: Line, common: Line) -> int:
@@ -55,23 +53,13 @@ def _play(source: IO[bytes], name: str, speed: float, idle_limit: float | None, 
     shows = is_terminal(sys.stdout)
     if shows:
         _hint(cast.size, size(sys.stdout))
-    has_keys = shows and is_terminal(sys.stdin)
+    keyboard = _keyboard() if shows else None
     screen = _Screen(shows)
-    ended = 0
-
-    def end(number: int, frame: FrameType | None) -> None:
-        nonlocal ended
-        ended = number
-        raise KeyboardInterrupt
-
-    handlers: dict[int, Any] = {}
-    terminal = Terminal(sys.stdin, raw=has_keys)
-    player = _Player(has_keys)
-    left = True
+    terminal = Terminal(keyboard)
+    player = _Player(keyboard)
+    endings = Endings()
+    left, code = True, 0
     try:
-        for number in _ENDINGS:
-            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
-                handlers[number] = signal.signal(number, end)
         terminal.start()
         for at, text in schedule(cast, speed, idle_limit):
             if not player.wait_until(0.0 if to_end else at):
@@ -80,19 +68,32 @@ def _play(source: IO[bytes], name: str, speed: float, idle_limit: float | None, 
         else:
             left = False
     except KeyboardInterrupt:
-        ended = ended or int(signal.SIGINT)
+        code = -endings.number
     finally:
-        for number in _ENDINGS:
-            signal.signal(number, signal.SIG_IGN)
+        endings.hold()
         try:
             screen.clear_up(left)
-            if has_keys:
-                _forget_answers()
+            if keyboard is not None:
+                _forget_answers(keyboard)
         finally:
             terminal.stop()
-            for ending, handler in handlers.items():
-                signal.signal(ending, handler)
-    return -ended
+            endings.forget()
+            if keyboard is not None:
+                os.close(keyboard)
+    return code
+
+
+def _keyboard() -> int | None:
+    """Open the terminal that is typed at, though the recording may come where that usually is; `None` for none.
+
+    Raw, it also leaves the newlines alone, which a recording has as a terminal wants them.
+    """
+    if is_terminal(sys.stdin):
+        return os.dup(sys.stdin.fileno())
+    try:
+        return os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return None  # we have none of our own
 
 
 class _Screen:
@@ -125,8 +126,8 @@ class _Screen:
 class _Player:
     """Waits as the recording does, and for the user's keys: blank pauses and goes on, q and Ctrl-C leave."""
 
-    def __init__(self, has_keys: bool) -> None:
-        self._has_keys = has_keys
+    def __init__(self, keyboard: int | None) -> None:
+        self._keyboard = keyboard
         self._began = time.monotonic()
 
     def wait_until(self, at: float) -> bool:
@@ -137,7 +138,7 @@ class _Player:
         """
         while True:
             left = self._began + at - time.monotonic()
-            if not self._has_keys:
+            if self._keyboard is None:
                 time.sleep(min(max(0.0, left), _LONGEST_S))
                 if left <= _LONGEST_S:
                     return True
@@ -155,11 +156,12 @@ class _Player:
 
     def _pressed(self, seconds: float | None) -> bytes:
         """Return a key of ours, or nothing after these seconds or at any other key."""
+        assert self._keyboard is not None
         poll = select.poll()
-        poll.register(sys.stdin, select.POLLIN)
+        poll.register(self._keyboard, select.POLLIN)
         if not poll.poll(None if seconds is None else seconds * 1000 + 0.999):
             return b""
-        keys = os.read(sys.stdin.fileno(), 1024)
+        keys = os.read(self._keyboard, 1024)
         if not keys:
             return _QUIT  # the terminal is gone
         keys = _SEQUENCE.sub(b"", keys)
@@ -176,11 +178,11 @@ def _hint(recorded: tuple[int, int], here: tuple[int, int] | None) -> None:
         )
 
 
-def _forget_answers() -> None:
+def _forget_answers(keyboard: int) -> None:
     """Drop what the terminal has answered to questions in the recording: a shell would take it for typed."""
     import termios
 
     try:
-        termios.tcflush(sys.stdin, termios.TCIFLUSH)
+        termios.tcflush(keyboard, termios.TCIFLUSH)
     except termios.error:
         return  # the terminal is gone

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import select
 import signal
 import subprocess
 import sys
@@ -13,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.bed.screen import Screen
-from tests.bed.terminal import ROOT, Terminal
+from tests.bed.terminal import CLOSED, PIPE, ROOT, Terminal
 
 DPTY = [sys.executable, "-m", "dockerpty"]
 CURSOR_OFF, CURSOR_ON = "\x1b[?25l", "\x1b[?25h"
@@ -234,3 +237,75 @@ def test_whoever_ignores_hangups_is_not_ended_by_one(cast: Callable[..., str]) -
         playing.send_signal(signal.SIGHUP)
         assert playing.stdout.read() == b"two"
         assert playing.wait(30) == 0
+
+
+# A recording that comes through a pipe, played to a person
+
+
+def test_through_a_pipe_it_is_played_as_from_a_file(
+    cast: Callable[..., str], replay: Callable[..., Terminal]
+) -> None:
+    text = Path(cast((0.0, "one\r\n\x1b[6n"), (0.3, "\x1b[6ntwo\r\nend"), (0.6, "\r\n"))).read_bytes()
+    terminal = replay("-", stdin=PIPE)
+    terminal.feed(text, end=True)
+    terminal.expect("end")
+    assert terminal.wait() == 0
+    assert b"\r\r\n" not in terminal.output  # the recording has its newlines already
+    assert b"R" not in terminal.output  # of what the terminal answers nothing is echoed
+    assert terminal.is_as_before()
+
+
+def test_through_a_pipe_keys_come_from_the_terminal(
+    cast: Callable[..., str], replay: Callable[..., Terminal]
+) -> None:
+    text = Path(cast((0.0, CURSOR_OFF + "one"), (0.5, "two"), (3600.0, "three"))).read_bytes()
+    terminal = replay("-", stdin=PIPE)
+    terminal.feed(text, end=True)
+    terminal.expect("one")
+    terminal.wait_until(terminal.is_raw, 10, "the raw terminal")
+    terminal.send(" ")
+    assert b"two" not in terminal.read_for(1.0)
+    terminal.send(" ")
+    terminal.expect("two")
+    terminal.send("q")
+    assert terminal.wait() == 0
+    assert terminal.output.decode().endswith(f"{CURSOR_ON}\x1b[m\r\n")
+    assert terminal.is_as_before()
+
+
+def test_with_stdin_closed_keys_come_from_the_terminal(
+    cast: Callable[..., str], replay: Callable[..., Terminal]
+) -> None:
+    terminal = replay(cast((0.0, "one"), (3600.0, "two")), stdin=CLOSED)
+    terminal.expect("one")
+    terminal.wait_until(terminal.is_raw, 10, "the raw terminal")
+    terminal.send("q")
+    assert terminal.wait() == 0
+    assert terminal.is_as_before()
+
+
+def test_on_a_terminal_that_is_nobodys_it_is_played_without_keys(cast: Callable[..., str]) -> None:
+    path = cast((0.0, "one\r\n"), (0.1, "two\r\n"))
+    master, slave = pty.openpty()
+    try:
+        # Of another session, which has no terminal of its own: there is nothing to open.
+        done = subprocess.run(
+            [*DPTY, "replay", path],
+            stdin=subprocess.DEVNULL,
+            stdout=slave,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            cwd=ROOT,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+        shown = b""
+        # What was written comes through a terminal in pieces of any length.
+        while shown.count(b"\n") < 2 and select.select([master], [], [], 10)[0]:
+            shown += os.read(master, 1000)
+        # Nobody made it raw: it has newlines of its own.
+        assert shown == b"one\r\r\ntwo\r\r\n"
+    finally:
+        os.close(master)
+        os.close(slave)
