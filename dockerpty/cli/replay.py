@@ -44,7 +44,12 @@ def command(line: Line, common: Line) -> int:
         return _play(
             sys.stdin.buffer, "standard input", values["speed"], values["idle_limit"], values["to_end"]
         )
-    with open(name, "rb") as file:
+    try:
+        file = open(name, "rb")  # noqa: SIM115  # what is read from it later has words of its own
+    except OSError as error:
+        hint = "name a file that --record has made"
+        raise DockerptyError("read the recording", name, os.strerror(error.errno or 0), hint) from error
+    with file:
         return _play(file, name, values["speed"], values["idle_limit"], values["to_end"])
 
 

@@ -309,3 +309,14 @@ def test_on_a_terminal_that_is_nobodys_it_is_played_without_keys(cast: Callable[
     finally:
         os.close(master)
         os.close(slave)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("nosuch", "No such file or directory"), (".", "Is a directory")]
+)
+def test_a_recording_that_cannot_be_read_is_named(name: str, reason: str, tmp_path: Path) -> None:
+    done = piped(str(tmp_path / name))
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode() == (
+        f"dpty: cannot read the recording {tmp_path / name}: {reason}; name a file that --record has made\n"
+    )
