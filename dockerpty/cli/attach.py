@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from dockerpty.cli.engine import engine_of
-from dockerpty.cli.session import bridge, container_of, keywords, refuse_words
+from dockerpty.cli.session import bridge, container_of, keywords
 from dockerpty.pty import RunOperation
 from dockerpty.tty import is_terminal
 
@@ -21,8 +21,7 @@ def command(line: Line, common: Line) -> int:
     session = keywords(line, interactive and is_terminal(sys.stdin))
     engine = engine_of(common)
     try:
-        container, words = container_of(engine, line)
-        refuse_words(line, words)
+        container, _ = container_of(engine, line)
         return bridge(
             engine, RunOperation.attach(engine, container, interactive, logs=False, **session), line
         )

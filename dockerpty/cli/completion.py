@@ -18,11 +18,7 @@ FOLDER = os.path.join(os.path.dirname(__file__), "scripts")
 
 def command(line: Line, common: Line) -> int:
     """Run the command line, and return its exit code."""
-    shell, *more = line.words
-    if more:
-        raise UsageError(
-            "run", "dpty completion", f"it takes one shell, and no {more[0]!r} beside it", line.command.see
-        )
+    (shell,) = line.words
     if shell not in SCRIPTS:
         raise UsageError(
             "complete",

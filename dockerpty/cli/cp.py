@@ -80,11 +80,9 @@ def places(line: Line) -> tuple[tuple[str, str], tuple[str, str]]:
     """Read the two operands, of which one is in a container.
 
     Raises:
-        UsageError: they are not two, one is empty, or both are here or in containers.
+        UsageError: one is empty, or both are here or in containers.
     """
     see = line.command.see
-    if len(line.words) != 2:
-        raise UsageError("run", line.command.title, "it needs SRC and DST, and no more", see)
     source, target = (split(word) for word in line.words)
     for word, (container, path) in zip(line.words, (source, target), strict=True):
         if not path:

@@ -35,8 +35,8 @@ _OPERANDS = {
     "cp": PATHS,
     "replay": FILES,
 }
-# The others take one.
-_TAKES = {"start": 1000, "cp": 2}
+# Of any number of operands those are completed that are no words of somebody else's.
+_COMPLETED = {"start": 1000}
 
 _SOURCES = {
     "context": CONTEXTS,
@@ -245,7 +245,7 @@ def _add_operands(found: Wish, command: Command, line: Line) -> None:
         return
     # The newest container stands for the first operand: the cursor is at a later one.
     at += found.latest
-    if at >= _TAKES.get(command.name, 1):
+    if at >= (_COMPLETED.get(command.name, 1) if command.most is None else command.most):
         return
     if command.name == "help":
         found.words = [(each.name, each.summary) for each in COMMANDS.values()]

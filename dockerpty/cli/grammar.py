@@ -92,6 +92,7 @@ class Command:
         summary: one line on what it does.
         flags: its rows.
         least: how many operands it needs.
+        most: how many it takes; `None` for any number.
         drops_dashes: a `--` after its first operand is left out, as kubectl does it.
         ends_with_process: its exit code belongs to a process in a container, so that our own errors are 125.
         examples: lines that help shows.
@@ -103,6 +104,7 @@ class Command:
         "examples",
         "flags",
         "least",
+        "most",
         "name",
         "operands",
         "summary",
@@ -116,6 +118,7 @@ class Command:
         flags: Sequence[Flag],
         *,
         least: int = 0,
+        most: int | None = None,
         drops_dashes: bool = False,
         ends_with_process: bool = False,
         examples: Sequence[str] = (),
@@ -125,6 +128,7 @@ class Command:
         self.summary = summary
         self.flags = tuple(flags)
         self.least = least
+        self.most = most
         self.drops_dashes = drops_dashes
         self.ends_with_process = ends_with_process
         self.examples = tuple(examples)
@@ -165,8 +169,8 @@ def read(command: Command, argv: Sequence[str]) -> Line:
     not on the line.
 
     Raises:
-        UsageError: a flag that it has not, a value that the flag does not take, too few operands, or a first one
-            that is empty.
+        UsageError: a flag that it has not, a value that the flag does not take, too few operands or too many, or a
+            first one that is empty.
     """
     known: dict[str, Flag] = {}
     values: dict[str, Any] = {}
@@ -189,11 +193,13 @@ def read(command: Command, argv: Sequence[str]) -> Line:
     rest.reverse()
     # The newest container takes the place of the first operand: there is one less to come.
     named = not (values.get("latest") and command.least)
-    least = command.least if named else command.least - 1
+    fewer = 0 if named else 1
     if command.drops_dashes and named and rest[1:2] == ["--"]:
         del rest[1]
-    if len(rest) < least:
+    if len(rest) < command.least - fewer:
         raise UsageError("run", command.title, f"it needs {_in_words(command, named)}", command.see)
+    if command.most is not None and len(rest) > command.most - fewer:
+        raise _too_many(command, fewer, rest)
     if command.least and named and not rest[0]:
         raise UsageError("run", command.title, f"its {command.operands.split()[0]} is empty", command.see)
     return Line(command, values, rest)
@@ -317,6 +323,17 @@ def _nearest(typed: str, known: Sequence[str], otherwise: str) -> str:
     names = {name.lstrip("-"): name for name in known}
     near = get_close_matches(typed.lstrip("-"), [bare for bare in names if len(bare) > 1], n=1)
     return f"did you mean {names[near[0]]}?" if near else otherwise
+
+
+def _too_many(command: Command, fewer: int, words: list[str]) -> UsageError:
+    """Make the error for a word that would be passed over, by whoever meant something by it."""
+    taken = [name.strip("[]") for name in command.operands.split()[fewer : command.most]]
+    reason = f"it takes no {words[len(taken)]!r}"
+    if len(taken) == 1:
+        reason = f"it takes one {taken[0].lower()}, and no {words[1]!r} beside it"
+    elif taken:
+        reason = f"it takes {' and '.join(taken)}, and no {words[len(taken)]!r} beside them"
+    return UsageError("run", command.title, reason, command.see)
 
 
 def _in_words(command: Command, named: bool) -> str:

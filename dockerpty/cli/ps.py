@@ -52,8 +52,6 @@ _GAP = 2
 def command(line: Line, common: Line) -> int:
     """Run the command line, and return its exit code."""
     values = line.values
-    if line.words:
-        raise UsageError("run", "dpty ps", f"it takes no {line.words[0]!r}", line.command.see)
     wanted = filters(values["filter"], line.command.see)
     if values["format"] and values["quiet"]:
         say("--format is left out of account, because of --quiet")

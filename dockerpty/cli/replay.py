@@ -10,7 +10,6 @@ import sys
 import time
 
 from dockerpty.cli.endings import Endings
-from dockerpty.cli.grammar import UsageError
 from dockerpty.cli.outcome import say
 from dockerpty.errors import DockerptyError
 from dockerpty.modes import ModeTracker
@@ -32,12 +31,8 @@ _LONGEST_S = 1e6
 
 def command(line: Line, common: Line) -> int:
     """Run the command line, and return its exit code; below zero for a death by that signal."""
-    name, *more = line.words
+    (name,) = line.words
     values = line.values
-    if more:
-        raise UsageError(
-            "run", "dpty replay", f"it plays one recording, and no {more[0]!r}", line.command.see
-        )
     if name == "-":
         if sys.stdin is None:
             raise DockerptyError("read the recording", "standard input", "it is closed")

@@ -51,19 +51,6 @@ def container_of(engine: Engine, line: Line, action: str = "attach to") -> tuple
     return container, words
 
 
-def refuse_words(line: Line, words: list[str]) -> None:
-    """Refuse what stands behind the only container that a command takes.
-
-    Raises:
-        UsageError: there is something.
-    """
-    if words:
-        see = line.command.see
-        raise UsageError(
-            "run", line.command.title, f"it takes one container, and no {words[0]!r} beside it", see
-        )
-
-
 def variables_of(line: Line) -> list[str]:
     """Give the variables of a process: those of the line, then those of ours that a program's looks depend on."""
     values = line.values

@@ -189,6 +189,7 @@ COMMANDS = {
                 _HELP,
             ),
             least=1,
+            most=1,
             ends_with_process=True,
             examples=("dpty attach web", "dpty attach --no-stdin --record web.cast web"),
         ),
@@ -234,6 +235,7 @@ COMMANDS = {
                 Flag("-s --size", "size", BOOL, "Print their sizes, too", default=UNSAID),
                 _HELP,
             ),
+            most=0,
             examples=(
                 "dpty ps -a",
                 "dpty ps -f status=exited --format '{{.Names}} {{.Status}}'",
@@ -251,6 +253,7 @@ COMMANDS = {
                 _HELP,
             ),
             least=2,
+            most=2,
             examples=(
                 "dpty cp web:/etc/nginx .",
                 "dpty cp page.html web:/srv/",
@@ -297,6 +300,7 @@ COMMANDS = {
             "Look on: attach without ever sending a byte. Ctrl-C leaves.",
             (_RECORD, _FORCE, _TIMEOUT, _IDLE_TIMEOUT, _LATEST, _WAIT, _RECONNECT, _QUIET_ONLY_LONG, _HELP),
             least=1,
+            most=1,
             ends_with_process=True,
             examples=("dpty watch web", "dpty watch --record web.cast web"),
         ),
@@ -311,6 +315,7 @@ COMMANDS = {
                 _HELP,
             ),
             least=1,
+            most=1,
             examples=("dpty replay web.cast", "dpty replay --speed 4 --idle-limit 2 web.cast"),
         ),
         Command(
@@ -322,6 +327,7 @@ COMMANDS = {
                 Flag("-f --force", "force", BOOL, "Do not ask"),
                 _HELP,
             ),
+            most=0,
             examples=("dpty prune --dry-run", "dpty prune --force"),
         ),
         Command(
@@ -330,6 +336,7 @@ COMMANDS = {
             "Print the completion script of a shell.",
             (_HELP,),
             least=1,
+            most=1,
             examples=("source <(dpty completion bash)", "dpty completion fish | source"),
         ),
         Command(
@@ -337,6 +344,7 @@ COMMANDS = {
             "",
             "Print the versions of dpty and of the engine.",
             (Flag("--json", "json", BOOL, "As JSON"), _HELP),
+            most=0,
             examples=("dpty version", "dpty version --json"),
         ),
         Command(
@@ -344,6 +352,7 @@ COMMANDS = {
             "[COMMAND]",
             "Print what dpty or one of its commands can do.",
             (_HELP,),
+            most=1,
             examples=("dpty help exec",),
         ),
     )

@@ -8,7 +8,6 @@ import sys
 
 from dockerpty import __version__
 from dockerpty.cli.engine import engine_of
-from dockerpty.cli.grammar import UsageError
 from dockerpty.cli.outcome import show
 from dockerpty.engine.calls import no_engine, version
 from dockerpty.errors import DockerptyError
@@ -38,8 +37,6 @@ _SERVER = (
 
 def command(line: Line, common: Line) -> int:
     """Run the command line, and return its exit code."""
-    if line.words:
-        raise UsageError("run", "dpty version", f"it takes no {line.words[0]!r}", line.command.see)
     client = of_client()
     as_json = line.values["json"]
     if not as_json:

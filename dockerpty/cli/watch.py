@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dockerpty.cli.engine import engine_of
-from dockerpty.cli.session import bridge, container_of, keywords, refuse_words
+from dockerpty.cli.session import bridge, container_of, keywords
 from dockerpty.pty import RunOperation
 
 TYPE_CHECKING = False
@@ -15,8 +15,7 @@ def command(line: Line, common: Line) -> int:
     """Run the command line, and return its exit code: 0 for who leaves with Ctrl-C, which is the way out."""
     engine = engine_of(common)
     try:
-        container, words = container_of(engine, line, "watch")
-        refuse_words(line, words)
+        container, _ = container_of(engine, line, "watch")
         session = keywords(line, False)
         operation = RunOperation.attach(engine, container, False, logs=False, looks_on=True, **session)
         return bridge(engine, operation, line)

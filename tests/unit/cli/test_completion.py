@@ -22,7 +22,10 @@ def test_the_script_is_printed_and_asks_for_its_shell(shell: str, capsys: pytest
     ("argv", "message"),
     [
         (["tcsh"], "cannot complete the lines of tcsh: there is a script for bash, zsh and fish only; see"),
-        (["bash", "zsh"], "cannot run dpty completion: it takes one shell, and no 'zsh' beside it; see"),
+        (
+            ["bash", "zsh"],
+            "cannot run dpty completion: it takes one bash|zsh|fish, and no 'zsh' beside it; see",
+        ),
         ([], "cannot run dpty completion: it needs a bash|zsh|fish; see"),
     ],
 )

@@ -62,7 +62,7 @@ def test_what_is_before_a_colon_is_a_container_unless_it_begins_with_a_slash_or_
         (["a:", "b"], "there is no path in it; its root is a:/"),
         (["a:/x", ""], "there is no path in it"),
         ([":/x", "b"], "there is no container before the colon; for a file here, write ./ first"),
-        (["a:/x", "b", "c"], "it needs SRC and DST, and no more"),
+        (["a:/x", "b", "c"], "it takes SRC and DST, and no 'c' beside them"),
     ],
 )
 def test_a_line_that_makes_no_sense_says_what_would(words: list[str], hint: str) -> None:

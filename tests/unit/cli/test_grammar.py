@@ -405,3 +405,36 @@ def test_any_line_is_read_or_refused_and_nothing_else(argv: list[str]) -> None:
     except UsageError:
         return
     assert line.words == argv[len(argv) - len(line.words) :]
+
+
+# No more operands than a command takes
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("ps web", "it takes no 'web'"),
+        ("version x y", "it takes no 'x'"),
+        ("prune -f web", "it takes no 'web'"),
+        ("prune -- -f", "it takes no '-f'"),
+        ("help exec run", "it takes one command, and no 'run' beside it"),
+        ("completion bash zsh", "it takes one bash|zsh|fish, and no 'zsh' beside it"),
+        ("replay a b", "it takes one file, and no 'b' beside it"),
+        ("attach web sh", "it takes one container, and no 'sh' beside it"),
+        ("watch web --quiet", "it takes one container, and no '--quiet' beside it"),
+        ("attach --latest web", "it takes no 'web'"),
+        ("watch -l web", "it takes no 'web'"),
+        ("cp a:/x b c", "it takes SRC and DST, and no 'c' beside them"),
+    ],
+)
+def test_what_a_command_has_no_use_for_is_refused_and_not_passed_over(line: str, reason: str) -> None:
+    name, *words = line.split()
+    with pytest.raises(UsageError) as caught:
+        read(COMMANDS[name], words)
+    assert str(caught.value) == f"cannot run dpty {name}: {reason}; see dpty {name} --help"
+
+
+def test_only_where_others_get_the_words_there_may_be_any_number_of_them() -> None:
+    unlimited = {name for name, command in COMMANDS.items() if command.most is None}
+    assert unlimited == {"exec", "run", "shell", "start"}
+    assert COMMON.most is None

@@ -249,15 +249,6 @@ def test_quiet_says_nothing_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "dpty: it is paused\n"
 
 
-def test_a_word_behind_the_only_container_is_refused() -> None:
-    line = read(COMMANDS["attach"], ["web", "sh"])
-    with pytest.raises(
-        UsageError, match="cannot run dpty attach: it takes one container, and no 'sh' beside it"
-    ):
-        session.refuse_words(line, ["sh"])
-    session.refuse_words(line, [])
-
-
 def test_who_only_looks_on_has_no_keys_and_passes_no_signals_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NORAW", raising=False)
     made = session.keywords(read(COMMANDS["watch"], ["--timeout", "3", "web"]), False)
