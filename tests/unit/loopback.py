@@ -97,6 +97,11 @@ class ScriptedEngine:
                 step(sock)
             else:
                 sock.sendall(step)
+                if "Transfer-Encoding" in request.headers:
+                    # What is still to come of its body is no further request.
+                    while sock.recv(65536):
+                        pass
+                    return
 
     def _read(self, sock: socket.socket, number: int) -> Request | None:
         data = b""
