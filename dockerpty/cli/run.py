@@ -56,7 +56,8 @@ def command(line: Line, common: Line) -> int:
 
         def created(answer: dict[str, Any]) -> None:
             _tell_created(line, answer, file)
-            if streams and not config["AttachStdout"] and not config["AttachStderr"]:
+            shown = config["AttachStdout"] or config["AttachStderr"] or values["json"]
+            if streams and not shown:
                 # Nothing else will tell it: we leave when the input is there.
                 show(answer["Id"])
                 flush()

@@ -527,3 +527,24 @@ def test_with_json_the_document_of_one_in_the_background_has_its_id(
     done = dpty(sessions, *RUN, "-d", "--json", "--name", name, IMAGE, "sleep", "1000")
     told = json.loads(done.stdout)
     assert (told["container"], told["command"]) == (attributes(bench, name)["Id"], ["sleep", "1000"])
+
+
+def test_with_json_and_input_alone_there_is_one_document_and_nothing_beside_it(
+    bench: Bench, sessions: Sessions, name: str
+) -> None:
+    argv = (
+        *RUN,
+        "--json",
+        "-i",
+        "-a",
+        "stdin",
+        "--name",
+        name,
+        IMAGE,
+        "sh",
+        "-c",
+        "cat; exec tail -f /dev/null",
+    )
+    done = dpty(sessions, *argv, stdin=b"from here\n")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["container"] == attributes(bench, name)["Id"]
