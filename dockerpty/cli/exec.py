@@ -45,11 +45,13 @@ def command(line: Line, common: Line) -> int:
         )
         if detach:
             start = calls.start_exec(operation.exec_id, tty=tty, detach=True)
+            # Before its start: what is over soon may be forgotten as soon.
+            info = engine.send(calls.inspect_exec(operation.exec_id)).json() if values["json"] else {}
             engine.send(start, subject=f"in {container}")
             if values["json"]:
                 from dockerpty.cli.capture import show_detached
 
-                show_detached(container, operation.exec_id, words)
+                show_detached(info["ContainerID"], operation.exec_id, words)
             return 0
         return bridge(engine, operation, line)
     finally:

@@ -129,6 +129,14 @@ def test_detached_the_id_of_the_exec_is_told(bench: Bench, box: Container, sessi
 # Which one, and when
 
 
+def test_detached_the_container_is_told_by_its_full_id_however_it_was_named(
+    box: Container, sessions: Sessions
+) -> None:
+    for name in (name_of(box), str(box.id)[:12]):
+        found = document_of(dpty(sessions, "exec", "-d", "--json", name, "true"))
+        assert found["container"] == box.id
+
+
 def test_the_newest_running_container_needs_no_name(bench: Bench, proxy: Proxy, sessions: Sessions) -> None:
     older, newest, idle = bench.container(start=True), bench.container(start=True), bench.container()
     only(proxy, older, newest, idle)
