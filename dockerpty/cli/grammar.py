@@ -26,7 +26,7 @@ OFF = "off"  # the opposite of another flag's statement, under the same `dest`
 OPTIONAL = "optional"  # a statement that knows further words after "="
 TEXT = "text"  # takes a value; the last one counts
 LIST = "list"  # takes a value; all count
-SECONDS = "seconds"  # takes a number above 0
+SECONDS = "seconds"  # takes a number above 0, most often of seconds
 NUMBER = "number"  # takes a whole number, from 0 on
 CHOICE = "choice"  # takes one of its words
 
@@ -268,7 +268,7 @@ def _set(command: Command, flag: Flag, name: str, values: dict[str, Any], text: 
     elif kind == LIST:
         values[flag.dest].append(text)
     elif kind == SECONDS:
-        values[flag.dest] = _seconds(command, name, text or "")
+        values[flag.dest] = _seconds(command, flag, name, text or "")
     elif kind == NUMBER:
         values[flag.dest] = _number(command, f"{name} {text}", text or "")
     elif kind == CHOICE:
@@ -290,14 +290,15 @@ def _set(command: Command, flag: Flag, name: str, values: dict[str, Any], text: 
         values[flag.dest] = statement != (kind == OFF)
 
 
-def _seconds(command: Command, name: str, text: str) -> float:
+def _seconds(command: Command, flag: Flag, name: str, text: str) -> float:
     try:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
     # Written so that nan is refused as well.
     if not 0.0 < seconds < float("inf"):
-        raise UsageError("use", f"{name} {text}", "it takes a number of seconds above 0", command.see)
+        number = "a number of seconds" if flag.metavar == "SECONDS" else "a number"
+        raise UsageError("use", f"{name} {text}", f"it takes {number} above 0", command.see)
     return seconds
 
 

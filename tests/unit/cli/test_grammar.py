@@ -438,3 +438,18 @@ def test_only_where_others_get_the_words_there_may_be_any_number_of_them() -> No
     unlimited = {name for name, command in COMMANDS.items() if command.most is None}
     assert unlimited == {"exec", "run", "shell", "start"}
     assert COMMON.most is None
+
+
+@pytest.mark.parametrize(
+    ("command", "line", "reason"),
+    [
+        ("replay", "--speed 0", "it takes a number above 0"),
+        ("replay", "--speed fast", "it takes a number above 0"),
+        ("replay", "--idle-limit -1", "it takes a number of seconds above 0"),
+        ("attach", "--wait nan", "it takes a number of seconds above 0"),
+    ],
+)
+def test_only_of_a_time_it_is_said_to_be_in_seconds(command: str, line: str, reason: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read(COMMANDS[command], [*line.split(), "x"])
+    assert str(caught.value) == f"cannot use {line}: {reason}; see dpty {command} --help"
