@@ -34,6 +34,8 @@ _TTY = Flag(
 )
 _NO_TTY = Flag("-T --no-tty", "tty", OFF, "Give it none")
 _NO_INPUT = Flag("-n --no-input", "no_input", BOOL, "Do not read standard input, whatever -i says")
+# The same where it is read without an -i.
+_NO_INPUT_AT_ALL = Flag("-n --no-input", "no_input", BOOL, "Do not read standard input")
 _DETACH_KEYS = Flag(
     "--detach-keys",
     "detach_keys",
@@ -50,6 +52,14 @@ _TIMEOUT = Flag(
 _IDLE_TIMEOUT = Flag(
     "--idle-timeout", "idle_timeout", SECONDS, "The same, after this time without input or output", "SECONDS"
 )
+# Where the process is not ours to end.
+_LEAVE = Flag(
+    "--timeout",
+    "timeout",
+    SECONDS,
+    "Leave after this time, the container running on, with exit code 124",
+    "SECONDS",
+)
 _ENV = Flag(
     "-e --env", "env", LIST, "Set a variable; without a value it takes the one it has here", "NAME[=VALUE]"
 )
@@ -61,7 +71,7 @@ _PRIVILEGED = Flag("--privileged", "privileged", BOOL, "Give it all privileges")
 _QUIET = Flag("-q --quiet", "quiet", BOOL, "Say nothing of our own but errors")
 _QUIET_ONLY_LONG = Flag("--quiet", "quiet", BOOL, "Say nothing of our own but errors")
 _LATEST = Flag("-l --latest", "latest", BOOL, "The newest running container, in place of CONTAINER")
-_WAIT = Flag("--wait", "wait", SECONDS, "Wait so long for the container to run", "SECONDS")
+_WAIT = Flag("--wait", "wait", SECONDS, "Wait up to SECONDS until the container runs", "SECONDS")
 _JSON = Flag("--json", "json", BOOL, "Print the result as one JSON object, output and exit code in it")
 _RECONNECT = Flag(
     "--reconnect",
@@ -77,10 +87,11 @@ _FORCE = Flag("--force", "force", BOOL, "Write over a recording that exists")
 _EXPECT = Flag("--expect", "expect", TEXT, "Let a file of expect and send lines do the typing", "FILE")
 _ATTACH = Flag("-a --attach", "attach", LIST, "Attach only to this: stdin, stdout or stderr", "STREAM")
 
-# What every session takes, whichever command began it.
-_KEPT = (_RECORD, _RECORD_INPUT, _FORCE, _EXPECT, _TIMEOUT, _IDLE_TIMEOUT)
-# ... and one whose process is made for it.
-_SESSION = (_INTERACTIVE, _TTY, _NO_TTY, _NO_INPUT, _DETACH_KEYS, _SIG_PROXY, *_KEPT)
+# What every session takes, whichever command began it: one whose process is made for it, and one that joins another's.
+_FOLLOWED = (_RECORD, _RECORD_INPUT, _FORCE, _EXPECT)
+_MADE = (*_FOLLOWED, _TIMEOUT, _IDLE_TIMEOUT)
+_JOINED = (*_FOLLOWED, _LEAVE, _IDLE_TIMEOUT)
+_SESSION = (_INTERACTIVE, _TTY, _NO_TTY, _NO_INPUT, _DETACH_KEYS, _SIG_PROXY, *_MADE)
 _PROCESS = (_ENV, _ENV_FILE, _TERM_ENV, _USER, _WORKDIR, _PRIVILEGED)
 
 COMMON = Command(
@@ -178,10 +189,10 @@ COMMANDS = {
             "Attach to the first process of a running container.",
             (
                 Flag("--no-stdin", "no_stdin", BOOL, "Do not read standard input"),
-                _NO_INPUT,
+                _NO_INPUT_AT_ALL,
                 _DETACH_KEYS,
                 _SIG_PROXY,
-                *_KEPT,
+                *_JOINED,
                 _LATEST,
                 _WAIT,
                 _RECONNECT,
@@ -208,7 +219,7 @@ COMMANDS = {
                 _NO_INPUT,
                 _DETACH_KEYS,
                 _SIG_PROXY,
-                *_KEPT,
+                *_JOINED,
                 Flag(
                     "-l --latest", "latest", BOOL, "The newest, whether it runs or not, in place of CONTAINER"
                 ),
@@ -274,10 +285,10 @@ COMMANDS = {
                     "Open one from this image, in a container beside it",
                     "IMAGE",
                 ),
-                _NO_INPUT,
+                _NO_INPUT_AT_ALL,
                 _DETACH_KEYS,
                 _SIG_PROXY,
-                *_KEPT,
+                *_MADE,
                 *_PROCESS,
                 _LATEST,
                 _WAIT,
@@ -298,7 +309,7 @@ COMMANDS = {
             "watch",
             "CONTAINER",
             "Look on: attach without ever sending a byte. Ctrl-C leaves.",
-            (_RECORD, _FORCE, _TIMEOUT, _IDLE_TIMEOUT, _LATEST, _WAIT, _RECONNECT, _QUIET_ONLY_LONG, _HELP),
+            (_RECORD, _FORCE, _LEAVE, _IDLE_TIMEOUT, _LATEST, _WAIT, _RECONNECT, _QUIET_ONLY_LONG, _HELP),
             least=1,
             most=1,
             ends_with_process=True,

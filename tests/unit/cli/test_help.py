@@ -256,3 +256,32 @@ def test_no_name_and_no_value_stands_twice_in_a_table(command: Command) -> None:
 def test_every_option_is_one_of_clicks() -> None:
     made = HelpCommand(COMMANDS["run"])
     assert all(isinstance(parameter, click.Option | click.Argument) for parameter in made.params)
+
+
+def help_of(name: str, flag: str) -> str:
+    """What help says of a flag of a command."""
+    (found,) = (each.help for each in COMMANDS[name].flags if flag in each.names)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "ends"),
+    [
+        *((name, "End the process") for name in ("exec", "run", "shell")),
+        *((name, "Leave") for name in ("attach", "start", "watch")),
+    ],
+)
+def test_who_did_not_make_the_process_leaves_it_running_at_a_time_limit_and_help_says_so(
+    name: str, ends: str
+) -> None:
+    assert help_of(name, "--timeout").startswith(f"{ends} after this time, ")
+    assert help_of(name, "--timeout").endswith("with exit code 124")
+    assert "The same" in help_of(name, "--idle-timeout")
+
+
+@pytest.mark.parametrize("name", [name for name, row in COMMANDS.items() if row.flags])
+def test_help_of_no_flag_speaks_of_one_that_the_command_has_not(name: str) -> None:
+    flags = COMMANDS[name].flags
+    known = {each for flag in flags for each in flag.names}
+    for flag in flags:
+        assert set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", flag.help)) <= known, flag.names
