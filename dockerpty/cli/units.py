@@ -72,22 +72,34 @@ def _escaped(char: str) -> str:
 
 
 def width(text: str) -> int:
-    """Count the columns of a text as docker does: two for a wide character of East Asia, one for any other."""
+    """Count the columns that a text takes: none for a mark that is drawn into its neighbour, or not at all."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import category
+
+    return _room("".join(char for char in text if category(char) not in ("Mn", "Me", "Cf")))
+
+
+def cut(text: str, room: int) -> str:
+    """Give a text that fits into so many columns: where it does not, its beginning and an ellipsis.
+
+    As docker does it, which gives a column here to marks as well.
+    """
+    if _room(text) <= room:
+        return text
+    kept = text[: max(0, room - 1)]
+    while kept and _room(kept) > room - 1:
+        kept = kept[:-1]
+    return f"{kept}…" if room > 0 else ""
+
+
+def _room(text: str) -> int:
+    """Count two for a wide character of East Asia, and one for any other."""
     if text.isascii():
         return len(text)
     from unicodedata import east_asian_width
 
     return sum(2 if east_asian_width(char) in "WF" else 1 for char in text)
-
-
-def cut(text: str, room: int) -> str:
-    """Give a text that fits into so many columns: where it does not, its beginning and an ellipsis."""
-    if width(text) <= room:
-        return text
-    kept = text[: max(0, room - 1)]
-    while kept and width(kept) > room - 1:
-        kept = kept[:-1]
-    return f"{kept}…" if room > 0 else ""
 
 
 def aligned(text: str) -> str:

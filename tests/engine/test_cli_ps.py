@@ -223,3 +223,17 @@ def test_what_is_rare_is_shown_as_docker_shows_it(
     assert theirs.returncode == 0, theirs.stderr
     assert ours.stdout.decode().splitlines() == theirs.stdout.decode().splitlines()
     assert ours.stdout == theirs.stdout
+
+
+def test_marks_that_are_drawn_into_a_letter_move_no_column(both: Callable[..., Done], bench: Bench) -> None:
+    text = bench.name()
+    bench.container(["e\u0301" * 30], labels={text: "cafe\u0301 a\u20dd"})
+    bench.container(["\u2764\ufe0f" * 30], labels={text: "\u2764\ufe0f 1\ufe0f\u20e3 a\u200bb\u00ad"})
+    bench.container(["plain"], labels={text: "some twenty plain characters"})
+    both(
+        "-a",
+        "-f",
+        f"label={text}",
+        "--format",
+        f'table {{{{.Label "{text}"}}}}\t{{{{.Command}}}}\t{{{{.ID}}}}',
+    )

@@ -117,3 +117,24 @@ def test_a_wide_character_takes_two_columns() -> None:
 
 def test_a_column_ends_where_a_line_has_it_not() -> None:
     assert aligned("aaaaaaaaaaaaaaa\tx\nno cell\nb\ty") == "aaaaaaaaaaaaaaa   x\nno cell\nb         y"
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("cafe\u0301", 4),  # a combining mark (Mn)
+        ("a\u20dd", 1),  # one that encloses (Me)
+        ("\u2764\ufe0f", 1),  # a heart, and how to draw it (VS16)
+        ("1\ufe0f\u20e3", 1),
+        ("a\u200b\u200db\u00ad", 2),  # spaces of no width, joiners, soft hyphens (Cf)
+        ("\u65e5\u0301", 2),
+        ("\u00b1\u00e9", 2),
+    ],
+)
+def test_what_is_drawn_into_its_neighbour_takes_no_column(text: str, columns: int) -> None:
+    assert width(text) == columns
+    assert aligned(f"{text}\tx\n{'b' * 20}\ty").splitlines()[0] == f"{text}{' ' * (23 - columns)}x"
+
+
+def test_what_is_cut_is_cut_by_characters_as_docker_does_it() -> None:
+    assert cut("e\u0301" * 22, 20) == "e\u0301" * 9 + "e\u2026"
