@@ -26,15 +26,20 @@ What dpty itself has to say goes to standard error and begins with dpty:. It is 
 written while your terminal is raw. After any exit your terminal is as it was.
 """
 
+_OF_A_PROCESS = ", ".join(name for name, command in COMMANDS.items() if command.ends_with_process)
+_OF_THEIR_OWN = ", ".join(name for name, command in COMMANDS.items() if not command.ends_with_process)
 _EXIT_STATUS = (
     ("N", "The process has ended with N; with 128+N, if signal N killed it."),
-    ("127", "exec, run, attach, start, shell: the command was not found in the container."),
+    ("127", f"{_OF_A_PROCESS}: the command was not found in the container."),
     ("126", "... it was found and cannot be executed."),
     ("125", "... an error of ours or of the engine, or no such container. For every command: bad usage."),
-    ("124", "--timeout or --idle-timeout has passed."),
+    ("124", "--timeout or --idle-timeout has passed, or what --expect waits for has not come."),
     ("255", "The session was lost, and the exit code of the process is not known."),
-    ("0", "Detached, with a line on standard error; and every success of a command that runs no process."),
-    ("1", "ps, cp, replay, prune, completion, version, help: an error."),
+    (
+        "0",
+        "Detached, with a line on standard error; watch was left with Ctrl-C; success of any other command.",
+    ),
+    ("1", f"{_OF_THEIR_OWN}: an error."),
     ("3", "... a fault of dpty: please report it."),
     ("by a signal", "Standard output was closed, or Ctrl-C or another signal came that is not passed on."),
 )
@@ -50,7 +55,9 @@ _ENVIRONMENT = (
     ("TERM", "Given to a process with a terminal, unless -e sets it; COLORTERM, NO_COLOR: with --term-env."),
     ("NO_COLOR", "If it is set, tables and progress have no colours."),
     ("NORAW", "If it is set, your terminal is left as it is."),
-    ("XDG_STATE_HOME", "Where the list of detached containers is kept, in place of ~/.local/state."),
+    ("LINES, COLUMNS", "The size of a terminal that does not tell it."),
+    ("DPTY_HOME", "Where the list of detached containers is kept, in place of dockerpty in XDG_STATE_HOME."),
+    ("XDG_STATE_HOME", "Where programs keep such lists, in place of ~/.local/state."),
 )
 
 _FILES = (

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
+import dockerpty
 from dockerpty import __version__
 from dockerpty.cli.grammar import Command
 from dockerpty.cli.groups import spelled
@@ -53,3 +55,25 @@ def test_every_flag_and_example_of_a_command_is_in_its_section(command: Command)
 def test_no_line_of_text_is_taken_for_a_request() -> None:
     requests = {line.split()[0] for line in PAGE.splitlines() if line.startswith((".", "'"))}
     assert requests <= {".TH", ".SH", ".SS", ".B", ".PP", ".TP", ".RS", ".RE", ".nf", ".fi"}
+
+
+def section(name: str) -> str:
+    """The text of a section."""
+    return plain(PAGE.partition(f".SH {name}\n")[2].partition("\n.SH ")[0])
+
+
+def test_every_command_stands_in_the_lists_of_exit_codes_where_it_belongs() -> None:
+    status = section("EXIT STATUS")
+    for code, belongs in (("127", True), ("1", False)):
+        row = status.partition(f"\\fB{code}\\fR\n")[2].partition(":")[0]
+        assert row.split(", ") == [
+            name for name, command in COMMANDS.items() if command.ends_with_process is belongs
+        ]
+
+
+def test_every_variable_that_is_asked_for_is_explained() -> None:
+    sources = "".join(path.read_text() for path in Path(dockerpty.__file__).parent.rglob("*.py"))
+    asked = set(re.findall(r'(?:environ|here|\))(?:\.get\(|\[)"([A-Z_]+)"', sources))
+    assert {"DPTY_HOME", "DOCKER_CONFIG", "DOCKER_DEFAULT_PLATFORM"} <= asked
+    explained = re.findall(r"^\\fB(.*)\\fR$", section("ENVIRONMENT"), re.M)
+    assert asked <= {name for row in explained for name in row.split(", ")}
