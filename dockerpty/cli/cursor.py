@@ -261,6 +261,17 @@ def _add_operands(found: Wish, command: Command, line: Line) -> None:
         found.files = ":" not in found.text.partition("/")[0]
         if here or not found.files:
             found.source = ""
+        # One side is here and the other is not.
+        for other in found.taken:
+            if _is_here(other):
+                found.files = False
+            else:
+                found.source = ""
+
+
+def _is_here(word: str) -> bool:
+    """Say whether `cp` takes this operand for a place here, or for a stream."""
+    return ":" not in word or word.startswith(("/", ".", "~"))
 
 
 def _add(found: Wish, words: Iterable[str]) -> None:

@@ -7,6 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dockerpty.cli import cursor
+from dockerpty.cli.cp import split
 from dockerpty.cli.cursor import Wish, wish
 from dockerpty.cli.table import COMMANDS, COMMON
 
@@ -60,7 +61,6 @@ def test_what_is_so_anyhow_is_offered_as_switched_off() -> None:
         ("run --rm -it bus", cursor.IMAGES),
         ("shell --toolbox ", cursor.IMAGES),
         ("cp ", cursor.PATHS),
-        ("cp web:/etc ", cursor.PATHS),
         ("run --network ", cursor.NETWORKS),
         ("run --net=", cursor.NETWORKS),
         ("run --volumes-from ", cursor.CONTAINERS),
@@ -200,3 +200,38 @@ WORDS = st.sampled_from(["exec", "run", "web", "-it", "-u", "root", "--", "-", "
 def test_of_any_line_it_can_be_said(before: list[str], word: str, after: list[str]) -> None:
     found = wish(before, word, after)
     assert found is None or found.prefix + found.text == word
+
+
+@pytest.mark.parametrize(
+    ("line", "files", "source"),
+    [
+        ("cp web:/x ", True, ""),
+        ("cp rev-1:x a", True, ""),
+        ("cp -aL web:/x a", True, ""),
+        ("cp ./x ", False, cursor.PATHS),
+        ("cp x ", False, cursor.PATHS),
+        ("cp - ", False, cursor.PATHS),
+        ("cp /a:b we", False, cursor.PATHS),
+        ("cp .a:b ", False, cursor.PATHS),
+        ("cp ", True, cursor.PATHS),
+    ],
+)
+def test_one_side_of_a_copy_is_here_and_the_other_in_a_container(line: str, files: bool, source: str) -> None:
+    found = at(line)
+    assert (found.files, found.source) == (files, source)
+
+
+@pytest.mark.parametrize(("after", "files", "source"), [(["web:/x"], True, ""), (["x"], False, cursor.PATHS)])
+def test_the_other_side_of_a_copy_may_stand_behind_the_cursor(
+    after: list[str], files: bool, source: str
+) -> None:
+    found = wish(["cp"], "a", after)
+    assert found is not None
+    assert (found.files, found.source) == (files, source)
+
+
+@pytest.mark.parametrize("text", ["x", "-", "./x", "web:", "web:/x", "/a:b", ".a:b", "a/b:c", "~/x"])
+def test_which_side_a_word_is_on_is_what_cp_takes_it_for(text: str) -> None:
+    found = wish(["cp"], "", [text])
+    assert found is not None
+    assert found.files is bool(split(text)[0])
