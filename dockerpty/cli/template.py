@@ -1,7 +1,9 @@
 """Formats as docker has them, `{{.Names}} {{.Label "x"}}`: what of Go's templates such lines are made of. Pure.
 
-Fields, texts and numbers, functions, pipelines, `if` with `else`, and the dashes that eat white space. Not here: loops
-and variables.
+Fields, texts, whole numbers, `true` and `false`, functions, pipelines, `if` with `else`, and the dashes that eat white
+space. `printf` knows %s, %q, %d and %v, with a width. Not here: loops, variables, `with`, `else if`, templates within
+templates, comments, `nil`, other numbers, parts of a field; `lt` and its like, `index`, `slice`, `call`, and what
+quotes for HTML, JavaScript and addresses. They are refused.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import json
 import re
 
 from dockerpty.cli.grammar import UsageError
+from dockerpty.cli.units import quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,11 +26,13 @@ _TOKEN = re.compile(
         (?P<number>[-+]?\d{1,18}(?!\w)) |
         (?P<field>\.[A-Za-z_]\w*) |
         (?P<dot>\.) |
+        (?P<truth>(?:true|false)\b) |
         (?P<name>[A-Za-z_]\w*) |
         (?P<sign>[|()])
     )""",
     re.VERBOSE,
 )
+_VERB = re.compile(r"%(-?)([0-9]*)(?:\.([0-9]+))?(.?)", re.DOTALL)
 # More blanks than any line has use for, and few enough for any memory.
 _WIDEST = 1000
 _KEYWORDS = ("if", "else", "end", "range", "with", "define", "template", "block", "break", "continue")
@@ -130,11 +135,17 @@ class Template:
         kinds, function = _FUNCTIONS[name]
         if subject.header and name in _NOT_FOR_HEADERS:
             return arguments[0] if arguments and isinstance(arguments[0], str) else ""
-        wanted = kinds if kinds is not None else (object,) * max(1, len(arguments))
+        wanted = kinds
+        if kinds[-1] is ...:
+            *first, more = kinds[:-1]
+            wanted = (*first, *(more,) * (len(arguments) - len(first)))
         if len(arguments) != len(wanted) or not all(map(isinstance, arguments, wanted)):
             takes = " and ".join(_KINDS[kind] for kind in wanted)
             raise self._wrong(f"{name} takes {takes}")
-        return function(*arguments)
+        try:
+            return function(*arguments)
+        except ValueError as error:
+            raise self._wrong(str(error)) from error
 
     def _wrong(self, reason: str, hint: str = "see dpty ps --help") -> UsageError:
         return UsageError("use", f"the format {self.text!r}", reason, hint)
@@ -210,6 +221,8 @@ class _Reader:
     def _read(self, kind: str, text: str) -> Any:
         if kind == "number":
             return int(text)
+        if kind == "truth":
+            return text == "true"
         if kind == "field":
             return text[1:]
         if kind == "text":
@@ -269,15 +282,59 @@ def _shown(value: Any) -> str:
 
 
 def _spelled(kind: str, value: Any) -> str:
-    return {"field": f".{value}", "dot": ".", "pipe": "what is in brackets"}.get(kind, repr(value))
+    return {"field": f".{value}", "dot": ".", "pipe": "what is in brackets", "truth": _shown(value)}.get(
+        kind, repr(value)
+    )
 
 
 def _pad(text: str, before: int, after: int) -> str:
     return f"{' ' * min(before, _WIDEST)}{text}{' ' * min(after, _WIDEST)}" if text else ""
 
 
+def _print(*values: Any) -> str:
+    """Put values together; between two that are no texts goes a blank."""
+    text = ""
+    for before, value in zip(("", *values), values, strict=False):
+        text += f"{'' if isinstance(before, str) or isinstance(value, str) else ' '}{_shown(value)}"
+    return text
+
+
+def _printf(form: str, *values: Any) -> str:
+    """Put values into a text, as Go's `fmt.Sprintf` does it; what it cannot do is a ValueError."""
+    left = list(values)
+
+    def put(found: re.Match[str]) -> str:
+        to_the_left, room, most, verb = found.groups()
+        if found[0] == "%%":
+            return "%"
+        kind = {"s": str, "q": str, "d": int, "v": object}.get(verb)
+        if kind is None:
+            raise ValueError(f"printf knows %s, %q, %d, %v and %%, and no %{verb}")
+        if not left:
+            raise ValueError(f"printf has no value for its %{verb}")
+        value = left.pop(0)
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise ValueError(f"the %{verb} of printf takes {_KINDS[kind]}")
+        if most and isinstance(value, str):
+            value = value[: int(most[:4])]
+        shown = quoted(value) if verb == "q" else _shown(value)
+        columns = min(int(room[:4] or 0), _WIDEST)
+        return shown.ljust(columns) if to_the_left else shown.rjust(columns)
+
+    text = _VERB.sub(put, form)
+    if left:
+        raise ValueError("printf has a value more than its text has use for")
+    return text
+
+
+def _equal(one: Any, *others: Any) -> bool:
+    """Say whether it equals any of the others. A number is no truth here, as it is in Python."""
+    return any(type(one) is type(other) and one == other for other in others)
+
+
 _KINDS = {str: "a text", int: "a number", list: "a list", (str, list): "a text or a list", object: "a value"}
-_FUNCTIONS: dict[str, tuple[tuple[Any, ...] | None, Callable[..., Any]]] = {
+# By name what it takes, what stands before an ellipsis any number of times, and what it does.
+_FUNCTIONS: dict[str, tuple[tuple[Any, ...], Callable[..., Any]]] = {
     "json": ((object,), as_json),
     "split": ((str, str), lambda text, sign: text.split(sign) if sign else list(text)),
     "join": ((list, str), lambda texts, sign: sign.join(map(_shown, texts))),
@@ -287,12 +344,16 @@ _FUNCTIONS: dict[str, tuple[tuple[Any, ...] | None, Callable[..., Any]]] = {
     "pad": ((str, int, int), _pad),
     "truncate": ((str, int), lambda text, room: text[: max(0, room)]),
     "len": (((str, list),), len),
-    "eq": ((object, object), lambda one, other: one == other),
-    "ne": ((object, object), lambda one, other: one != other),
+    "eq": ((object, object, object, ...), _equal),
+    "ne": ((object, object), lambda one, other: not _equal(one, other)),
     "not": ((object,), lambda value: not value),
-    "and": (None, lambda *values: next((value for value in values if not value), values[-1])),
-    "or": (None, lambda *values: next((value for value in values if value), values[-1])),
-    "print": (None, lambda *values: "".join(map(_shown, values))),
-    "println": (None, lambda *values: " ".join(map(_shown, values)) + "\n"),
+    "and": (
+        (object, object, ...),
+        lambda *values: next((value for value in values if not value), values[-1]),
+    ),
+    "or": ((object, object, ...), lambda *values: next((value for value in values if value), values[-1])),
+    "print": ((object, object, ...), _print),
+    "printf": ((str, object, ...), _printf),
+    "println": ((object, object, ...), lambda *values: " ".join(map(_shown, values)) + "\n"),
 }
 _NOT_FOR_HEADERS = ("json", "split", "join", "title", "lower", "upper", "truncate")

@@ -237,3 +237,18 @@ def test_marks_that_are_drawn_into_a_letter_move_no_column(both: Callable[..., D
         "--format",
         f'table {{{{.Label "{text}"}}}}\t{{{{.Command}}}}\t{{{{.ID}}}}',
     )
+
+
+@pytest.mark.parametrize(
+    "format",
+    [
+        '{{eq .State "running" "exited"}}{{true}}{{if false}}x{{else}}y{{end}}',
+        '{{printf "%s|%q|%10s|%-10s|%.3s|%v|%d|%%" .Names .Status .State .State .ID true 5}}',
+        '{{.State | printf "%8.4q %s" "a\\tb"}}',
+        r'table {{printf "%-20s" .Names}}\t{{printf "%q" .Status}}',
+    ],
+)
+def test_what_templates_compare_and_put_together_is_dockers(
+    format: str, both: Callable[..., Done], crowd: str
+) -> None:
+    both("-a", "-f", crowd, "--format", format)

@@ -123,3 +123,51 @@ def test_what_is_deeper_than_anybody_types_is_refused(text: str) -> None:
 
 def test_no_more_blanks_are_put_around_a_text_than_fit_a_memory() -> None:
     assert Template("{{pad .ID 999999999999999999 0}}").render(WEB) == " " * 1000 + "abc"
+
+
+@pytest.mark.parametrize(
+    ("format", "shown"),
+    [
+        ('{{eq .ID "x" "abc"}}{{eq .ID "x" "y"}}{{eq 1 true}}', "truefalsefalse"),
+        ('{{if eq .ID "x" "abc" "z"}}yes{{end}}', "yes"),
+        ("{{true}}{{if false}}a{{else}}b{{end}}{{not true}}{{.ID | eq .ID}}", "truebfalsetrue"),
+        ("{{print true false}}{{json true}}", "true falsetrue"),
+        ('{{printf "%s is %q" .ID .Names}}', 'abc is "web,db"'),
+        ('{{.ID | printf "<%6s|%-6s|%.2s|%6.2q>" .ID .ID .ID}}', '<   abc|abc   |ab|  "ab">'),
+        ('{{printf "%v %v %d%% %3d|" true 3 (len .ID) 5}}', "true 3 3%   5|"),
+        ('{{printf "%q" "a\\"b"}}{{printf .ID}}', '"a\\"b"abc'),
+        ("{{truex}}", None),
+    ],
+)
+def test_what_is_compared_and_put_together_is_as_with_docker(format: str, shown: str | None) -> None:
+    if shown is None:
+        with pytest.raises(UsageError, match="there is no function truex"):
+            Template(format).render(WEB)
+        return
+    assert Template(format).render(WEB) == shown
+
+
+@pytest.mark.parametrize(
+    ("format", "message"),
+    [
+        ("{{eq .ID}}", "eq takes a value and a value"),
+        ("{{true 1}}", "true takes no arguments"),
+        ("{{printf 5}}", "printf takes a text"),
+        ("{{printf}}", "printf takes a text"),
+        ('{{printf "%s"}}', "printf has no value for its %s"),
+        ('{{printf "x" .ID}}', "printf has a value more than its text has use for"),
+        ('{{printf "%s" 5}}', "the %s of printf takes a text"),
+        ('{{printf "%d" .ID}}', "the %d of printf takes a number"),
+        ('{{printf "%d" true}}', "the %d of printf takes a number"),
+        ('{{printf "%x" 5}}', "printf knows %s, %q, %d, %v and %%, and no %x"),
+        ('{{printf "100%"}}', "printf knows %s, %q, %d, %v and %%, and no %"),
+    ],
+)
+def test_what_printf_cannot_do_is_told(format: str, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Template(format).render(WEB)
+    assert message in str(caught.value)
+
+
+def test_a_width_is_no_more_than_fits_a_memory() -> None:
+    assert len(Template('{{printf "%999999999s" .ID}}').render(WEB)) == 1000
