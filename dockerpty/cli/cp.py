@@ -139,7 +139,7 @@ class Progress:
         if self._shown is None:
             say(text)
         else:
-            self._shown.console.print(f"dpty: {text}", markup=False, highlight=False, soft_wrap=True)
+            self._shown.console.print(f"dpty: {clean(text)}", markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         """Take away what is shown."""

@@ -78,11 +78,20 @@ def _of_the_system(error: OSError) -> str:
 
 
 def say(text: str, prefix: str = "dpty: ") -> None:
-    """Write a line to stderr, or nothing where there is no stderr any more."""
+    """Write a text to stderr, every line of it with the prefix; or nothing where there is no stderr any more.
+
+    A registry, an engine or whoever made a container wrote some of it: that does not command the user's terminal.
+    """
+    from dockerpty.cli.looks import clean
+    from dockerpty.tty import is_terminal
+
     if sys.stderr is None:
         return
+    lines = text.splitlines() or [""]
+    if is_terminal(sys.stderr):
+        lines = [clean(line) for line in lines]
     try:
-        sys.stderr.write(f"{prefix}{text}\n")
+        sys.stderr.write("".join(f"{prefix}{line}\n" for line in lines))
         sys.stderr.flush()
     except OSError:
         # It is closed or full, and it is where this would have to be told.

@@ -338,3 +338,14 @@ def test_bad_usage_is_125_and_reaches_no_engine(bench: Bench) -> None:
         assert (code, out) == (125, b"")
         assert err.startswith(b"dpty: cannot ")
     assert engine.requests == []
+
+
+def test_what_others_call_their_files_does_not_command_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    progress = Progress(wanted=True)
+    progress.moved(1)
+    progress._show()
+    progress.tell("skipped \x1b[2J\n: a socket cannot be copied")
+    progress.close()
+    assert "dpty: skipped ?[2J?: a socket cannot be copied" in capsys.readouterr().err

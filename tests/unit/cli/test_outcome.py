@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import pty
+import select
 import sys
 
 import pytest
@@ -178,3 +180,44 @@ def test_a_code_below_zero_is_a_death_by_that_signal(number: int, monkeypatch: p
     monkeypatch.setattr("dockerpty.signals.die_by", died.append)
     assert outcome.finish(-number) == 128 + number
     assert died == [number]
+
+
+# What others wrote
+
+
+OTHERS = "denied:\x1b[2J\x07 no\r\nsecond\ud800 line\n"
+
+
+def test_every_line_of_what_is_said_is_told_to_be_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    outcome.say("one\ntwo\n")
+    outcome.say("")
+    outcome.say("plain\nand simple", prefix="")
+    assert capsys.readouterr().err == "dpty: one\ndpty: two\ndpty: \nplain\nand simple\n"
+
+
+def test_a_terminal_is_not_commanded_by_what_others_wrote(monkeypatch: pytest.MonkeyPatch) -> None:
+    master, slave = pty.openpty()
+    try:
+        with open(slave, "w", closefd=False) as stderr:
+            monkeypatch.setattr(sys, "stderr", stderr)
+            outcome.say(OTHERS)
+            outcome.code_of(DockerptyError("pull", "x", OTHERS), PROCESS, debug=False)
+        told = b""
+        # What was written comes through a terminal in pieces of any length.
+        while told.count(b"\n") < 4 and select.select([master], [], [], 10)[0]:
+            told += os.read(master, 4096)
+    finally:
+        os.close(master)
+        os.close(slave)
+    assert told.decode().split("\r\n") == [
+        "dpty: denied:?[2J? no",
+        "dpty: second? line",
+        "dpty: cannot pull x: denied:?[2J? no",
+        "dpty: second? line",
+        "",
+    ]
+
+
+def test_in_a_file_it_stays_as_it_was_written(capsys: pytest.CaptureFixture[str]) -> None:
+    outcome.say("denied:\x1b[2J")
+    assert capsys.readouterr().err == "dpty: denied:\x1b[2J\n"
