@@ -124,6 +124,7 @@ class Bridge:
         self._waited_for: list[Pump] = []
         self._die_by: int | None = None
         self._timed_out = ""
+        self._verdict: int | SessionTimeout | None = None
         self._insisted: list[float] = []
         self._notices: list[str] = []
         self._guardian: Guardian | None = None
@@ -144,6 +145,7 @@ class Bridge:
                 undisturbed(self._enter_terminal)
                 self._begin(sockets)
                 self._serve()
+                self._verdict = operation._verdict()
             except BaseException as error:
                 undisturbed(self._leave_terminal)
                 # Whatever ended us here, what was started for us is not to live on. A stdout that is full is no better
@@ -196,12 +198,16 @@ class Bridge:
 
     def _leave_terminal(self) -> None:
         """Give the terminal and the log back, and then say what had to wait. A second call does nothing."""
-        cut = self._terminal.original_attributes is not None and self._result.reason is not None
+        cut = b""
+        if self._result.reason is not None:
+            cut = b"\r\n" if self._terminal.original_attributes is not None else b""
+        elif isinstance(self._verdict, SessionTimeout) and self._operation.is_tty():
+            cut = b"\n"  # where a script types, ours was never raw
         try:
             for pump in self._outputs:
                 if pump.modes is not None and not pump.to_stream.closed:
                     # In the middle of the remote's line: what is said next begins a line of its own.
-                    undo = pump.modes.undo() + (b"\r\n" if cut else b"")
+                    undo = pump.modes.undo() + cut
                     if undo:
                         pump.to_stream.write(undo)
         except OSError as error:  # the terminal is gone, and with it what was switched on
@@ -424,7 +430,7 @@ class Bridge:
                 failure = next((pump.failure for pump in self._outputs if pump.failure is not None), None)
                 reason = str(failure or "the connection ended in the middle of a frame")
                 raise SessionLost("go on with", operation.describe(), reason) from failure
-            verdict: int | SessionTimeout | None = operation._verdict()
+            verdict = self._verdict
             if verdict is not None:
                 # A script has the last word; the process ends as at a time limit.
                 self._warn(operation._abandoned(signal.SIGTERM, timed_out=True))

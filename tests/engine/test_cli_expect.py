@@ -222,3 +222,25 @@ def test_the_library_takes_the_text_of_a_script(
     finally:
         client.close()
     assert capfd.readouterr().out == "up\ngot go\nup\n"
+
+
+@pytest.mark.parametrize("flags", ["-it", "-t"])
+def test_why_it_ended_begins_a_line_of_its_own(
+    flags: str, box: Container, sessions: Sessions, script: Callable[[str], str]
+) -> None:
+    path = script("expect middle\nexpect never 0.3")
+    command = "printf 'in the middle'; exec sleep 60"
+    terminal = typed(sessions, "exec", flags, "--expect", path, name_of(box), "sh", "-c", command)
+    assert terminal.wait() == 124
+    assert b"in the middle\r\ndpty: cannot find 'never'" in terminal.output
+    assert terminal.is_as_before()
+
+
+def test_without_a_failure_nothing_is_added_to_the_last_line(
+    box: Container, sessions: Sessions, script: Callable[[str], str]
+) -> None:
+    path = script("expect middle")
+    command = "printf 'in the middle'"
+    terminal = typed(sessions, "exec", "-it", "--expect", path, name_of(box), "sh", "-c", command)
+    assert terminal.wait() == 0
+    assert terminal.output == b"in the middle"
