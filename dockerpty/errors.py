@@ -14,6 +14,7 @@ DockerptyError
 ├── SessionLost (ConnectionError)               the stream broke and the exit code cannot be learned
 └── EngineError
     ├── APIError                                the engine answered with an error
+    │   ├── StartRefused (CannotStart)          ... since its runtime could not start the process
     │   └── NotFound                            ... with 404
     │       └── ImageNotFound                   ... for want of an image
     └── EngineUnreachable (ConnectionError)     the engine did not answer
@@ -150,6 +151,33 @@ class APIError(EngineError):
     def status_code(self) -> int:
         """The HTTP status of the engine's answer."""
         return int(self.response.status_code)
+
+
+class StartRefused(APIError, CannotStart):
+    """The engine's runtime could not start the process: its words say whether its program is there."""
+
+    def __init__(
+        self,
+        action: str,
+        subject: str = "",
+        reason: str = "",
+        hint: str = "",
+        *,
+        exit_code: int = 127,
+        status_code: int = 0,
+        explanation: str = "",
+        response: Any = None,
+    ) -> None:
+        super().__init__(
+            action,
+            subject,
+            reason,
+            hint,
+            status_code=status_code,
+            explanation=explanation,
+            response=response,
+        )
+        self.exit_code = exit_code
 
 
 class NotFound(APIError):

@@ -9,7 +9,7 @@ import os
 import sys
 
 from dockerpty.cli.grammar import UsageError
-from dockerpty.errors import APIError, CannotStart, DockerptyError, SessionLost, SessionTimeout
+from dockerpty.errors import CannotStart, DockerptyError, SessionLost, SessionTimeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,16 +58,7 @@ def code_of(error: BaseException, command: Command, debug: bool) -> int:
         return LOST
     if not command.ends_with_process:
         return FAILED if isinstance(error, UsageError) else ERROR
-    if isinstance(error, CannotStart):
-        return error.exit_code
-    # Podman prepares a container when it is attached to, and finds out there that the command cannot be run.
-    if isinstance(error, APIError) and error.action in ("start", "attach to", "start the exec"):
-        from dockerpty.result import CANNOT_RUN_CODE, start_error_code
-
-        # Of an exec docker's engine tells in the stream, with a code of its own, what Podman answers to the request.
-        in_exec = error.action == "start the exec" and error.status_code == 500
-        return start_error_code(error.explanation, CANNOT_RUN_CODE if in_exec else FAILED)
-    return FAILED
+    return error.exit_code if isinstance(error, CannotStart) else FAILED
 
 
 def _of_the_system(error: OSError) -> str:

@@ -32,11 +32,12 @@ class Call:
         gives: names in the object that the engine answers with; without them it is no engine.
         light: answered at once, and no harm is done if nobody learns whether it was done.
         headers: names and values beside those of every request. docker-py's methods make their own.
+        starts: a process: a refusal may be the runtime's, which could not start it.
     """
 
     __slots__ = (
         *("action", "body", "gives", "headers", "kwargs", "light"),
-        *("method", "name", "path", "query", "subject"),
+        *("method", "name", "path", "query", "starts", "subject"),
     )
 
     def __init__(
@@ -53,6 +54,7 @@ class Call:
         gives: tuple[str, ...] = (),
         light: bool | None = None,
         headers: tuple[tuple[str, str], ...] = (),
+        starts: bool = False,
     ) -> None:
         """Take the parts of a request; a `None` in the query is left out, a bool becomes 0 or 1. A GET is light."""
         self.method = method
@@ -70,6 +72,7 @@ class Call:
         self.gives = gives
         self.light = method == "GET" if light is None else light
         self.headers = headers
+        self.starts = starts
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Call) and all(
@@ -248,6 +251,7 @@ def start_container(container: str) -> Call:
         kwargs={"container": container},
         action="start",
         subject=container,
+        starts=True,
     )
 
 
@@ -279,6 +283,8 @@ def attach_container(
         kwargs={"container": container, "params": query},
         action="attach to",
         subject=container,
+        # Podman prepares a container when it is attached to, and finds out there that its command cannot be run.
+        starts=True,
     )
 
 
@@ -444,6 +450,7 @@ def start_exec(exec_id: str, *, tty: bool, size: tuple[int, int] | None = None, 
         kwargs=kwargs,
         action="start the exec",
         subject=exec_id,
+        starts=True,
     )
 
 

@@ -17,7 +17,9 @@ from dockerpty.errors import (
     EngineUnreachable,
     ImageNotFound,
     NotFound,
+    StartRefused,
 )
+from dockerpty.result import CANNOT_RUN_CODE, start_error_code
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -215,8 +217,11 @@ def _api_error(call: Call, subject: str, status: int, explanation: str, response
             break
     if hint:
         reason = reason.rstrip(".")
-    ours = APIError
-    if status == 404:
+    ours, more = APIError, {}
+    code = _start_code(call, status, explanation)
+    if code:
+        ours, more = StartRefused, {"exit_code": code}
+    elif status == 404:
         ours = ImageNotFound if any(words in lower for words in _NO_IMAGE) else NotFound
     return ours(
         call.action,
@@ -226,7 +231,17 @@ def _api_error(call: Call, subject: str, status: int, explanation: str, response
         status_code=status,
         explanation=explanation,
         response=response,
+        **more,
     )
+
+
+def _start_code(call: Call, status: int, explanation: str) -> int:
+    """Give the exit code of what the engine's runtime could not start, 0 where that is not what was refused."""
+    if not call.starts:
+        return 0
+    # Of an exec Docker's engine tells in the stream, with a code of its own, what Podman answers to the request.
+    in_exec = status == 500 and call.path.startswith("/exec/")
+    return start_error_code(explanation, CANNOT_RUN_CODE if in_exec else 0)
 
 
 def _shortened(words: str) -> str:

@@ -22,6 +22,7 @@ from dockerpty.errors import (
     ProtocolError,
     SessionLost,
     SessionTimeout,
+    StartRefused,
     TerminalError,
 )
 
@@ -29,8 +30,8 @@ PROCESS = Command("exec", "", "", (), ends_with_process=True)
 OTHER = Command("ps", "", "", ())
 
 
-def start_error(text: str, action: str = "start") -> APIError:
-    return APIError(action, "web", text, status_code=400, explanation=text)
+def refused(code: int) -> StartRefused:
+    return StartRefused("start", "web", "why", status_code=400, explanation="why", exit_code=code)
 
 
 @pytest.mark.parametrize(
@@ -47,14 +48,9 @@ def start_error(text: str, action: str = "start") -> APIError:
         (OSError(24, "Too many open files"), 125, 1),
         (SessionTimeout("go on with", "web"), 124, 124),
         (SessionLost("go on with", "web"), 255, 255),
-        (start_error('exec: "nosuch": executable file not found in $PATH: unknown'), 127, 1),
-        (start_error("stat /no/such: no such file or directory"), 127, 1),
-        (start_error('exec: "/tmp": permission denied: unknown'), 126, 1),
-        (start_error('exec: "/tmp": is a directory'), 126, 1),
-        (start_error('exec: "nosuch": executable file not found in $PATH', "start the exec"), 127, 1),
-        (start_error('exec: "/tmp": permission denied: unknown', "start the exec"), 126, 1),
-        (start_error("driver failed programming external connectivity"), 125, 1),
-        (start_error("no such file or directory", "create a container from"), 125, 1),
+        (refused(127), 127, 1),
+        (refused(126), 126, 1),
+        (APIError("start", "web", "no such file or directory", status_code=500), 125, 1),
         (CannotStart("open a shell in", "web", "it has none"), 127, 1),
         (CannotStart("see the files of", "web", "it is another's", exit_code=126), 126, 1),
         (KeyError("x"), 125, 3),

@@ -28,12 +28,14 @@ from dockerpty.engine.client import DirectControl, DirectEngine, Engine, engine_
 from dockerpty.engine.connection import wait_for
 from dockerpty.errors import (
     APIError,
+    CannotStart,
     DockerptyError,
     EngineError,
     EngineUnreachable,
     ImageNotFound,
     NotFound,
     ProtocolError,
+    StartRefused,
 )
 from tests.unit.loopback import ScriptedEngine, Step, answer
 
@@ -797,3 +799,56 @@ def test_docker_pys_clients_are_reached_over_our_own_connections(scripted: Scrip
     engine.close()
     client.close()
     assert server.lines == ["POST /v1.35/containers/web/start"] * 2
+
+
+# What could not be started
+
+
+NOT_FOUND = 'exec: "nosuch": executable file not found in $PATH: unknown'
+NOT_ALLOWED = 'exec: "/tmp": permission denied: unknown'
+START, ATTACH = calls.start_container("web"), calls.attach_container("web", stdout=True)
+START_EXEC = calls.start_exec("e", tty=False)
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "words", "code"),
+    [
+        (START, 400, NOT_FOUND, 127),
+        (START, 500, "stat /no/such: no such file or directory", 127),
+        (START, 400, NOT_ALLOWED, 126),
+        (START, 400, 'exec: "/tmp": is a directory', 126),
+        (ATTACH, 409, f"OCI runtime error: {NOT_FOUND}", 127),
+        (START_EXEC, 500, NOT_FOUND, 127),
+        # What Docker's engine writes into the stream, and Podman answers.
+        (START_EXEC, 500, "unable to find user nobody-here", 126),
+    ],
+)
+def test_what_the_runtime_could_not_start_has_its_code_and_is_docker_pys_error_too(
+    call: calls.Call, status: int, words: str, code: int, scripted: Scripted
+) -> None:
+    engine, _ = scripted(answer(status, json.dumps({"message": words}).encode()))
+    with pytest.raises(docker.errors.APIError) as caught:
+        engine.send(call)
+    error: Any = caught.value
+    assert {StartRefused, APIError, CannotStart} <= set(type(error).__mro__)
+    assert (error.exit_code, error.status_code, error.explanation) == (code, status, words)
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), again.exit_code, str(again)) == (StartRefused, code, str(error))
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "words"),
+    [
+        (START, 500, "driver failed programming external connectivity"),
+        (START_EXEC, 409, "container web is paused"),
+        (calls.create_container({"Image": "x"}), 400, "no such file or directory"),
+        (calls.create_exec("web", {}), 400, NOT_FOUND),
+    ],
+)
+def test_any_other_refusal_is_no_word_on_what_was_to_start(
+    call: calls.Call, status: int, words: str, scripted: Scripted
+) -> None:
+    engine, _ = scripted(answer(status, json.dumps({"message": words}).encode()))
+    with pytest.raises(APIError) as caught:
+        engine.send(call)
+    assert not isinstance(caught.value, CannotStart)
