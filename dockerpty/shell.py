@@ -15,11 +15,12 @@ from dockerpty import log
 from dockerpty.attach import is_ready, refusal
 from dockerpty.container.ownership import our_labels
 from dockerpty.engine import calls
+from dockerpty.engine.pull import with_image
 from dockerpty.errors import APIError, CannotStart, DockerptyError, ImageNotFound, NotFound
 from dockerpty.exec import ExecOperation, end_of, exec_config
 from dockerpty.frames import STDOUT, Decoder
 from dockerpty.operation import identity, name_for
-from dockerpty.result import CANNOT_RUN_CODE, start_error_code
+from dockerpty.result import CANNOT_RUN_CODE, NOT_FOUND_CODE, start_error_code
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -332,6 +333,8 @@ class ToolboxOperation(ExecOperation):
     """
 
     toolbox: Toolbox
+    #: It goes with this session, which nobody else shares it with.
+    owns_toolbox = False
 
     def _create(self, container: Any, *args: Any, **kwargs: Any) -> None:
         self.toolbox = container
@@ -353,6 +356,98 @@ class ToolboxOperation(ExecOperation):
             self._over = True
         else:
             super()._silent()
+
+    def _close(self) -> None:
+        try:
+            super()._close()
+        finally:
+            if self.owns_toolbox:
+                self.toolbox.close()
+
+
+def open_shell(
+    client: Engine,
+    container: Any,
+    words: Sequence[str] = (),
+    interactive: bool = True,
+    *,
+    shell: str | None = None,
+    login: bool = False,
+    toolbox: str | None = None,
+    fetch: Callable[[], None] | None = None,
+    user: str = "",
+    environment: Sequence[str] = (),
+    workdir: str | None = None,
+    privileged: bool = False,
+    **session: Any,
+) -> tuple[ExecOperation, str]:
+    """Return the operation that opens the best shell of a container, or one in a toolbox if it has none.
+
+    Args:
+        words, login: as for `shell_command`.
+        shell: this one, without looking for the best.
+        toolbox: the image of one that is to be opened whatever the container has.
+        fetch: called to fetch that image where the engine does not have it.
+        Others: as `ExecOperation.create` takes them.
+
+    Returns:
+        the operation, with the toolbox its own, and what its user should know of that; "" without one.
+
+    Raises:
+        CannotStart: there is no shell, and nothing to make a toolbox of (127); or as `Toolbox`.
+        NotFound, APIError: there is no such container, or it does not run.
+    """
+    process: dict[str, Any] = {"user": user, "environment": environment, "privileged": privileged}
+    missing: CannotStart | None = None
+    if toolbox is None:
+        try:
+            best = shell or find_shell(client, container, **process)
+        except CannotStart as error:
+            if error.exit_code != NOT_FOUND_CODE:
+                raise
+            missing = error
+        else:
+            command = shell_command(best, words, login)
+            process["workdir"] = workdir
+            return ExecOperation.create(client, container, command, interactive, **process, **session), ""
+    box = _toolbox(client, container, toolbox, fetch, missing, process)
+    try:
+        process.update(user=box.user, environment=box.environment)
+        command = box.command(shell_command(shell or box.shell, words, login), workdir)
+        beside = ToolboxOperation.create(client, box, command, interactive, **process, **session)
+    except BaseException:
+        box.close()
+        raise
+    beside.owns_toolbox = True
+    who = name_for(container)
+    why = f"{who} has no shell: " if missing is not None else ""
+    return beside, (
+        f"{why}this is one from {box.image}, in a container beside {who} that ends with it;"
+        f" the files of {who} are in {box.root}"
+    )
+
+
+def _toolbox(
+    client: Engine,
+    container: Any,
+    image: str | None,
+    fetch: Callable[[], None] | None,
+    missing: CannotStart | None,
+    process: dict[str, Any],
+) -> Toolbox:
+    """Make the toolbox that was asked for, or that stands for what is missing."""
+
+    def make() -> Toolbox:
+        return Toolbox(client, container, image, **process)
+
+    try:
+        return make() if image is None or fetch is None else with_image(make, fetch)
+    except CannotStart as error:
+        if missing is None or error.exit_code != NOT_FOUND_CODE or isinstance(error, APIError):
+            raise
+        hint = f"{error.hint} to open one beside it; `dpty cp` needs none"
+        reason = f"{missing.reason}, and {error.reason}"
+        raise CannotStart(missing.action, missing.subject, reason, hint) from error
 
 
 def toolbox_config(image: str, target: dict[str, Any], first: int) -> dict[str, Any]:

@@ -137,6 +137,7 @@ ALLOWED["shell"] = {
         "frames",
         "engine.transport",
         "engine.interface",
+        "engine.pull",
         "operation",
         "attach",
         "exec",

@@ -25,8 +25,9 @@ from dockerpty.errors import (
     ImageNotFound,
     NotFound,
 )
+from dockerpty.exec import ExecOperation
 from dockerpty.frames import STDERR, STDOUT, encode
-from dockerpty.shell import Toolbox, find_shell, shell_command, toolbox_config
+from dockerpty.shell import Toolbox, ToolboxOperation, find_shell, open_shell, shell_command, toolbox_config
 
 # The probe, in the shells that there are here
 
@@ -494,3 +495,60 @@ def test_what_the_engine_knows_no_code_of_has_said_its_shell_all_the_same(
 def test_an_sh_that_fails_is_told_with_its_code(container: Make) -> None:
     with pytest.raises(CannotStart, match="its sh ended with 9; name one with --shell"):
         find_shell(container(lambda config: (7, 9, b"")), "web")
+
+
+# One or the other
+
+
+def in_a_toolbox_only(config: dict[str, Any]) -> tuple[int, int, bytes]:
+    looks = config["Cmd"][0] == "sh" and config["Cmd"][2].startswith("cd ")
+    return (9, 0, b"/bin/ash\n") if looks else NOT_FOUND
+
+
+def removed(engine: Container) -> list[str]:
+    return [call.path for call in engine.calls if call.method == "DELETE"]
+
+
+def test_the_shell_of_a_container_is_opened_in_it_and_nothing_is_said(container: Make) -> None:
+    engine = container(lambda config: (9, 0, b"/bin/bash\n"))
+    operation, notice = open_shell(engine, "web", ["ls"], False, workdir="/srv", user="me")
+    assert (type(operation), notice) == (ExecOperation, "")
+    asked = engine.asked[-1]
+    assert (asked["Cmd"], asked["WorkingDir"], asked["User"]) == (["/bin/bash", "-c", "ls"], "/srv", "me")
+
+
+def test_beside_a_container_without_one_a_toolbox_is_opened_that_goes_with_its_session(
+    container: Make,
+) -> None:
+    engine = container(in_a_toolbox_only)
+    operation, notice = open_shell(engine, "web", [], False)
+    assert type(operation) is ToolboxOperation
+    assert notice == (
+        "web has no shell: this is one from busybox, in a container beside web that ends with it;"
+        " the files of web are in /proc/1/root"
+    )
+    assert removed(engine) == []
+    operation._close()
+    assert removed(engine) == ["/containers/70015"]
+
+
+def test_an_image_that_was_named_is_fetched_and_others_are_not(container: Make) -> None:
+    engine = container(in_a_toolbox_only)
+    operation, notice = open_shell(
+        engine, "web", [], False, toolbox="mine", fetch=lambda: engine.images.add("mine")
+    )
+    assert notice.startswith("this is one from mine, in a container beside web ")
+    operation._close()
+    engine.images = set()
+    with pytest.raises(CannotStart, match="it has none, and the engine has none of the images") as caught:
+        open_shell(engine, "web", fetch=lambda: engine.images.add("busybox"))
+    assert caught.value.exit_code == 127
+    with pytest.raises(ImageNotFound):
+        open_shell(engine, "web", toolbox="mine")
+
+
+def test_a_toolbox_of_somebody_elses_outlives_the_session(container: Make) -> None:
+    engine = container(in_a_toolbox_only)
+    with beside(engine) as toolbox:
+        ToolboxOperation.create(engine, toolbox, ["ash"], False)._close()
+        assert removed(engine) == []

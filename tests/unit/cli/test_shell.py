@@ -13,7 +13,7 @@ import pytest
 from dockerpty.cli import shell
 from dockerpty.cli.grammar import Line, read
 from dockerpty.cli.table import COMMANDS, COMMON
-from dockerpty.errors import CannotStart, ImageNotFound, NotFound
+from dockerpty.errors import APIError, CannotStart, ImageNotFound, NotFound, StartRefused
 
 
 class Nobody:
@@ -31,10 +31,7 @@ class Box:
     environment = ("PS1=$ ",)
     closed = False
 
-    def __enter__(self) -> Box:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self.closed = True
 
     def command(self, words: list[str], workdir: str | None = None) -> list[str]:
@@ -53,6 +50,8 @@ class Seen:
         self.images: list[str | None] = []
         self.pulled: list[str] = []
         self.problem: Exception | None = None
+        self.refusal: Exception | None = None
+        self.box_is_left = False
 
     def run(self, text: str, *words: str) -> int:
         line = read(COMMANDS["shell"], [*text.split(), *words])
@@ -78,19 +77,27 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
         return seen.box
 
     class Operation:
-        @staticmethod
+        owns_toolbox = False
+
+        @classmethod
         def create(
-            engine: Any, container: Any, argv: list[str], interactive: bool = True, **options: Any
-        ) -> str:
+            cls, engine: Any, container: Any, argv: list[str], interactive: bool = True, **options: Any
+        ) -> Operation:
+            if seen.refusal is not None:
+                raise seen.refusal
             seen.operation, seen.options = (container, argv, interactive), options
-            return "operation"
+            return cls()
+
+    def bridge(engine: Any, operation: Operation, line: Line) -> int:
+        seen.box_is_left = operation.owns_toolbox
+        return 7
 
     monkeypatch.setattr(shell, "engine_of", lambda common: Nobody())
-    monkeypatch.setattr(shell, "find_shell", find)
-    monkeypatch.setattr(shell, "Toolbox", toolbox)
-    monkeypatch.setattr(shell, "ExecOperation", Operation)
-    monkeypatch.setattr(shell, "ToolboxOperation", Operation)
-    monkeypatch.setattr(shell, "bridge", lambda engine, operation, line: 7)
+    monkeypatch.setattr("dockerpty.shell.find_shell", find)
+    monkeypatch.setattr("dockerpty.shell.Toolbox", toolbox)
+    monkeypatch.setattr("dockerpty.shell.ExecOperation", Operation)
+    monkeypatch.setattr("dockerpty.shell.ToolboxOperation", Operation)
+    monkeypatch.setattr(shell, "bridge", bridge)
     monkeypatch.setattr(
         "dockerpty.cli.pull.pull", lambda engine, image, *rest, **more: seen.pulled.append(image)
     )
@@ -153,12 +160,13 @@ def test_without_a_shell_one_is_opened_beside_it_and_a_line_says_so(
     assert seen.run("-w /srv web -- ls") == 7
     assert seen.images == [None]
     assert seen.operation == (seen.box, ["enter", "/srv", "/bin/ash", "-c", "ls"], True)
-    assert (seen.options["user"], seen.options["environment"], seen.options["workdir"]) == (
+    assert (seen.options["user"], seen.options["environment"], seen.options.get("workdir")) == (
         "1000:1000",
         ("PS1=$ ",),
         None,
     )
-    assert seen.box.closed
+    assert seen.box_is_left
+    assert not seen.box.closed
     assert capsys.readouterr().err == (
         "dpty: web has no shell: this is one from busybox, in a container beside web that ends with it;"
         " the files of web are in /proc/1/root\n"
@@ -214,3 +222,17 @@ def test_what_keeps_every_process_from_starting_opens_no_toolbox(seen: Seen) -> 
     with pytest.raises(CannotStart, match="no such user"):
         seen.run("web")
     assert seen.images == []
+
+
+def test_a_toolbox_that_no_session_came_of_is_closed(seen: Seen) -> None:
+    seen.refusal = APIError("exec in", "the toolbox", "it is paused", status_code=409)
+    with pytest.raises(APIError):
+        seen.run("--toolbox mine web")
+    assert seen.box.closed
+
+
+def test_a_toolbox_whose_image_cannot_be_started_is_no_lack_of_an_image(seen: Seen) -> None:
+    seen.found = CannotStart("open a shell in", "web", "it has none")
+    seen.problem = StartRefused("start", "the toolbox beside web", "sh: not found", status_code=400)
+    with pytest.raises(StartRefused, match="cannot start the toolbox beside web: sh: not found"):
+        seen.run("web")
