@@ -123,6 +123,7 @@ _MORE = (
     Flag("--cgroup-parent", "cgroup_parent", TEXT, "The cgroup that its own is made in", "CGROUP"),
     Flag("--sysctl", "sysctl", LIST, "Set a parameter of its kernel namespaces", "NAME=VALUE"),
     Flag("--runtime", "runtime", TEXT, "The runtime that starts it", "NAME"),
+    Flag("--annotation", "annotation", LIST, "Tell the runtime something (API 1.43)", "NAME[=VALUE]"),
     Flag("--isolation", "isolation", TEXT, "How it is kept apart, on Windows", "MODE"),
     # Its life
     Flag("--restart", "restart", TEXT, "When to start it again: no, always, on-failure[:N]...", "POLICY"),

@@ -50,7 +50,7 @@ GROUPS = {
     ),
     "What it may do": (
         *("cap_add", "cap_drop", "security_opt", "group_add", "userns", "pid", "ipc", "uts", "cgroupns"),
-        *("cgroup_parent", "sysctl", "runtime", "isolation"),
+        *("cgroup_parent", "sysctl", "runtime", "annotation", "isolation"),
     ),
     "Health and logs": (
         *("health_cmd", "health_interval", "health_timeout", "health_start_period", "health_start_interval"),

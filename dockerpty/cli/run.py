@@ -35,7 +35,7 @@ _STREAMS = ("stdin", "stdout", "stderr")
 # As long as for a session's container: pulling up volumes and networks may take the engine minutes.
 _CREATE_LIMIT_S = 300.0
 # Which engines came to know late: older ones would pass over them without a word.
-_SINCE = {"health_start_interval": (1, 44)}
+_SINCE = {"annotation": (1, 43), "health_start_interval": (1, 44)}
 
 
 def command(line: Line, common: Line) -> int:
@@ -127,7 +127,7 @@ def _refuse_contradictions(line: Line) -> None:
 def _refuse_too_new(engine: Engine, line: Line) -> None:
     """Refuse what this engine does not know yet, as docker does. It is asked only where that matters."""
     for dest, since in _SINCE.items():
-        if line.values[dest] is None:
+        if line.values[dest] in (None, []):
             continue
         if engine.api_version is None:
             engine.send(calls.ping())

@@ -58,6 +58,7 @@ def _temporary(flag: str, given: Sequence[str]) -> dict[str, str]:
 # By what is asked, which is the flag with underscores: the key in `HostConfig`, and how to read it.
 _HOST: dict[str, tuple[str, Reader]] = {
     "add_host": ("ExtraHosts", hosts),
+    "annotation": ("Annotations", lambda flag, given: notation.pairs(given)),
     "blkio_weight": ("BlkioWeight", _whole(0, 65535)),
     "blkio_weight_device": ("BlkioWeightDevice", notation.weights),
     "cap_add": ("CapAdd", notation.capabilities),

@@ -462,3 +462,25 @@ def test_the_platform_of_the_variable_is_asked_for_where_docker_asks_for_it(
     _, ours = of_dpty(recorder, ["-d", *flags])
     assert ours == theirs
     assert ("linux%2Farm64" in ours) is not bool(flags)
+
+
+@pytest.mark.parametrize(
+    ("flags", "annotations"),
+    [
+        ("--annotation a=b --annotation c --annotation a=d=e", {"a": "d=e", "c": ""}),
+        ("--annotation ''", {"": ""}),
+    ],
+)
+def test_annotations_are_handed_on_to_engines_that_know_them_as_docker_does(
+    flags: str, annotations: dict[str, str], program: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["-d", *shlex.split(flags)]
+    with Recorder("1.43") as recorder:
+        (theirs, _), (ours, _) = of_docker(program, recorder, given), of_dpty(recorder, given)
+    assert ours["HostConfig"]["Annotations"] == theirs["HostConfig"]["Annotations"] == annotations
+    capsys.readouterr()
+    with Recorder("1.42") as recorder:
+        assert main(["-H", recorder.url, "run", *given, *TAIL]) == 125
+        assert recorder.created == []
+    reason = "the engine speaks API 1.42 and knows it only from 1.43 on; leave it out"
+    assert capsys.readouterr() == ("", f"dpty: cannot use --annotation: {reason}\n")

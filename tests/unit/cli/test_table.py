@@ -95,6 +95,7 @@ CONTAINER: list[Row] = [
     ("--oom-kill-disable", "bool", False),
     ("--oom-score-adj", "text", None),
     ("--isolation", "text", None),
+    ("--annotation", "list", []),
     ("--blkio-weight", "text", None),
     ("--blkio-weight-device", "list", []),
     ("--cgroup-parent", "text", None),

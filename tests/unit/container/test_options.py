@@ -79,6 +79,7 @@ def test_what_is_not_asked_for_is_left_to_the_engine(nothing: Any) -> None:
         ("restart", "on-failure:3", "RestartPolicy", {"Name": "on-failure", "MaximumRetryCount": 3}),
         ("security_opt", ["no-new-privileges"], "SecurityOpt", ["no-new-privileges"]),
         ("sysctl", ["net.a="], "Sysctls", {"net.a": ""}),
+        ("annotation", ["a=b", "c", "a=d=e", "="], "Annotations", {"a": "d=e", "c": "", "": ""}),
         ("tmpfs", ["/a", "/b:size=1m"], "Tmpfs", {"/a": "", "/b": "size=1m"}),
         ("userns", "host", "UsernsMode", "host"),
         ("volumes_from", ["a:ro"], "VolumesFrom", ["a:ro"]),
