@@ -45,14 +45,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             command = COMMANDS[name]
             line = read(command, rest)
             line.common = common
-            code = _help(name) if line.values["help"] else _function_of(name)(line, common)
+            code = _help(name) if line.values["help"] else _function_of(name)(line)
         flush()
     except BaseException as error:  # noqa: BLE001  # whatever it is, it becomes a line and a code here
         code = code_of(error, command, debug)
     return finish(code)
 
 
-def _function_of(name: str) -> Callable[[Line, Line], int]:
+def _function_of(name: str) -> Callable[[Line], int]:
     """Load a command's file, and no other. Written out, so that checkers see who leans on whom."""
     if name == "exec":
         from dockerpty.cli.exec import command

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from dockerpty.cli.grammar import Line
 
 
-def command(line: Line, common: Line) -> int:
+def command(line: Line) -> int:
     """Run the command line, and return its exit code."""
     values = line.values
     interactive = not (values["no_stdin"] or values["no_input"])
     session = keywords(line, interactive and is_terminal(sys.stdin))
-    engine = engine_of(common)
+    engine = engine_of(line)
     try:
         container, _ = container_of(engine, line)
         return bridge(

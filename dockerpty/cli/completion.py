@@ -16,7 +16,7 @@ SCRIPTS = {"bash": "dpty", "zsh": "_dpty", "fish": "dpty.fish"}
 FOLDER = os.path.join(os.path.dirname(__file__), "scripts")
 
 
-def command(line: Line, common: Line) -> int:
+def command(line: Line) -> int:
     """Run the command line, and return its exit code."""
     (shell,) = line.words
     if shell not in SCRIPTS:

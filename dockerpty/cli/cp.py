@@ -31,7 +31,7 @@ _PATIENCE_S = 0.5
 _BETWEEN_S = 0.1
 
 
-def command(line: Line, common: Line) -> int:
+def command(line: Line) -> int:
     """Run the command line, and return its exit code."""
     (there, source), (here, target) = places(line)
     follow_link, keep_owner = line.values["follow_link"], line.values["archive"]
@@ -44,7 +44,7 @@ def command(line: Line, common: Line) -> int:
             hint="give a file or a program for it: `> FILE`, `| tar t`",
         )
     endings = Endings()
-    engine = engine_of(common)
+    engine = engine_of(line)
     try:
         if to_stdout:
             stream_out(engine, there, source, _writer(), follow_link=follow_link)

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from dockerpty.engine.client import Engine
 
 
-def engine_of(common: Line) -> Engine:
-    """Give the engine that the global options name. Connects to nothing yet.
+def engine_of(line: Line) -> Engine:
+    """Give the engine that the global options before a line name. Connects to nothing yet.
 
     Raises:
         UsageError: they name two, or ask for TLS that a context does not have.
         DockerptyError: what they name makes no sense, or there is no such context.
     """
+    common = line.common
     values = common.values
     if values["host"] and values["context"]:
         raise UsageError(
@@ -48,14 +49,9 @@ def engine_of(common: Line) -> Engine:
 
 
 def configuration_of(line: Line) -> Configuration:
-    """Give docker's client configuration, the same one to all who ask in the course of a command line.
-
-    Args:
-        line: of the global options, or of a command.
-    """
-    values = (line.common or line).values
-    given = values.get("config")
-    if isinstance(given, Configuration):
-        return given
-    values["config"] = configuration = Configuration(given, notice=say)
-    return configuration
+    """Give docker's client configuration, the same one to all who ask in the course of a command line."""
+    common = line.common
+    if common.configuration is None:
+        common.configuration = Configuration(common.values.get("config"), notice=say)
+    found: Configuration = common.configuration
+    return found

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from dockerpty.cli.grammar import Line
 
 
-def command(line: Line, common: Line) -> int:
+def command(line: Line) -> int:
     """Run the command line, and return its exit code."""
     values = line.values
     tty = wants_tty(line)
     detach = values["detach"]
     if detach:
         refuse_session_flags(line)
-    engine = engine_of(common)
+    engine = engine_of(line)
     try:
         container, words = container_of(engine, line, "exec in")
         operation = ExecOperation.create(

@@ -150,16 +150,18 @@ class Line:
     Attributes:
         values: of every flag of the command, by `dest`.
         words: the operands.
-        common: that of the global options before it, which `main` sets.
+        common: the line of the global options before it, which `main` sets; itself, if it is that.
+        configuration: docker's client configuration, once somebody has asked for it. That of `common` counts.
     """
 
-    __slots__ = ("command", "common", "values", "words")
+    __slots__ = ("command", "common", "configuration", "values", "words")
 
     def __init__(self, command: Command, values: dict[str, Any], words: list[str]) -> None:
         self.command = command
         self.values = values
         self.words = words
-        self.common: Line | None = None
+        self.common = self
+        self.configuration: Any = None
 
 
 def read(command: Command, argv: Sequence[str]) -> Line:

@@ -120,7 +120,7 @@ def print_help(name: str) -> int:
     return 0
 
 
-def command(line: Line, common: Line) -> int:
+def command(line: Line) -> int:
     """Print the help of the command named, or of `dpty` itself."""
     return print_help(line.words[0] if line.words else "")
 

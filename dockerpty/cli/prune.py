@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dockerpty.engine.interface import Engine
 
 
-def command(line: Line, common: Line) -> int:
+def command(line: Line) -> int:
     """Run the command line, and return its exit code."""
     dry = line.values["dry_run"]
     asks = not (dry or line.values["force"])
@@ -27,7 +27,7 @@ def command(line: Line, common: Line) -> int:
         raise UsageError(
             "ask", "whether to remove them", "stdin is no terminal", "say --force, or look with --dry-run"
         )
-    engine = engine_of(common)
+    engine = engine_of(line)
     try:
         leftovers = find(engine)
         if not leftovers:

@@ -49,20 +49,20 @@ _GIVES = (
 _GAP = 2
 
 
-def command(line: Line, common: Line) -> int:
+def command(line: Line) -> int:
     """Run the command line, and return its exit code."""
     values = line.values
     wanted = filters(values["filter"], line.command.see)
     if values["format"] and values["quiet"]:
         say("--format is left out of account, because of --quiet")
     form = Format(
-        values["format"] or configuration_of(common).text("psFormat"), values["quiet"], values["size"]
+        values["format"] or configuration_of(line).text("psFormat"), values["quiet"], values["size"]
     )
     limit = values["last"] if values["last"] is not None else int(values["latest"])
     call = list_containers(
         all=values["all"] or limit > 0, limit=limit or None, size=form.needs_size, filters=wanted
     )
-    engine = engine_of(common)
+    engine = engine_of(line)
     try:
         reply = engine.send(call, timeout=_SIZE_LIMIT_S if form.needs_size else _LIMIT_S)
     finally:

@@ -29,7 +29,7 @@ _SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|[P\]_^][^\x07\x1b]*(?:\x
 _LONGEST_S = 1e6
 
 
-def command(line: Line, common: Line) -> int:
+def command(line: Line) -> int:
     """Run the command line, and return its exit code; below zero for a death by that signal."""
     (name,) = line.words
     values = line.values

@@ -38,13 +38,13 @@ _CREATE_LIMIT_S = 300.0
 _SINCE = {"annotation": (1, 43), "health_start_interval": (1, 44)}
 
 
-def command(line: Line, common: Line) -> int:
+def command(line: Line) -> int:
     """Run the command line, and return its exit code."""
     values = line.values
     tty = wants_tty(line)
     _refuse_contradictions(line)
     streams = _streams(line)
-    engine = engine_of(common)
+    engine = engine_of(line)
     file = None
     try:
         config = _config(line, tty, streams, engine.name)

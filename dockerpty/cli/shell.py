@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from dockerpty.cli.grammar import Line
 
 
-def command(line: Line, common: Line) -> int:
+def command(line: Line) -> int:
     """Run the command line, and return its exit code."""
     values = line.values
     tty = is_terminal(sys.stdin) and is_terminal(sys.stdout) and not values["no_input"]
-    engine = engine_of(common)
+    engine = engine_of(line)
     try:
         container, words = container_of(engine, line, "open a shell in")
         operation, notice = open_shell(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _LIMIT_S = 300.0
 
 
-def command(line: Line, common: Line) -> int:
+def command(line: Line) -> int:
     """Run the command line, and return its exit code."""
     values = line.values
     attached = values["attach"] or values["interactive"]
@@ -31,7 +31,7 @@ def command(line: Line, common: Line) -> int:
     elif len(line.words) > (0 if values["latest"] else 1):
         reason = "only one container at once can be attached to"
         raise UsageError("use", "-a or -i", reason, "start the others without it")
-    engine = engine_of(common)
+    engine = engine_of(line)
     try:
         containers = line.words
         if values["latest"]:
@@ -39,7 +39,7 @@ def command(line: Line, common: Line) -> int:
 
             containers = [newest(engine, running=False), *containers]
         if not attached:
-            return _start(engine, containers, line, common.values["debug"])
+            return _start(engine, containers, line)
         interactive = values["interactive"] and not values["no_input"]
         session = keywords(line, interactive and is_terminal(sys.stdin))
         operation = RunOperation(engine, containers[0], interactive, logs=False, **session)
@@ -48,7 +48,7 @@ def command(line: Line, common: Line) -> int:
         engine.close()
 
 
-def _start(engine: Engine, containers: list[str], line: Line, debug: bool) -> int:
+def _start(engine: Engine, containers: list[str], line: Line) -> int:
     """Start all, also those behind one that cannot be; what failed has its code where all have the same."""
     codes = set()
     for container in containers:
@@ -57,7 +57,7 @@ def _start(engine: Engine, containers: list[str], line: Line, debug: bool) -> in
         except EngineUnreachable:
             raise  # nor would it answer for the others
         except DockerptyError as error:
-            codes.add(code_of(error, line.command, debug))
+            codes.add(code_of(error, line.command, line.common.values["debug"]))
         else:
             show(container)
     if not codes:

@@ -1,7 +1,7 @@
 """The commands of `dpty` and their flags: the one table from which argv is read and help is made. Pure.
 
 Names and defaults are docker's wherever docker has the flag. A new command is a row of `COMMANDS` and a file of its
-name beside this one, with a function `command(line, common) -> int` that the package's `__init__` finds.
+name beside this one, with a function `command(line) -> int` that the package's `__init__` finds.
 """
 
 from __future__ import annotations

@@ -35,14 +35,14 @@ _SERVER = (
 )
 
 
-def command(line: Line, common: Line) -> int:
+def command(line: Line) -> int:
     """Run the command line, and return its exit code."""
     client = of_client()
     as_json = line.values["json"]
     if not as_json:
         show("\n".join(section("Client", client, _CLIENT)))
     try:
-        server = of_server(common)
+        server = of_server(line)
     except DockerptyError:
         # What is known without an engine is told in any case.
         if as_json:
@@ -70,13 +70,13 @@ def of_client() -> dict[str, str]:
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
 
-def of_server(common: Line) -> dict[str, Any]:
+def of_server(line: Line) -> dict[str, Any]:
     """Ask the engine.
 
     Raises:
         DockerptyError: there is none, or it refuses.
     """
-    engine = engine_of(common)
+    engine = engine_of(line)
     try:
         told = engine.send(version(), timeout=_LIMIT_S).json()
         used = engine.api_version

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from dockerpty.cli.grammar import Line
 
 
-def command(line: Line, common: Line) -> int:
+def command(line: Line) -> int:
     """Run the command line, and return its exit code: 0 for who leaves with Ctrl-C, which is the way out."""
-    engine = engine_of(common)
+    engine = engine_of(line)
     try:
         container, _ = container_of(engine, line, "watch")
         session = keywords(line, False)

@@ -125,7 +125,7 @@ def test_engine_and_session_read_the_configuration_together_once(tmp_path: Path)
     file.write_text('{"detachKeys": "ctrl-x"}')
     line = read(COMMANDS["exec"], ["web", "ls"])
     line.common = common("")
-    engine_of(line.common)
+    engine_of(line)
     file.unlink()
     assert configured_detach_keys(line) == "ctrl-x"
     assert configuration_of(line) is configuration_of(line.common)

@@ -171,7 +171,7 @@ def test_debug_tells_the_steps_and_where_an_error_came_from() -> None:
 def test_a_fault_of_ours_is_125_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(line: object, common: object) -> int:
+    def broken(line: object) -> int:
         raise ZeroDivisionError("division by zero")
 
     monkeypatch.setattr("dockerpty.cli.exec.command", broken)
@@ -184,7 +184,7 @@ def test_a_fault_of_ours_is_125_without_a_traceback(
 def test_ctrl_c_kills_it_by_sigint() -> None:
     code = (
         "import dockerpty.cli, dockerpty.cli.exec as exec_file, os, signal\n"
-        "exec_file.command = lambda line, common: signal.raise_signal(signal.SIGINT)\n"
+        "exec_file.command = lambda line: signal.raise_signal(signal.SIGINT)\n"
         "raise SystemExit(dockerpty.cli.main(['exec', 'web', 'ls']))"
     )
     done = subprocess.run(

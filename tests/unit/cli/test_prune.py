@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from dockerpty.cli import prune
-from dockerpty.cli.grammar import Line, UsageError, read
-from dockerpty.cli.table import COMMANDS, COMMON
+from dockerpty.cli.grammar import UsageError, read
+from dockerpty.cli.table import COMMANDS
 from dockerpty.container.leftovers import Leftover
 from dockerpty.errors import APIError
 
@@ -56,7 +56,7 @@ def removed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def run(*argv: str) -> int:
-    return prune.command(read(COMMANDS["prune"], list(argv)), Line(COMMON, {}, []))
+    return prune.command(read(COMMANDS["prune"], list(argv)))
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, text: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from dockerpty.cli import shell
 from dockerpty.cli.grammar import Line, read
-from dockerpty.cli.table import COMMANDS, COMMON
+from dockerpty.cli.table import COMMANDS
 from dockerpty.errors import APIError, CannotStart, ImageNotFound, NotFound, StartRefused
 
 
@@ -54,8 +54,7 @@ class Seen:
         self.box_is_left = False
 
     def run(self, text: str, *words: str) -> int:
-        line = read(COMMANDS["shell"], [*text.split(), *words])
-        return shell.command(line, Line(COMMON, {"config": None}, []))
+        return shell.command(read(COMMANDS["shell"], [*text.split(), *words]))
 
 
 @pytest.fixture
