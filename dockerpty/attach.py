@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 
 from dockerpty import keys, log
+from dockerpty import plain_signal as signal
 from dockerpty.bridge import Options
 from dockerpty.engine import calls
 from dockerpty.errors import APIError, DockerptyError, EngineUnreachable, NotFound, SessionLost

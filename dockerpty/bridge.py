@@ -7,10 +7,10 @@ were. What is peculiar to a container or to an exec is asked of the operation.
 
 from __future__ import annotations
 
-import signal
 import time
 
 from dockerpty import log
+from dockerpty import plain_signal as signal
 from dockerpty.errors import DockerptyError, SessionLost, SessionTimeout
 from dockerpty.guardian import Guardian
 from dockerpty.pumps import InputPump, OutputPump
@@ -40,6 +40,8 @@ _log = log.get(__name__)
 STALLED_S = 2.0
 #: So many signals that ask to end, within so many seconds, end us and not only the container.
 INSISTENCE, INSISTENCE_S = 3, 5.0
+#: Who is over by then needs no guardian, whose fork takes as long as a tenth of the shortest command.
+_GUARDED_AFTER_S = 0.1
 
 
 class Options:
@@ -128,6 +130,7 @@ class Bridge:
         self._insisted: list[float] = []
         self._notices: list[str] = []
         self._guardian: Guardian | None = None
+        self._guarded_at: float | None = None
         self._typed_at: float | None = None
         self._active = 0.0
 
@@ -193,7 +196,8 @@ class Bridge:
         elif operation.is_tty() and is_terminal(operation.stdout):
             # Nobody types, but what the far side switches on here is to be switched off, whatever ends us.
             self._signals.note(forwardable(), only_default=True)
-        self._appoint_guardian()
+        self._guarded_at = time.monotonic() + _GUARDED_AFTER_S
+        self._loop.at(lambda: self._guarded_at, self._appoint_guardian)
         self._loop.watch(self._signals)
 
     def _leave_terminal(self) -> None:
@@ -223,6 +227,7 @@ class Bridge:
 
     def _appoint_guardian(self) -> None:
         """Somebody has to act if we are killed: for an exec that would live on, and a terminal that would stay raw."""
+        self._guarded_at = None
         will = self._operation._last_will()
         held = held_descriptors()
         if self._guardian is not None or (will is None and not held):

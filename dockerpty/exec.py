@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import binascii
-import signal
 import time
 
 from dockerpty import keys, log
+from dockerpty import plain_signal as signal
 from dockerpty.bridge import Options
 from dockerpty.container.spec import with_term
 from dockerpty.engine import calls

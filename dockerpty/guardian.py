@@ -8,10 +8,10 @@ program runs other threads no child is forked: a fork then is not safe.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 
 from dockerpty import log
+from dockerpty import plain_signal as signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ no handler and set no level. Lines tell of lengths, never of payloads.
 from __future__ import annotations
 
 import sys
-from collections import deque
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ HELD_LINES = 1000
 
 _DEBUG, _INFO, _WARNING = 10, 20, 30
 _raw_terminals: list[None] = []
-_held: deque[tuple[logging.Logger, logging.LogRecord]] = deque(maxlen=HELD_LINES)
+_held: list[tuple[logging.Logger, logging.LogRecord]] = []
 
 
 class Log:
@@ -53,6 +52,7 @@ class Log:
         record = logger.makeRecord(self.name, level, file, line, message, args, None, function, None, stack)
         if _raw_terminals:
             _held.append((logger, record))
+            del _held[:-HELD_LINES]
         else:
             logger.handle(record)
 
@@ -71,5 +71,5 @@ def release() -> None:
     """End one `hold`; after the last, hand out the lines kept back, in order and with their own times."""
     _raw_terminals.pop()
     while _held and not _raw_terminals:
-        logger, record = _held.popleft()
+        logger, record = _held.pop(0)
         logger.handle(record)

@@ -7,10 +7,10 @@ operations are in `attach` and `exec`.
 
 from __future__ import annotations
 
-import signal
 import time
 
 from dockerpty import keys, log
+from dockerpty import plain_signal as signal
 from dockerpty.attach import RunOperation
 from dockerpty.bridge import Bridge, Options
 from dockerpty.container.spec import with_term

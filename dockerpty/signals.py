@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import time
-from collections import deque
 
 from dockerpty import log
+from dockerpty import plain_signal as signal
 from dockerpty.engine import calls
 from dockerpty.errors import DockerptyError
 
@@ -31,9 +30,8 @@ _OURS = (
     *("SIGCHLD", "SIGCLD", "SIGPIPE", "SIGURG", "SIGCONT", "SIGSTOP", "SIGKILL", "SIGTSTP", "SIGTTIN"),
     *("SIGTTOU", "SIGWINCH", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGABRT", "SIGSYS"),
 )
-# As plain numbers, once: the functions of `signal` make an enum of each signal at each call, which costs milliseconds.
-_ALL = frozenset(map(int, signal.valid_signals())) if hasattr(signal, "valid_signals") else frozenset()
-_FORWARDABLE = _ALL - {int(getattr(signal, name)) for name in _OURS if hasattr(signal, name)}
+_ALL = frozenset(signal.valid_signals()) if hasattr(signal, "valid_signals") else frozenset()
+_FORWARDABLE = _ALL - {getattr(signal, name) for name in _OURS if hasattr(signal, name)}
 
 
 def forwardable() -> frozenset[int]:
@@ -43,8 +41,10 @@ def forwardable() -> frozenset[int]:
 
 def name_of(number: int) -> str:
     """Return what the engine calls a signal: `TERM`, or the number of one that has no name of its own here."""
+    import signal as named  # rarely needed, and dear
+
     try:
-        return signal.Signals(number).name.removeprefix("SIG")
+        return named.Signals(number).name.removeprefix("SIG")
     except ValueError:
         return str(number)
 
@@ -81,7 +81,7 @@ class Signals:
     def __init__(self, action: Callable[[int], None]) -> None:
         self.works = False
         self._action = action
-        self._noted: deque[int] = deque()
+        self._noted: list[int] = []
         self._previous: dict[int, Any] = {}
         self._previous_fd = -1
         self._read_fd = self._write_fd = -1
@@ -157,7 +157,7 @@ class Signals:
         if self.works and ready.get(self._read_fd):
             os.read(self._read_fd, 4096)
         while self._noted:
-            self._action(self._noted.popleft())
+            self._action(self._noted.pop(0))
 
     def _note(self, number: int, frame: object) -> None:
         self._noted.append(number)
@@ -212,7 +212,7 @@ class Resizer:
         self._control = control
         self._call = call
         self._timeout = timeout
-        self._wanted: deque[tuple[int, int]] = deque()
+        self._wanted: list[tuple[int, int]] = []
         self._in_flight = False
         self._tries_left = 0
         self._again_at: float | None = None
@@ -246,7 +246,7 @@ class Resizer:
     def _next(self) -> None:
         if self._in_flight or not self._wanted:
             return
-        self._current = self._wanted.popleft()
+        self._current = self._wanted.pop(0)
         rows, cols = self._current
         if not (0 < rows <= 65535 and 0 < cols <= 65535):
             self._next()

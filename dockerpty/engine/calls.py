@@ -6,8 +6,7 @@ the method of docker-py's low-level client, for clients that we cannot look into
 
 from __future__ import annotations
 
-import json
-
+from dockerpty.engine import plain_json
 from dockerpty.errors import DockerptyError, ProtocolError
 
 TYPE_CHECKING = False
@@ -91,7 +90,7 @@ class Call:
 
     def payload(self) -> bytes | None:
         """Give the body's bytes, `None` for none."""
-        return None if self.body is None else json.dumps(self.body).encode()
+        return None if self.body is None else plain_json.dumps(self.body).encode()
 
 
 class Reply:
@@ -120,7 +119,7 @@ class Reply:
             ProtocolError: it is no JSON.
         """
         try:
-            return json.loads(self.body)
+            return plain_json.loads(self.body)
         except (ValueError, RecursionError) as error:
             raise no_engine("it is empty" if not self.body else "it is no JSON") from error
 
@@ -177,7 +176,7 @@ def list_containers(
     """
     query: dict[str, str | int | None] = {"all": all or None, "limit": limit, "size": size or None}
     if filters:
-        query["filters"] = json.dumps({key: list(values) for key, values in filters.items()})
+        query["filters"] = plain_json.dumps({key: list(values) for key, values in filters.items()})
     kwargs: dict[str, Any] = {"all": all, "size": size, "filters": filters}
     if limit is not None:
         kwargs["limit"] = limit

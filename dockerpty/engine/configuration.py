@@ -77,10 +77,10 @@ class Configuration:
             return self._left_alone(os.strerror(error.errno or 0))
         except ValueError as error:
             return self._left_alone(error)
-        import json
+        from dockerpty.engine import plain_json
 
         try:
-            values = json.loads(content)
+            values = plain_json.loads(content)
         except (ValueError, RecursionError) as error:
             return self._left_alone(error)
         return values if isinstance(values, dict) else self._left_alone("it is no JSON object")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import select
-import socket
 import struct
 import time
 
@@ -21,9 +20,12 @@ from dockerpty.errors import EngineUnreachable, ProtocolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
 
     from dockerpty.engine.endpoint import Endpoint
+else:
+    import _socket as socket  # as in `transport`
 
 __all__ = ["Exchange", "SocketTransport", "Transport", "connect", "unreachable", "wait_for"]
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
+from dockerpty.engine import plain_json
 from dockerpty.engine.calls import Call, no_engine
 from dockerpty.errors import APIError, ImageNotFound
 
@@ -74,7 +73,7 @@ class Progress:
 
     def _look_at(self, line: bytes) -> None:
         try:
-            step = json.loads(line)
+            step = plain_json.loads(line)
         except (ValueError, RecursionError) as error:
             raise no_engine("it is no JSON") from error
         failure = step.get("error") if isinstance(step, dict) else None

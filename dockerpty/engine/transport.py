@@ -7,12 +7,15 @@ opened; `connection` opens them.
 from __future__ import annotations
 
 import errno
-import socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
     from typing import Any
+else:
+    # What `socket` wraps, without its enums and selectors, which take longer to load than a connection to be made.
+    import _socket as socket
 
 # Without it a program that set SIGPIPE back to its default would die when the engine goes away.
 _SEND_FLAGS = getattr(socket, "MSG_NOSIGNAL", 0)

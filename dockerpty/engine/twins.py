@@ -6,10 +6,10 @@ never imported here: where it is not loaded nobody can be waiting for its classe
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 
+from dockerpty.engine import plain_json
 from dockerpty.errors import (
     APIError,
     DockerptyError,
@@ -97,7 +97,7 @@ class Refusal:
 
     def json(self) -> Any:
         """Decode the body; ValueError if it is no JSON."""
-        return json.loads(self.content)
+        return plain_json.loads(self.content)
 
 
 def refused(call: Call, subject: str, reply: Reply, reason: str, url: str) -> APIError:

@@ -380,6 +380,16 @@ class Terminal:
         assert found
         return found.match
 
+    def wait_until_guarded(self) -> None:
+        """Wait until the program has forked the one who acts when it is killed: a moment after its session began."""
+        mine = Path(f"/proc/{self.pid}/cmdline").read_bytes()
+
+        def has_guardian() -> bool:
+            children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+            return any(Path(f"/proc/{pid}/cmdline").read_bytes() == mine for pid in children)
+
+        self.wait_until(has_guardian, what="the guardian")
+
     def wait_until(self, condition: Callable[[], T], timeout: float = 10.0, what: str = "") -> T:
         """Call `condition` until its answer is true, and take output meanwhile."""
         return self._until(condition, timeout, what or repr(condition))

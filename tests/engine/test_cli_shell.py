@@ -362,6 +362,7 @@ def test_when_we_are_ended_it_ends_with_all_that_runs_in_it(
 ) -> None:
     target = bare(user="1000:1000")
     terminal = typed_beside(bench, sessions, target)
+    terminal.wait_until_guarded()
     terminal.signal(number)
     assert terminal.wait() == -number
     expect_gone(bench, target)

@@ -469,6 +469,7 @@ def test_f26_killed_clients_leave_no_process_behind(bench: Bench, box: Container
     ]
     for terminal in terminals:
         terminal.expect("up")
+        terminal.wait_until_guarded()
     for terminal in terminals:
         terminal.signal(signal.SIGKILL)
     wait_for(lambda: not [each for each in bench.processes(box) if each.startswith("sleep 8")], 10)

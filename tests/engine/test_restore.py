@@ -92,6 +92,7 @@ def test_a_killed_session_gives_the_terminal_back_too(box: Container, sessions: 
     terminal = sessions.exec_command(box, "echo up; exec cat", sig_proxy=True, term_env={"BED_CLIENT": "ssh"})
     terminal.expect("up")
     assert terminal.is_raw()
+    terminal.wait_until_guarded()
     terminal.signal(signal.SIGKILL)
     terminal.wait_until(terminal.is_as_before, what="the terminal as before")
 

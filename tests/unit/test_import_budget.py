@@ -41,6 +41,9 @@ TOO_DEAR = {
     "urllib3",
 }
 
+# One of these brings most of the others, by way of `enum`: a quarter of a start, where nothing of them is needed.
+DEAR_TOGETHER = {"collections", "enum", "functools", "json", "re", "selectors", "signal", "socket", "types"}
+
 # What a plain `dpty exec` and `dpty run` import; the rest follows from these.
 COMMAND_LINE = ["dockerpty.cli", "dockerpty.cli.exec", "dockerpty.cli.run", "dockerpty.pty"]
 
@@ -101,6 +104,7 @@ def test_a_plain_command_line_loads_nothing_too_dear() -> None:
     loaded = loaded_by(*COMMAND_LINE)
     assert too_dear(loaded) == set()
     assert loaded & RARE == set()
+    assert loaded & DEAR_TOGETHER == set()
 
 
 def test_the_check_sees_what_is_too_dear() -> None:

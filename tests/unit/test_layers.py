@@ -18,12 +18,14 @@ ALLOWED = {
     "result": set(),
     "errors": {"result"},
     "log": set(),
+    "plain_signal": set(),
     "modes": set(),
     "frames": {"errors"},
     "keys": {"errors"},
     "engine.http11": {"errors"},
-    "engine.calls": {"errors"},
-    "engine.configuration": {"log"},
+    "engine.plain_json": set(),
+    "engine.calls": {"errors", "engine.plain_json"},
+    "engine.configuration": {"log", "engine.plain_json"},
     "engine.contexts": {"errors"},
     "engine.credentials": {"engine.configuration"},
     "engine.proxies": set(),
@@ -45,8 +47,8 @@ ALLOWED = {
     },
     # Engines: what all have in common, and two ways to have one.
     "engine.interface": {"errors", "engine.calls", "engine.transport"},
-    "engine.twins": {"errors", "result", "engine.calls"},
-    "engine.pull": {"errors", "engine.calls", "engine.interface"},
+    "engine.twins": {"errors", "result", "engine.calls", "engine.plain_json"},
+    "engine.pull": {"errors", "engine.calls", "engine.interface", "engine.plain_json"},
     "engine.foreign": {
         "errors",
         "log",
@@ -83,13 +85,24 @@ ALLOWED = {
     "container.networks": {"errors", "container.notation"},
     "container.options": {"errors", "container.notation", "container.mounts", "container.networks"},
     "container.spec": {"errors", "engine.calls", "container.ownership", "container.options"},
-    "signals": {"errors", "log", "engine.calls", "engine.interface", "engine.client"},
-    "guardian": {"log"},
+    "signals": {"errors", "log", "plain_signal", "engine.calls", "engine.interface", "engine.client"},
+    "guardian": {"log", "plain_signal"},
     # Who follows a session: loaded when one is followed.
     "recording": {"errors", "io"},
     "expect": {"errors"},
     "typist": {"errors", "io", "expect"},
-    "bridge": {"errors", "log", "result", "io", "tty", "pumps", "loop", "signals", "guardian"},
+    "bridge": {
+        "errors",
+        "log",
+        "plain_signal",
+        "result",
+        "io",
+        "tty",
+        "pumps",
+        "loop",
+        "signals",
+        "guardian",
+    },
     "operation": {
         "errors",
         "result",
@@ -114,6 +127,7 @@ ALLOWED = {
 _KINDS = {
     "errors",
     "log",
+    "plain_signal",
     "result",
     "engine.calls",
     "keys",
@@ -207,7 +221,7 @@ WORLD = {
     "subprocess",
     "threading",
 }
-WORLD |= {"asyncio", "time", "datetime", "ssl", "pathlib", "shutil", "tempfile", "io"}
+WORLD |= {"_signal", "_socket", "asyncio", "time", "datetime", "ssl", "pathlib", "shutil", "tempfile", "io"}
 
 Graph = dict[str, set[str]]
 

@@ -180,7 +180,7 @@ def test_a_handler_that_raises_while_all_is_put_back_leaves_the_rest_to_the_next
         return previous
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(signal, "signal", unblock_after)
+        patch.setattr("dockerpty.plain_signal.signal", unblock_after)
         with pytest.raises(LookupError):
             noted.signals.stop()
     noted.signals.stop()

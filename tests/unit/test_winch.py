@@ -149,7 +149,7 @@ def test_stop_restores_the_previous_handler(previous: Any) -> None:
     handler = WINCHHandler(Pty())
     handler.start()
     assert signal.getsignal(signal.SIGWINCH) is not previous
-    assert handler.original_handler is previous
+    assert handler.original_handler == previous
     handler.stop()
     assert signal.getsignal(signal.SIGWINCH) is previous
     assert handler.original_handler is None

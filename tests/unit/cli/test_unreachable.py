@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import os
 import socket
 import ssl
@@ -156,11 +157,12 @@ def docker_is_not_running(place: Place) -> None:
 
 
 def forbidden(place: Place) -> None:
-    def refuse(self: socket.socket, address: object) -> None:
-        raise PermissionError(13, "Permission denied")
+    class Refused(_socket.socket):
+        def connect(self, address: object) -> None:
+            raise PermissionError(13, "Permission denied")
 
     place.unix("docker.sock")
-    place.monkeypatch.setattr("dockerpty.engine.connection.socket.socket.connect", refuse, raising=False)
+    place.monkeypatch.setattr("dockerpty.engine.connection.socket.socket", Refused)
 
 
 def forbidden_but_rootless(place: Place) -> None:

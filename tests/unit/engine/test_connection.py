@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import errno
 import os
 import select
@@ -305,10 +306,11 @@ def test_a_socket_nobody_listens_on_says_so(directory: Path) -> None:
 def test_a_forbidden_socket_names_the_group_and_sudo(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def forbidden(self: socket.socket, address: Any) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied")
+    class Forbidden(_socket.socket):
+        def connect(self, address: Any) -> None:
+            raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("dockerpty.engine.connection.socket.socket.connect", forbidden, raising=False)
+    monkeypatch.setattr("dockerpty.engine.connection.socket.socket", Forbidden)
     with pytest.raises(
         EngineUnreachable, match="not allowed to use its socket; use sudo, or join the group docker"
     ):
