@@ -116,6 +116,10 @@ class Signals:
             self._previous[number] = now
             signal.signal(number, self._note)
 
+    def notes(self, number: int) -> bool:
+        """Say whether a signal is noted."""
+        return number in self._previous
+
     def forget(self, number: int) -> bool:
         """Give one signal its previous handler back; say whether it was noted."""
         if number not in self._previous:

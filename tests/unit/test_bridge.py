@@ -101,6 +101,44 @@ def test_signals_that_do_not_ask_to_end_are_passed_on_however_many_they_are() ->
     assert session._die_by is None
 
 
+class Gone(Moved):
+    hung_up = True
+
+
+@pytest.mark.parametrize(
+    ("story", "sent"),
+    [
+        # The signal, and then the terminal is seen to be gone: that is one hang-up.
+        (["signal", "gone"], 1),
+        # A shell passes the signal on after the kernel has taken the terminal.
+        (["gone", "signal"], 1),
+        (["gone"], 1),
+        # Somebody's signal of a while ago was about something else.
+        (["signal", "later", "gone"], 2),
+        (["signal", "signal"], 2),
+    ],
+)
+def test_a_hang_up_is_passed_on_once_whichever_way_it_is_heard_of(
+    story: list[str], sent: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0], time=time.time)
+    monkeypatch.setattr(bridge_module, "time", clock)
+    operation = Deaf()
+    session = bridge(operation)
+    session._signals = SimpleNamespace(notes=lambda number: True)
+    for event in story:
+        if event == "signal":
+            session._signalled(signal.SIGHUP)
+        elif event == "gone":
+            session._inputs = [Gone()]
+            session._pass_on_hang_up()
+        else:
+            now[0] += 60.0
+    assert operation.sent == [signal.SIGHUP] * sent
+    assert session._die_by is None
+
+
 @pytest.mark.parametrize("wrong", [{"stdin_eof": "never"}, {"timeout": -1.0}, {"idle_timeout": float("nan")}])
 def test_an_option_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
