@@ -337,7 +337,12 @@ class ExecOperation(EngineOperation):
         )
 
     def _stalled(self, tell: Callable[[str], None]) -> None:
-        self._tell_if_paused(self._container_reference, tell)
+        def answered(answer: Any) -> None:
+            if not isinstance(answer, DockerptyError):
+                self._tell_if_paused(answer.json().get("ContainerID", ""), tell)
+
+        # By its id: the name that it was given by may be another's by now, and of an exec made elsewhere there is none.
+        self._controlled().submit(calls.inspect_exec(self.exec_id), answered, RESIZE_LIMIT_S)
 
     def _finish(self, result: SessionResult) -> Reason:
         until = time.monotonic() + _EXIT_CODE_WAIT_S
