@@ -93,6 +93,7 @@ class ExecOperation(EngineOperation):
         self._attached: Any = None
         # Of an exec that we have created: whose it is, and by what its processes are found.
         self._container_reference = ""
+        self._created_at = ""
         self._marker = ""
         self._user = ""
         self._words: list[str] = []
@@ -162,6 +163,7 @@ class ExecOperation(EngineOperation):
             calls.create_exec(self._container_reference, config), subject=self._container
         )
         self.exec_id = reply.json()["Id"]
+        self._created_at = reply.headers.get("date", "")
 
     def is_process_tty(self) -> bool:
         """Say whether the exec was created with a terminal."""
@@ -368,12 +370,15 @@ class ExecOperation(EngineOperation):
         """Tell apart why the engine has forgotten the exec: its container was removed, or the engine started anew."""
         container = self._container_reference or (self._info or {}).get("ContainerID", "-")
         try:
-            self._engine.send(calls.inspect_container(container))
+            found = self._engine.send(calls.inspect_container(container)).json()
         except NotFound:
-            result.exit_code = KILLED_CODE
-            return "removed"
+            found = None
         except DockerptyError as error:
             _log.debug("no exit code: %s", error)
+            return "lost"
+        if found is None or _is_younger(found, self._created_at):
+            result.exit_code = KILLED_CODE
+            return "removed"
         return "lost"
 
     def _place_start_error(self, info: dict[str, Any], result: SessionResult) -> None:
@@ -393,6 +398,27 @@ class ExecOperation(EngineOperation):
 
 def _discard(problem: str) -> None:
     _log.debug("last will: %s", problem)
+
+
+def _is_younger(container: dict[str, Any], date: str) -> bool:
+    """Say whether a container was created after an answer of its engine's: then it only has the name of an older one.
+
+    Args:
+        container: its inspection.
+        date: `Date` of the answer, which is in whole seconds.
+    """
+    from datetime import datetime
+    from email.utils import parsedate_to_datetime
+
+    try:
+        age = datetime.fromisoformat(container["Created"]) - parsedate_to_datetime(date)
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+    ):  # no such dates: a client that is not ours, or no docker's engine
+        return False
+    return age.total_seconds() >= 1
 
 
 def exec_config(

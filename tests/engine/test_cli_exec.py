@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -410,6 +411,40 @@ def test_a_container_removed_in_the_middle_is_137(bench: Bench, sessions: Sessio
     terminal.expect_stdout("up")
     container.remove(force=True)
     assert terminal.wait(30) == 137
+
+
+def test_it_is_removed_also_where_another_has_its_name_by_then(
+    bench: Bench, proxy: Proxy, sessions: Sessions
+) -> None:
+    removed = threading.Event()
+    # Asked a moment earlier, the engine still knows that it was killed.
+    proxy.on("GET", "/exec/.*/json", hold_request=removed)
+    container = bench.container(start=True)
+    name = name_of(container)
+    terminal = typed(sessions, "exec", name, "sh", "-c", "echo up; sleep 1000", stdout=PIPE, stderr=PIPE)
+    terminal.expect_stdout("up")
+    container.rename(f"{name}-renamed")
+    # The engine tells its time in whole seconds.
+    terminal.read_for(2.1)
+    other = bench.container(name=name, start=True)
+    container.remove(force=True)
+    removed.set()
+    assert (terminal.wait(30), terminal.stderr) == (137, b"")
+    assert bench.is_running(other)
+
+
+def test_an_exec_that_the_engine_has_forgotten_is_lost_where_its_container_is_still_there(
+    box: Container, proxy: Proxy, sessions: Sessions
+) -> None:
+    # As after a restart of the engine.
+    proxy.on("GET", "/exec/.*/json", answer=(404, b'{"message":"No such exec instance: 4ad"}'))
+    done = dpty(sessions, "exec", name_of(box), "sh", "-c", "echo shown; exit 3")
+    assert seen(done) == (
+        255,
+        b"shown\n",
+        b"dpty: cannot learn the exit code of %s: the engine no longer knows it\n" % name_of(box).encode(),
+    )
+    assert proxy.count("GET", "/containers/.*/json") == 1
 
 
 def test_a_full_stdout_is_125_and_says_so(box: Container, sessions: Sessions) -> None:

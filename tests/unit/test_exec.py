@@ -11,7 +11,7 @@ import pytest
 from dockerpty.engine.client import from_environment
 from dockerpty.engine.interface import Engine
 from dockerpty.errors import DockerptyError
-from dockerpty.exec import ExecOperation, exec_config
+from dockerpty.exec import ExecOperation, _is_younger, exec_config
 from tests.unit.loopback import ScriptedEngine, answer
 
 
@@ -52,3 +52,24 @@ def test_an_exec_with_a_terminal_is_told_its_size_at_its_creation_and_at_its_sta
     engine.close()
     assert engine.lines == ["POST /containers/web/exec", "POST /v1.44/exec/e4ec/start"]
     assert [json.loads(each.body).get("ConsoleSize") for each in engine.requests] == [size, size]
+
+
+@pytest.mark.parametrize(
+    ("created", "date", "younger"),
+    [
+        ("2026-11-21T16:14:20.123456789Z", "Sat, 21 Nov 2026 16:14:22 GMT", False),
+        # The same second tells nothing: of the date what is below it is not known.
+        ("2026-11-21T16:14:22.999999999Z", "Sat, 21 Nov 2026 16:14:22 GMT", False),
+        ("2026-11-21T16:14:23Z", "Sat, 21 Nov 2026 16:14:22 GMT", True),
+        ("2026-11-21T18:14:22+02:00", "Sat, 21 Nov 2026 16:14:22 GMT", False),
+        ("2026-11-21T18:14:23+02:00", "Sat, 21 Nov 2026 16:14:22 GMT", True),
+        ("2026-11-21T16:14:23Z", "", False),
+        ("some day", "Sat, 21 Nov 2026 16:14:22 GMT", False),
+        ("2026-11-21T16:14:23", "Sat, 21 Nov 2026 16:14:22 GMT", False),
+        (None, "Sat, 21 Nov 2026 16:14:22 GMT", False),
+    ],
+)
+def test_a_container_that_was_made_after_an_answer_is_not_the_one_that_was_asked_about(
+    created: str | None, date: str, younger: bool
+) -> None:
+    assert _is_younger({"Created": created}, date) is younger
