@@ -5,9 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -357,6 +360,48 @@ def test_a_signal_ends_the_process_and_then_us(
     assert terminal.wait() == -number
     assert terminal.stderr == b""
     expect_gone(bench, box, mark)
+
+
+def may_still_run(container: Container) -> bytes:
+    return b"dpty: the process in %s may still run: " % name_of(container).encode()
+
+
+def test_where_there_is_no_sh_the_process_stays_and_one_line_says_so(
+    bare: Callable[..., Container], bench: Bench, sessions: Sessions, mark: str
+) -> None:
+    target = bare()
+    line = ("/bin/sleep", mark)
+    terminal = typed(sessions, "exec", name_of(target), *line, stdout=PIPE, stderr=PIPE)
+    bench.wait_for(lambda: " ".join(line) in bench.processes(target), 10, "the process")
+    terminal.signal(signal.SIGTERM)
+    assert terminal.wait() == -signal.SIGTERM
+    why = rb'OCI runtime [ -~]*"sh": executable file not found in \$PATH[ -~]*'
+    assert re.fullmatch(may_still_run(target) + why + rb"\n", terminal.stderr), terminal.stderr
+    assert " ".join(line) in bench.processes(target)
+
+
+@pytest.mark.parametrize("which", ["create", "start", "answer"])
+def test_the_search_for_the_process_has_two_seconds(
+    which: str, bench: Bench, box: Container, proxy: Proxy, sessions: Sessions, mark: str
+) -> None:
+    terminal = typed(
+        sessions, "exec", name_of(box), "sh", "-c", f"echo up; sleep {mark}", stdout=PIPE, stderr=PIPE
+    )
+    terminal.expect_stdout("up")
+    never = threading.Event()
+    if which == "create":
+        proxy.on("POST", "/containers/.*/exec$", hold_answer=never)
+    elif which == "start":
+        proxy.on("POST", "/exec/.*/start", hold_answer=never)
+    else:
+        proxy.on("POST", "/exec/.*/start", cut_down=0, cut="swallow")
+    began = time.monotonic()
+    terminal.signal(signal.SIGTERM)
+    assert terminal.wait(20) == -signal.SIGTERM
+    assert 1.5 < time.monotonic() - began < 8
+    why = rb"([ -~]*the engine at [ -~]*: it did not answer in time[ -~]*|no answer within 2 s)"
+    assert re.fullmatch(may_still_run(box) + why + rb"\n", terminal.stderr), terminal.stderr
+    bench.run_inside(box, f"pkill -f 'sleep {mark}'")
 
 
 @pytest.mark.parametrize("flag", ["--sig-proxy=false", "--no-reap"])
