@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -291,12 +292,12 @@ def test_the_detach_keys_leave_the_container_running(
 
 # Signals and other ends
 
-TRAPS = (
-    "trap 'exit 44' TERM; trap 'exit 45' INT; trap 'exit 46' USR1; echo up; while true; do sleep 0.1; done"
-)
+CODES = {"SIGTERM": 44, "SIGINT": 45, "SIGUSR1": 46, "SIGHUP": 47, "SIGQUIT": 48, "SIGUSR2": 49}
+TRAPS = "".join(f"trap 'exit {code}' {name.removeprefix('SIG')}; " for name, code in CODES.items())
+TRAPS += "echo up; while true; do sleep 0.1; done"
 
 
-@pytest.mark.parametrize(("signal_name", "code"), [("SIGTERM", 44), ("SIGINT", 45), ("SIGUSR1", 46)])
+@pytest.mark.parametrize(("signal_name", "code"), CODES.items())
 @pytest.mark.parametrize("flags", [[], ["-t"]])
 def test_a_signal_is_the_containers_and_its_code_is_ours(
     signal_name: str, code: int, flags: list[str], bench: Bench, sessions: Sessions
@@ -306,6 +307,35 @@ def test_a_signal_is_the_containers_and_its_code_is_ours(
     terminal.signal(getattr(signal, signal_name))
     assert terminal.wait() == code
     assert terminal.stderr == b""
+
+
+@pytest.mark.parametrize("flags", [[], ["-it"]])
+def test_a_signal_about_our_own_affairs_never_reaches_the_container(
+    flags: list[str], bench: Bench, proxy: Proxy, sessions: Sessions, name: str
+) -> None:
+    created = threading.Event()
+    proxy.on("POST", "/containers/create", hold_answer=created)
+
+    def disturb(rows: int) -> None:
+        terminal.set_winsize(rows, 90)
+        for number in (signal.SIGWINCH, signal.SIGCHLD, signal.SIGCONT, signal.SIGURG):
+            terminal.signal(number)
+
+    terminal = typed(sessions, *RUN, "--rm", *flags, "--name", name, IMAGE, "sh", "-c", TRAPS)
+    proxy.wait_for_request("POST", "/containers/create")
+    disturb(30)
+    created.set()
+    terminal.expect("up\r\n")
+    for rows in (31, 32):
+        disturb(rows)
+        terminal.read_for(0.1)
+    if flags:
+        proxy.wait_for_request("POST", r"/resize\?h=32&w=90")
+    terminal.signal(signal.SIGTERM)
+    assert terminal.wait() == 44
+    (asked,) = proxy.seen("POST", "/kill")
+    assert asked.path.endswith("?signal=TERM")
+    expect_gone(bench, name)
 
 
 def test_a_signal_that_is_not_passed_on_is_ours(bench: Bench, sessions: Sessions, name: str) -> None:
