@@ -348,6 +348,61 @@ def test_it_ends_with_its_target(bare: Callable[..., Container], bench: Bench, s
     expect_gone(bench, target)
 
 
+@pytest.mark.parametrize("how", ["removed", "stopped", "restarted"])
+def test_when_the_targets_life_ends_so_does_it(
+    how: str, bare: Callable[..., Container], bench: Bench, sessions: Sessions
+) -> None:
+    target = bare(user="1000:1000")
+    terminal = typed_beside(bench, sessions, target)
+    if how == "removed":
+        target.remove(force=True)
+    elif how == "stopped":
+        target.stop(timeout=0)
+    else:
+        target.restart(timeout=0)
+    # Engine 20.10 does not end its stream: what has ended is not waited for as long as what is silent.
+    assert terminal.wait(8) == 137
+    assert terminal.is_as_before()
+    expect_gone(bench, target)
+    if how == "restarted":
+        assert len(bench.processes(target)) == 1
+
+
+def test_while_its_target_is_paused_it_works_and_what_it_sees_is_there(
+    bare: Callable[..., Container], bench: Bench, sessions: Sessions
+) -> None:
+    target = bare(user="1000:1000")
+    terminal = typed_beside(bench, sessions, target)
+    target.pause()
+    terminal.send("ls -d etc; echo seen >tmp/seen; echo wri''tten\r")
+    terminal.expect("etc\r\n")
+    terminal.expect("written\r\n")
+    target.unpause()
+    assert content(target, "/tmp/seen") == b"seen\n"
+    terminal.send("exit 5\r")
+    assert terminal.wait() == 5
+    assert terminal.is_as_before()
+    expect_gone(bench, target)
+
+
+def test_a_target_that_is_renamed_is_the_same_even_if_another_has_its_name(
+    bare: Callable[..., Container], bench: Bench, sessions: Sessions
+) -> None:
+    target = bare(user="1000:1000")
+    terminal = typed_beside(bench, sessions, target)
+    name = name_of(target)
+    target.rename(f"{name}-renamed")
+    other = bare(name=name)
+    terminal.send("echo seen >tmp/seen; echo wri''tten\r")
+    terminal.expect("written\r\n")
+    assert content(target, "/tmp/seen") == b"seen\n"
+    terminal.signal(signal.SIGTERM)
+    assert terminal.wait() == -signal.SIGTERM
+    assert terminal.is_as_before()
+    expect_gone(bench, target)
+    assert len(bench.processes(target)) == len(bench.processes(other)) == 1
+
+
 def test_at_its_time_limit_it_ends(bare: Callable[..., Container], bench: Bench, sessions: Sessions) -> None:
     target = bare()
     done = dpty(sessions, "shell", "--timeout", "0.5", name_of(target), "sleep 100")
