@@ -42,6 +42,10 @@ STALLED_S = 2.0
 INSISTENCE, INSISTENCE_S = 3, 5.0
 #: Who is over by then needs no guardian, whose fork takes as long as a tenth of the shortest command.
 _GUARDED_AFTER_S = 0.1
+#: What is said to the engine when our terminal has gone has so long to be answered.
+FAREWELL_S = 2.0
+#: A SIGHUP that is no older tells of the same end of the terminal as the terminal itself.
+SAME_HANG_UP_S = 1.0
 
 
 class Options:
@@ -128,6 +132,8 @@ class Bridge:
         self._timed_out = ""
         self._verdict: int | SessionTimeout | None = None
         self._insisted: list[float] = []
+        self._heard_hang_up = False
+        self._passed_on_hang_up_at = -SAME_HANG_UP_S
         self._notices: list[str] = []
         self._guardian: Guardian | None = None
         self._guarded_at: float | None = None
@@ -287,6 +293,21 @@ class Bridge:
             self._loop.turn(linger=self._may_linger())
             if self._count():
                 self._active = self._loop.moved_at
+        if self._options.sig_proxy and self._is_terminal_gone():
+            self._pass_on_hang_up()
+
+    def _pass_on_hang_up(self) -> None:
+        """Our terminal is gone: the process is told once, whether the signal has come, will come or never does."""
+        now = time.monotonic()
+        until = now + FAREWELL_S
+        self._loop.at(lambda: until, lambda: None)
+        if now - self._passed_on_hang_up_at >= SAME_HANG_UP_S and self._signals.notes(signal.SIGHUP):
+            self._operation.send_signal(signal.SIGHUP)
+        while not self._operation._has_said_all() and time.monotonic() < until:
+            self._loop.turn()
+
+    def _is_terminal_gone(self) -> bool:
+        return any(pump.hung_up for pump in self._inputs) or any(pump.hung_up for pump in self._outputs)
 
     def _may_linger(self) -> bool:
         """Bytes may pass by themselves, but where somebody decides by them, or pumps are not ours."""
@@ -332,6 +353,11 @@ class Bridge:
             self._forward(number)
 
     def _forward(self, number: int) -> None:
+        if number == signal.SIGHUP:
+            self._heard_hang_up = True
+            if self._is_terminal_gone():
+                return  # `_pass_on_hang_up` tells the process of both
+            self._passed_on_hang_up_at = time.monotonic()
         if number in (signal.SIGINT, signal.SIGTERM):
             now = time.monotonic()
             self._insisted = [at for at in self._insisted if now - at < INSISTENCE_S] + [now]
@@ -426,9 +452,13 @@ class Bridge:
             if result.reason == "detached":
                 return None
             if result.reason == "lost":
-                if any(pump.hung_up for pump in self._inputs) or any(pump.hung_up for pump in self._outputs):
-                    # Of our controlling terminal the kernel also tells by SIGHUP, and then we die by that.
+                if self._is_terminal_gone():
                     operation._abandoned(signal.SIGHUP)
+                    # Of our controlling terminal the kernel also tells by SIGHUP, and then we die by that.
+                    heard = self._heard_hang_up or signal.SIGHUP in unserved
+                    if heard and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+                        self._die_by = signal.SIGHUP
+                        return None
                     gone = SessionLost("go on with", operation.describe(), "the terminal is gone")
                     gone.on_our_side = True
                     raise gone

@@ -93,6 +93,7 @@ class ExecOperation(EngineOperation):
         self._attached: Any = None
         # Of an exec that we have created: whose it is, and by what its processes are found.
         self._container_reference = ""
+        self._created_at = ""
         self._marker = ""
         self._user = ""
         self._words: list[str] = []
@@ -162,6 +163,7 @@ class ExecOperation(EngineOperation):
             calls.create_exec(self._container_reference, config), subject=self._container
         )
         self.exec_id = reply.json()["Id"]
+        self._created_at = reply.headers.get("date", "")
 
     def is_process_tty(self) -> bool:
         """Say whether the exec was created with a terminal."""
@@ -337,7 +339,12 @@ class ExecOperation(EngineOperation):
         )
 
     def _stalled(self, tell: Callable[[str], None]) -> None:
-        self._tell_if_paused(self._container_reference, tell)
+        def answered(answer: Any) -> None:
+            if not isinstance(answer, DockerptyError):
+                self._tell_if_paused(answer.json().get("ContainerID", ""), tell)
+
+        # By its id: the name that it was given by may be another's by now, and of an exec made elsewhere there is none.
+        self._controlled().submit(calls.inspect_exec(self.exec_id), answered, RESIZE_LIMIT_S)
 
     def _finish(self, result: SessionResult) -> Reason:
         try:
@@ -358,12 +365,15 @@ class ExecOperation(EngineOperation):
         """Tell apart why the engine has forgotten the exec: its container was removed, or the engine started anew."""
         container = self._container_reference or (self._info or {}).get("ContainerID", "-")
         try:
-            self._engine.send(calls.inspect_container(container))
+            found = self._engine.send(calls.inspect_container(container)).json()
         except NotFound:
-            result.exit_code = KILLED_CODE
-            return "removed"
+            found = None
         except DockerptyError as error:
             _log.debug("no exit code: %s", error)
+            return "lost"
+        if found is None or _is_younger(found, self._created_at):
+            result.exit_code = KILLED_CODE
+            return "removed"
         return "lost"
 
     def _place_output(self, result: SessionResult, code: int, started: bool) -> None:
@@ -404,6 +414,27 @@ def end_of(inspect: Callable[[], dict[str, Any]]) -> tuple[int | None, bool]:
 
 def _discard(problem: str) -> None:
     _log.debug("last will: %s", problem)
+
+
+def _is_younger(container: dict[str, Any], date: str) -> bool:
+    """Say whether a container was created after an answer of its engine's: then it only has the name of an older one.
+
+    Args:
+        container: its inspection.
+        date: `Date` of the answer, which is in whole seconds.
+    """
+    from datetime import datetime
+    from email.utils import parsedate_to_datetime
+
+    try:
+        age = datetime.fromisoformat(container["Created"]) - parsedate_to_datetime(date)
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+    ):  # no such dates: a client that is not ours, or no docker's engine
+        return False
+    return age.total_seconds() >= 1
 
 
 def exec_config(

@@ -116,6 +116,10 @@ class Operation:
     def _settled(self) -> bool:
         return True
 
+    def _has_said_all(self) -> bool:
+        """Say whether each call that was handed to the loop has its answer."""
+        return True
+
     def _silent(self) -> None:
         """Nothing has come for a while: find out whether the process has ended."""
 
@@ -293,6 +297,9 @@ class EngineOperation(Operation):
             self._control = self._engine.control()
             self._loop.calls(self._control)
         return self._control
+
+    def _has_said_all(self) -> bool:
+        return self._control is None or self._control.idle
 
     #: Whether output is skipped where the caller is too slow for it.
     _skips = False

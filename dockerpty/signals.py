@@ -14,6 +14,7 @@ from dockerpty import log
 from dockerpty import plain_signal as signal
 from dockerpty.engine import calls
 from dockerpty.errors import DockerptyError
+from dockerpty.frames import Decoder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,6 +116,10 @@ class Signals:
                 continue
             self._previous[number] = now
             signal.signal(number, self._note)
+
+    def notes(self, number: int) -> bool:
+        """Say whether a signal is noted."""
+        return number in self._previous
 
     def forget(self, number: int) -> bool:
         """Give one signal its previous handler back; say whether it was noted."""
@@ -311,7 +316,8 @@ def reap(
         created = engine.send(
             calls.create_exec(container, config), subject=container, timeout=patience
         ).json()
-        stream = engine.hijack(calls.start_exec(created["Id"], tty=False), subject=container)
+        start = calls.start_exec(created["Id"], tty=False)
+        stream = engine.hijack(start, subject="that looks for it", timeout=patience)
         try:
             said = _read_to_end(stream, time.monotonic() + patience)
         finally:
@@ -321,15 +327,17 @@ def reap(
         return str(error)
     except TimeoutError:
         return f"no answer within {patience:g} s"
-    return (
-        ""
-        if code == 0
-        else said.decode("utf-8", "replace").strip()[-200:] or f"the search for it ended with {code}"
-    )
+    return "" if code == 0 else _on_one_line(said)[-200:] or f"the search for it ended with {code}"
+
+
+def _on_one_line(said: bytes) -> str:
+    # It goes to a terminal, and what a container's `sh` writes may be anything.
+    text = said.decode("utf-8", "replace")
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _read_to_end(stream: Any, until: float) -> bytes:
-    said = b""
+    decoder, said = Decoder(), b""
     poll = select.poll()
     poll.register(stream.fileno(), select.POLLIN)
     while True:
@@ -342,4 +350,4 @@ def _read_to_end(stream: Any, until: float) -> bytes:
             continue
         if not data:
             return said
-        said = (said + data)[-4096:]
+        said = b"".join((said, *(piece for _, piece in decoder.feed(data))))[-4096:]

@@ -22,6 +22,7 @@ ERROR = 1  # a known error of a command whose code is its own
 BUG = 3  # ... and an error that nobody foresaw
 
 # The same everywhere; `signal` itself is not loaded for a `--version`.
+SIGHUP = 1
 SIGINT = 2
 SIGPIPE = 13
 
@@ -55,10 +56,17 @@ def code_of(error: BaseException, command: Command, debug: bool) -> int:
     if isinstance(error, SessionTimeout):
         return TIMED_OUT
     if isinstance(error, SessionLost):
-        return LOST
+        return _gone() if error.on_our_side else LOST
     if not command.ends_with_process:
         return FAILED if isinstance(error, UsageError) else ERROR
     return error.exit_code if isinstance(error, CannotStart) else FAILED
+
+
+def _gone() -> int:
+    """Give the code for the loss of our own terminal, of which the signal comes later or not to us."""
+    from signal import SIG_IGN, getsignal
+
+    return LOST if getsignal(SIGHUP) is SIG_IGN else -SIGHUP
 
 
 def _of_the_system(error: OSError) -> str:
@@ -111,6 +119,12 @@ def finish(code: int) -> int:
     except (DockerptyError, BrokenPipeError):
         # Only after an error, which has been told: nothing else comes here with anything left to write.
         code = code or FAILED
+    try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    except OSError:
+        # The interpreter would try once more at its exit, and end with a code of its own.
+        sys.stderr = None
     if code >= 0:
         return code
     from dockerpty.signals import die_by

@@ -6,9 +6,12 @@ uses `proxy` has its own way to the engine and runs once.
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,7 @@ from tests.conftest import missing
 HERE = Path(__file__).parent
 # In a soak what is counted is tried more often, on ways that are slower.
 TIME_LIMIT_S = 120 if wanted() == ("unix",) else 600
+NO_SHELL = f"dpty-bed-bare-{os.getpid()}"
 OWN_WAY = {"proxy", "tls", "fake_ssh", "ways"}
 """Fixtures that are a way to the engine themselves."""
 
@@ -111,6 +115,49 @@ def box(judge: docker.DockerClient) -> Iterator[Container]:
     bench = Bench(judge)
     yield bench.container(start=True)
     bench.close()
+
+
+@pytest.fixture(scope="session")
+def bare_image(judge: docker.DockerClient) -> Iterator[str]:
+    """An image with one program, under the two names that it goes by."""
+    bench = Bench(judge)
+    chunks, _ = bench.container().get_archive("/bin/busybox", chunk_size=None)
+    packed = b"".join(chunks)
+    bench.close()
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        busybox = archive.extractfile(archive.next() or "")
+        assert busybox is not None
+        content = busybox.read()
+    tree = io.BytesIO()
+    users = b"root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1:daemon:/:/bin/false\n"
+    with tarfile.open(fileobj=tree, mode="w") as archive:
+        for name, data, mode in (
+            ("bin/cat", content, 0o755),
+            ("bin/sleep", content, 0o755),
+            ("etc/passwd", users, 0o644),
+            ("etc/group", b"root:x:0:\ndaemon:x:1:\n", 0o644),
+        ):
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(data), mode
+            archive.addfile(entry, io.BytesIO(data))
+        folder = tarfile.TarInfo("tmp")
+        folder.type, folder.mode = tarfile.DIRTYPE, 0o1777
+        archive.addfile(folder)
+    said = judge.api.import_image_from_data(tree.getvalue(), NO_SHELL)
+    # Engines disagree on the whole of its name.
+    image = json.loads(said.splitlines()[-1])["status"]
+    yield image
+    judge.images.remove(image, force=True)
+
+
+@pytest.fixture
+def bare(bench: Bench, bare_image: str) -> Callable[..., Container]:
+    """Makes containers that have no shell."""
+
+    def make(**options: Any) -> Container:
+        return bench.container(["/bin/sleep", "3600"], image=bare_image, start=True, **options)
+
+    return make
 
 
 @pytest.fixture(autouse=True)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -358,6 +362,48 @@ def test_a_signal_ends_the_process_and_then_us(
     expect_gone(bench, box, mark)
 
 
+def may_still_run(container: Container) -> bytes:
+    return b"dpty: the process in %s may still run: " % name_of(container).encode()
+
+
+def test_where_there_is_no_sh_the_process_stays_and_one_line_says_so(
+    bare: Callable[..., Container], bench: Bench, sessions: Sessions, mark: str
+) -> None:
+    target = bare()
+    line = ("/bin/sleep", mark)
+    terminal = typed(sessions, "exec", name_of(target), *line, stdout=PIPE, stderr=PIPE)
+    bench.wait_for(lambda: " ".join(line) in bench.processes(target), 10, "the process")
+    terminal.signal(signal.SIGTERM)
+    assert terminal.wait() == -signal.SIGTERM
+    why = rb'OCI runtime [ -~]*"sh": executable file not found in \$PATH[ -~]*'
+    assert re.fullmatch(may_still_run(target) + why + rb"\n", terminal.stderr), terminal.stderr
+    assert " ".join(line) in bench.processes(target)
+
+
+@pytest.mark.parametrize("which", ["create", "start", "answer"])
+def test_the_search_for_the_process_has_two_seconds(
+    which: str, bench: Bench, box: Container, proxy: Proxy, sessions: Sessions, mark: str
+) -> None:
+    terminal = typed(
+        sessions, "exec", name_of(box), "sh", "-c", f"echo up; sleep {mark}", stdout=PIPE, stderr=PIPE
+    )
+    terminal.expect_stdout("up")
+    never = threading.Event()
+    if which == "create":
+        proxy.on("POST", "/containers/.*/exec$", hold_answer=never)
+    elif which == "start":
+        proxy.on("POST", "/exec/.*/start", hold_answer=never)
+    else:
+        proxy.on("POST", "/exec/.*/start", cut_down=0, cut="swallow")
+    began = time.monotonic()
+    terminal.signal(signal.SIGTERM)
+    assert terminal.wait(20) == -signal.SIGTERM
+    assert 1.5 < time.monotonic() - began < 8
+    why = rb"([ -~]*the engine at [ -~]*: it did not answer in time[ -~]*|no answer within 2 s)"
+    assert re.fullmatch(may_still_run(box) + why + rb"\n", terminal.stderr), terminal.stderr
+    bench.run_inside(box, f"pkill -f 'sleep {mark}'")
+
+
 @pytest.mark.parametrize("flag", ["--sig-proxy=false", "--no-reap"])
 def test_a_signal_ends_only_us_where_the_process_is_to_be_left(
     flag: str, bench: Bench, box: Container, sessions: Sessions, mark: str
@@ -410,6 +456,40 @@ def test_a_container_removed_in_the_middle_is_137(bench: Bench, sessions: Sessio
     terminal.expect_stdout("up")
     container.remove(force=True)
     assert terminal.wait(30) == 137
+
+
+def test_it_is_removed_also_where_another_has_its_name_by_then(
+    bench: Bench, proxy: Proxy, sessions: Sessions
+) -> None:
+    removed = threading.Event()
+    # Asked a moment earlier, the engine still knows that it was killed.
+    proxy.on("GET", "/exec/.*/json", hold_request=removed)
+    container = bench.container(start=True)
+    name = name_of(container)
+    terminal = typed(sessions, "exec", name, "sh", "-c", "echo up; sleep 1000", stdout=PIPE, stderr=PIPE)
+    terminal.expect_stdout("up")
+    container.rename(f"{name}-renamed")
+    # The engine tells its time in whole seconds.
+    terminal.read_for(2.1)
+    other = bench.container(name=name, start=True)
+    container.remove(force=True)
+    removed.set()
+    assert (terminal.wait(30), terminal.stderr) == (137, b"")
+    assert bench.is_running(other)
+
+
+def test_an_exec_that_the_engine_has_forgotten_is_lost_where_its_container_is_still_there(
+    box: Container, proxy: Proxy, sessions: Sessions
+) -> None:
+    # As after a restart of the engine.
+    proxy.on("GET", "/exec/.*/json", answer=(404, b'{"message":"No such exec instance: 4ad"}'))
+    done = dpty(sessions, "exec", name_of(box), "sh", "-c", "echo shown; exit 3")
+    assert seen(done) == (
+        255,
+        b"shown\n",
+        b"dpty: cannot learn the exit code of %s: the engine no longer knows it\n" % name_of(box).encode(),
+    )
+    assert proxy.count("GET", "/containers/.*/json") == 1
 
 
 def test_a_full_stdout_is_125_and_says_so(box: Container, sessions: Sessions) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +18,7 @@ from docker.models.containers import Container
 from dockerpty.container.ownership import owner
 from tests.bed.engine import IMAGE, Bench, id_of
 from tests.bed.proxy import Proxy
-from tests.bed.terminal import PIPE
+from tests.bed.terminal import PIPE, Terminal
 from tests.bed.transports import Transport
 from tests.engine.command import DETACH, Done, dpty, shell, typed
 from tests.engine.command import docker as docker_command
@@ -293,12 +295,12 @@ def test_the_detach_keys_leave_the_container_running(
 
 # Signals and other ends
 
-TRAPS = (
-    "trap 'exit 44' TERM; trap 'exit 45' INT; trap 'exit 46' USR1; echo up; while true; do sleep 0.1; done"
-)
+CODES = {"SIGTERM": 44, "SIGINT": 45, "SIGUSR1": 46, "SIGHUP": 47, "SIGQUIT": 48, "SIGUSR2": 49}
+TRAPS = "".join(f"trap 'exit {code}' {name.removeprefix('SIG')}; " for name, code in CODES.items())
+TRAPS += "echo up; while true; do sleep 0.1; done"
 
 
-@pytest.mark.parametrize(("signal_name", "code"), [("SIGTERM", 44), ("SIGINT", 45), ("SIGUSR1", 46)])
+@pytest.mark.parametrize(("signal_name", "code"), CODES.items())
 @pytest.mark.parametrize("flags", [[], ["-t"]])
 def test_a_signal_is_the_containers_and_its_code_is_ours(
     signal_name: str, code: int, flags: list[str], bench: Bench, sessions: Sessions
@@ -308,6 +310,35 @@ def test_a_signal_is_the_containers_and_its_code_is_ours(
     terminal.signal(getattr(signal, signal_name))
     assert terminal.wait() == code
     assert terminal.stderr == b""
+
+
+@pytest.mark.parametrize("flags", [[], ["-it"]])
+def test_a_signal_about_our_own_affairs_never_reaches_the_container(
+    flags: list[str], bench: Bench, proxy: Proxy, sessions: Sessions, name: str
+) -> None:
+    created = threading.Event()
+    proxy.on("POST", "/containers/create", hold_answer=created)
+
+    def disturb(rows: int) -> None:
+        terminal.set_winsize(rows, 90)
+        for number in (signal.SIGWINCH, signal.SIGCHLD, signal.SIGCONT, signal.SIGURG):
+            terminal.signal(number)
+
+    terminal = typed(sessions, *RUN, "--rm", *flags, "--name", name, IMAGE, "sh", "-c", TRAPS)
+    proxy.wait_for_request("POST", "/containers/create")
+    disturb(30)
+    created.set()
+    terminal.expect("up\r\n")
+    for rows in (31, 32):
+        disturb(rows)
+        terminal.read_for(0.1)
+    if flags:
+        proxy.wait_for_request("POST", r"/resize\?h=32&w=90")
+    terminal.signal(signal.SIGTERM)
+    assert terminal.wait() == 44
+    (asked,) = proxy.seen("POST", "/kill")
+    assert asked.path.endswith("?signal=TERM")
+    expect_gone(bench, name)
 
 
 def test_a_signal_that_is_not_passed_on_is_ours(bench: Bench, sessions: Sessions, name: str) -> None:
@@ -337,6 +368,50 @@ def test_a_signal_while_the_container_is_being_created_reaches_it_once_it_has_st
     terminal.signal(signal.SIGTERM)
     assert terminal.wait() == 143
     expect_gone(bench, name)
+
+
+DEAF = "trap '' INT TERM; echo up; while true; do sleep 0.1; done"
+
+
+def insist(number: int, terminal: Terminal, proxy: Proxy) -> None:
+    """Send a signal twice, each when the one before has been passed on."""
+    for count in (1, 2):
+        terminal.signal(number)
+        proxy.wait_for_request("POST", "/kill", count=count)
+
+
+@pytest.mark.parametrize("signal_name", ["SIGTERM", "SIGINT"])
+def test_the_third_signal_ends_us_and_not_a_process_that_ignores_it(
+    signal_name: str, bench: Bench, proxy: Proxy, sessions: Sessions, name: str
+) -> None:
+    number = getattr(signal, signal_name)
+    terminal = typed(sessions, *RUN, "--name", name, IMAGE, "sh", "-c", DEAF, stdout=PIPE, stderr=PIPE)
+    terminal.expect_stdout("up")
+    insist(number, terminal, proxy)
+    line = terminal.expect_stderr(re.compile(rb"dpty: sent (\w+) twice: .*`docker stop`.*--init.*\n"))
+    assert line[1] == signal_name.removeprefix("SIG").encode()
+    assert terminal.process.poll() is None
+    terminal.signal(number)
+    assert terminal.wait() == -number
+    assert terminal.stderr == line[0]
+    assert proxy.count("POST", "/kill") == 2
+    assert attributes(bench, name)["State"]["Running"]
+
+
+def test_in_a_raw_terminal_nothing_is_said_of_it_before_that_is_given_back(
+    bench: Bench, proxy: Proxy, sessions: Sessions, name: str
+) -> None:
+    terminal = typed(sessions, *RUN, "-it", "--name", name, IMAGE, "sh", "-c", DEAF)
+    terminal.expect("up\r\n")
+    insist(signal.SIGTERM, terminal, proxy)
+    assert terminal.read_for(0.5) == b""
+    assert terminal.is_raw()
+    terminal.signal(signal.SIGTERM)
+    assert terminal.wait() == -signal.SIGTERM
+    assert terminal.is_as_before()
+    said = terminal.output.partition(b"up\r\n")[2].splitlines()
+    assert [line.startswith(b"dpty: sent TERM twice: ") for line in said if line] == [True]
+    assert attributes(bench, name)["State"]["Running"]
 
 
 def test_past_its_time_limit_the_container_is_ended_and_the_code_is_124(

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from urllib.parse import parse_qs, urlsplit
+
 import pytest
 from docker.models.containers import Container
 
-from tests.bed.engine import Bench, id_of
+from tests.bed.engine import IMAGE, Bench, id_of
+from tests.bed.proxy import Proxy
 from tests.bed.terminal import PIPE, Terminal
+from tests.engine.command import typed
 from tests.engine.conftest import Sessions
 
 P, Q = b"\x10", b"\x11"
 ECHO = "stty raw -echo; echo up; exec cat"
+NOBODY_TYPES = "ctrl-^,ctrl-],ctrl-^,ctrl-],ctrl-^,ctrl-],ctrl-^,ctrl-]"
 
 
 @pytest.fixture
@@ -133,6 +139,69 @@ def test_an_exec_that_was_left_runs_on_and_is_not_marked_as_failed(
     info = bench.exec_info(created["Id"])
     assert info["Running"] is True
     assert not info["ExitCode"]  # None, or Podman's 0
+
+
+# The stream of a container's own process, where the engine watches for keys as well
+
+
+def echo_of(verb: str, flags: list[str], bench: Bench, sessions: Sessions) -> Terminal:
+    """A command line whose container sends every byte back as it is."""
+    name = bench.name()
+    if verb == "run":
+        argv = ["run", "-it", "--network", "none", "--name", name, *flags, IMAGE, "sh", "-c", ECHO]
+    else:
+        container = bench.container(ECHO, tty=True, stdin_open=True, start=verb == "attach")
+        argv = [verb, *(["-ai"] if verb == "start" else []), *flags, str(container.name)]
+    terminal = typed(sessions, *argv)
+    terminal.wait_until(terminal.is_raw, what="raw mode")
+    if verb == "attach":
+        bench.wait_for_log(container, b"up")  # it was said before anybody was there
+    else:
+        terminal.expect("up\n")
+    if verb == "run":
+        bench.adopt(name)
+    return terminal
+
+
+@pytest.mark.parametrize("verb", ["run", "start", "attach"])
+def test_a_first_key_alone_arrives_at_a_containers_own_process(
+    verb: str, bench: Bench, sessions: Sessions
+) -> None:
+    terminal = echo_of(verb, [], bench, sessions)
+    terminal.send(P)
+    # Half a second of ours; the engine would keep it until another key comes.
+    terminal.expect(P, 2)
+    terminal.send(P + Q)
+    terminal.expect("dpty: detached from ")
+    assert terminal.wait() == 0
+    assert terminal.output.count(P) == 1
+
+
+@pytest.mark.parametrize("verb", ["run", "start", "attach"])
+def test_without_keys_they_arrive_at_a_containers_own_process_at_once(
+    verb: str, bench: Bench, sessions: Sessions
+) -> None:
+    terminal = echo_of(verb, ["--detach-keys", "none"], bench, sessions)
+    terminal.send(P)
+    terminal.expect(P, 0.4)
+    terminal.send(Q + P + Q)
+    terminal.expect(Q + P + Q, 0.4)
+
+
+@pytest.mark.parametrize("flags", [[], ["--detach-keys", "none"], ["--detach-keys", "ctrl-a,x"]])
+def test_the_engine_is_told_of_keys_that_nobody_types_whatever_ours_are(
+    flags: list[str], bench: Bench, box: Container, proxy: Proxy, sessions: Sessions
+) -> None:
+    for verb in ("run", "start", "attach"):
+        echo_of(verb, flags, bench, sessions)
+    asked = [parse_qs(urlsplit(each.path).query) for each in proxy.seen("POST", "/attach")]
+    assert [query["detachKeys"] for query in asked] == [[NOBODY_TYPES]] * len(asked)
+    assert sum(query["stdin"] == ["1"] for query in asked) == 3
+
+    terminal = typed(sessions, "exec", "-it", *flags, str(box.name), "sh", "-c", ECHO)
+    terminal.expect("up\n")
+    (created,) = proxy.seen("POST", "/containers/[^/]*/exec$")
+    assert json.loads(created.body)["DetachKeys"] == NOBODY_TYPES
 
 
 def test_keys_that_nobody_can_type_are_refused_before_anything_is_touched(

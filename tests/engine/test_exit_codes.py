@@ -275,12 +275,17 @@ def test_control_c_that_is_not_the_processs_is_what_we_die_of(lines: Lines, sess
     assert terminal.wait() == -signal.SIGINT
 
 
+@pytest.mark.parametrize("tty", [False, True])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 @pytest.mark.parametrize("command", ["run", "attach", "start"])
 def test_a_signal_that_is_passed_on_leaves_the_code_to_the_process(
-    command: str, lines: Lines, sessions: Sessions
+    command: str, number: int, tty: bool, lines: Lines, sessions: Sessions
 ) -> None:
-    script = "trap 'exit 44' TERM; while sleep 0.1; do echo tick; done"
-    terminal = typed(sessions, *lines.of(command, script))
+    # Docker's attach and start pass none on to a process that has a terminal.
+    script = f"trap 'exit 44' {number}; while sleep 0.1; do echo tick; done"
+    terminal = typed(sessions, *lines.of(command, script, tty=tty, stdin=tty))
     terminal.expect("tick")
-    terminal.signal(signal.SIGTERM)
+    assert terminal.is_raw() is tty
+    terminal.signal(number)
     assert terminal.wait() == 44
+    assert terminal.is_as_before()

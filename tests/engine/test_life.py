@@ -11,7 +11,7 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,8 @@ from tests.engine.conftest import Sessions
 
 TICKS = "trap 'exit 6' TERM; i=0; while sleep 0.1; do i=$((i+1)); echo tick $i; done"
 NO_TERMINAL = b"dpty: cannot give the process a terminal: the input device is not a TTY"
-SESSIONS = ("exec", "attach", "watch", "start")
+# With -t both sides are a terminal.
+SESSIONS = ("exec", "run", "start", "attach", "watch", "exec -t", "run -t", "start -t", "attach -t")
 
 
 def name_of(container: Container) -> str:
@@ -98,115 +99,138 @@ def test_two_that_work_in_one_container_have_nothing_to_do_with_each_other(
 # What becomes of the container
 
 
-@pytest.fixture
-def ticking(bench: Bench, sessions: Sessions) -> Callable[[str], tuple[Container, Terminal]]:
-    """Gives a container, and a session of a kind with it, in which something is shown ten times a second."""
+class Ticking:
+    """A session in which a line is shown ten times a second, and its container.
 
-    def begin(verb: str) -> tuple[Container, Terminal]:
-        container = bench.container("tail -f /dev/null" if verb == "exec" else TICKS, start=verb != "start")
+    Args:
+        kind: one of `SESSIONS`.
+    """
+
+    def __init__(self, kind: str, bench: Bench, sessions: Sessions) -> None:
+        self.verb, _, tty = kind.partition(" ")
+        flags = ["-it"] if tty else []
+        name = bench.name()
         words = {
-            "exec": ["exec", name_of(container), "sh", "-c", TICKS],
-            "start": ["start", "-a", name_of(container)],
+            "exec": ["exec", *flags, name, "sh", "-c", TICKS],
+            "run": ["run", *flags, "--network", "none", "--name", name, IMAGE, "sh", "-c", TICKS],
+            "start": ["start", "-ai" if tty else "-a", name],
         }
-        terminal = typed(sessions, *words.get(verb, [verb, name_of(container)]), stdout=PIPE, stderr=PIPE)
-        terminal.expect_stdout("tick")
-        return container, terminal
+        if self.verb != "run":
+            command = "exec tail -f /dev/null" if self.verb == "exec" else TICKS
+            is_container_tty = bool(tty) and self.verb != "exec"
+            bench.container(
+                command,
+                name=name,
+                tty=is_container_tty,
+                stdin_open=is_container_tty,
+                start=self.verb != "start",
+            )
+        streams = {"stderr": PIPE} if tty else {"stdout": PIPE, "stderr": PIPE}
+        self.terminal = typed(sessions, *words.get(self.verb, [self.verb, name]), **streams)
+        self._is_raw = bool(tty)
+        self.wait_for_more()
+        self.container = bench.adopt(name)
+        assert self.terminal.is_raw() is self._is_raw
 
-    return begin
+    @property
+    def shown(self) -> bytes:
+        """All that was shown."""
+        return self.terminal.output if self._is_raw else self.terminal.stdout
+
+    def wait_for_more(self) -> None:
+        """Wait until another line comes."""
+        late = self.shown.count(b"tick")
+        self.terminal.wait_until(lambda: self.shown.count(b"tick") > late, 10, "more of it")
+
+    def end(self) -> tuple[int, bytes]:
+        """End the container, and expect the session to end with it: its code, and what it said."""
+        self.container.kill("KILL" if self.verb == "exec" else "TERM")
+        return self.ended()
+
+    def ended(self) -> tuple[int, bytes]:
+        """Wait for the end of the session: its code, and what it said."""
+        code = self.terminal.wait(30)
+        assert self.terminal.is_as_before()
+        # Nothing but whole lines, and none of them twice.
+        numbers = [
+            int(line.removeprefix(b"tick ")) for line in self.shown.splitlines() if line or not self._is_raw
+        ]
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        return code, self.terminal.stderr
+
+    @property
+    def natural(self) -> tuple[int, bytes]:
+        """What a session ends with whose container is told to end: `ended` of it."""
+        return (137 if self.verb == "exec" else 6), b""
 
 
-Ticking = Callable[[str], tuple[Container, Terminal]]
+@pytest.fixture(params=SESSIONS)
+def ticking(request: pytest.FixtureRequest, bench: Bench, sessions: Sessions) -> Ticking:
+    """A session of each kind."""
+    return Ticking(request.param, bench, sessions)
 
 
-def ended_with(terminal: Terminal) -> tuple[int, bytes]:
-    code = terminal.wait(30)
-    assert terminal.is_as_before()
-    # Nothing but whole lines, and none of them twice.
-    numbers = [int(line.removeprefix(b"tick ")) for line in terminal.stdout.splitlines()]
-    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-    return code, terminal.stderr
+def test_a_container_that_ends_ends_it_with_its_code(ticking: Ticking) -> None:
+    assert ticking.end() == ticking.natural
 
 
-@pytest.mark.parametrize("verb", SESSIONS)
-def test_a_container_that_ends_ends_it_with_its_code(verb: str, ticking: Ticking) -> None:
-    container, terminal = ticking(verb)
-    container.kill("KILL" if verb == "exec" else "TERM")
-    assert ended_with(terminal) == (137 if verb == "exec" else 6, b"")
-
-
-@pytest.mark.parametrize("verb", SESSIONS)
-def test_a_container_that_is_removed_is_137(verb: str, ticking: Ticking) -> None:
-    container, terminal = ticking(verb)
-    container.remove(force=True)
-    code, said = ended_with(terminal)
+def test_a_container_that_is_removed_is_137(ticking: Ticking) -> None:
+    ticking.container.remove(force=True)
+    code, said = ticking.ended()
     assert code == 137
-    assert said in (b"", f"dpty: {container.name} was removed\n".encode())
+    assert said in (b"", f"dpty: {ticking.container.name} was removed\n".encode())
 
 
-@pytest.mark.parametrize("verb", SESSIONS)
-def test_a_container_that_is_paused_keeps_it_waiting_and_nothing_more(
-    verb: str, ticking: Ticking, bench: Bench
-) -> None:
-    container, terminal = ticking(verb)
-    container.pause()
-    seen = len(terminal.stdout)
+def test_a_container_that_is_paused_keeps_it_waiting_and_nothing_more(ticking: Ticking) -> None:
+    ticking.container.pause()
+    terminal = ticking.terminal
+    seen = len(ticking.shown)
     terminal.read_for(0.5)
-    late = len(terminal.stdout)
+    late = len(ticking.shown)
     terminal.read_for(0.5)
-    assert len(terminal.stdout) == late
+    assert len(ticking.shown) == late
     assert late - seen < 100
     assert terminal.process.poll() is None
-    container.unpause()
-    terminal.wait_until(lambda: len(terminal.stdout) > late, 10, "more of it")
-    container.kill("KILL" if verb == "exec" else "TERM")
-    assert ended_with(terminal) == (137 if verb == "exec" else 6, b"")
+    ticking.container.unpause()
+    ticking.wait_for_more()
+    assert ticking.end() == ticking.natural
 
 
-@pytest.mark.parametrize("verb", SESSIONS)
-def test_a_container_that_is_restarted_ends_it_as_its_first_life_does(
-    verb: str, ticking: Ticking, bench: Bench
-) -> None:
-    container, terminal = ticking(verb)
-    container.stop(timeout=0 if verb == "exec" else 5)
-    container.start()
-    assert ended_with(terminal) == (137 if verb == "exec" else 6, b"")
-    assert bench.is_running(container)
+def test_a_container_that_is_restarted_ends_it_as_its_first_life_does(ticking: Ticking, bench: Bench) -> None:
+    ticking.container.stop(timeout=0 if ticking.verb == "exec" else 5)
+    ticking.container.start()
+    assert ticking.ended() == ticking.natural
+    assert bench.is_running(ticking.container)
 
 
-@pytest.mark.parametrize("verb", SESSIONS)
-def test_a_container_that_is_restarted_in_one_go_ends_it_too(
-    verb: str, ticking: Ticking, bench: Bench
-) -> None:
-    container, terminal = ticking(verb)
-    container.restart(timeout=0 if verb == "exec" else 5)
-    code, said = ended_with(terminal)
+def test_a_container_that_is_restarted_in_one_go_ends_it_too(ticking: Ticking, bench: Bench) -> None:
+    ticking.container.restart(timeout=0 if ticking.verb == "exec" else 5)
+    code, said = ticking.ended()
     # Engine 20.10 answers a wait with the code that it finds when it gets to it: after a fast restart, with 0.
-    assert code in ((137,) if verb == "exec" else (6, 0))
+    assert code in ((137,) if ticking.verb == "exec" else (6, 0))
     assert said == b""
-    assert bench.is_running(container)
+    assert bench.is_running(ticking.container)
 
 
-@pytest.mark.parametrize("verb", SESSIONS)
 def test_a_container_that_is_renamed_is_the_same_even_if_another_has_its_name(
-    verb: str, ticking: Ticking, bench: Bench
+    ticking: Ticking, bench: Bench
 ) -> None:
-    container, terminal = ticking(verb)
+    container, terminal = ticking.container, ticking.terminal
     old = name_of(container)
     container.rename(f"{old}-renamed")
     other = bench.container("trap 'exit 5' TERM; while :; do sleep 0.1; done", name=old, start=True)
-    late = len(terminal.stdout)
-    terminal.wait_until(lambda: len(terminal.stdout) > late, 10, "more of it")
-    if verb == "exec":
+    ticking.wait_for_more()
+    if ticking.verb == "exec":
         terminal.signal(signal.SIGTERM)
-        assert ended_with(terminal) == (-signal.SIGTERM, b"")
+        assert ticking.ended() == (-signal.SIGTERM, b"")
         bench.wait_for(lambda: len(bench.processes(container)) == 1, 5, "the end of what it has started")
     else:
         # A signal that is passed on finds it, too; who only looks on has none to pass on.
-        if verb == "watch":
+        if ticking.verb == "watch":
             container.kill("TERM")
         else:
             terminal.signal(signal.SIGTERM)
-        assert ended_with(terminal) == (6, b"")
+        assert ticking.ended() == ticking.natural
     assert bench.is_running(other)
 
 

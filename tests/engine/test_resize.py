@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from urllib.parse import parse_qs, urlsplit
@@ -9,10 +10,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from docker.models.containers import Container
 
-from tests.bed.engine import Bench
+from tests.bed.engine import IMAGE, Bench
 from tests.bed.proxy import Proxy
 from tests.bed.terminal import NULL, PIPE, Terminal
 from tests.bed.transports import Transport
+from tests.engine.command import typed
 from tests.engine.conftest import Sessions
 
 ASK = "echo up; while read line; do stty size; done"
@@ -49,6 +51,36 @@ def test_a_program_sees_the_size_from_its_second_moment(
     lines = terminal.output.split(b"\r\n")
     # Where another connection takes its time, so does the first size.
     assert set(lines[8 if transport.is_slow else 2 : 12]) == {b"31 97"}
+
+
+# An engine before API 1.42 gives the size a moment after the start: until then there is none, and never another one.
+SAYS_ITS_SIZE = (
+    'until size=$(stty size 2>&-); [ "${size:-0 0}" != "0 0" ]; do usleep 10000; done; echo =$size=; exec cat'
+)
+
+
+@pytest.mark.parametrize("verb", ["run", "start", "exec"])
+def test_the_first_size_that_a_process_has_is_the_right_one_and_was_sent_with_its_creation(
+    verb: str, bench: Bench, box: Container, proxy: Proxy, sessions: Sessions
+) -> None:
+    name = bench.name()
+    command = ["sh", "-c", SAYS_ITS_SIZE]
+    if verb == "run":
+        argv = ["run", "-it", "--network", "none", "--name", name, IMAGE, *command]
+    elif verb == "start":
+        argv = ["start", "-ai", str(bench.container(command, tty=True, stdin_open=True).name)]
+    else:
+        argv = ["exec", "-it", str(box.name), *command]
+    terminal = typed(sessions, *argv, rows=31, cols=97)
+    try:
+        terminal.expect("=31 97=\r\n")
+    finally:
+        if verb == "run":
+            bench.adopt(name)
+    assert terminal.output.startswith(b"=31 97=\r\n")
+    bodies = [json.loads(each.body) for each in proxy.seen("POST", "/create|/exec") if each.body]
+    sent = [body.get("HostConfig", body).get("ConsoleSize") for body in bodies]
+    assert sent == {"run": [[31, 97]], "start": [], "exec": [[31, 97]] * 2}[verb]
 
 
 def test_five_thousand_window_changes_end_with_the_right_size_and_few_requests(

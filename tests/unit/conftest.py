@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
+import struct
+import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -65,3 +68,13 @@ def nothing_is_left_behind() -> Iterator[None]:
     yield
     left = left_behind(descriptors, threads)
     assert not left, f"left behind: {', '.join(left)}"
+
+
+@pytest.fixture
+def window() -> Iterator[int]:
+    """A terminal of 31 rows and 97 columns, as a descriptor."""
+    master, slave = os.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 31, 97, 0, 0))
+    yield slave
+    os.close(master)
+    os.close(slave)

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from dockerpty.bridge import Bridge, Options
+from dockerpty import bridge as bridge_module
+from dockerpty.bridge import INSISTENCE_S, Bridge, Options
 from dockerpty.io import Pump, Stream
 from dockerpty.loop import Loop
 from dockerpty.pty import Operation, PseudoTerminal
@@ -27,8 +31,23 @@ class Moved:
     stdout_closed = lost = hung_up = False
 
 
-def bridge(operation: Operation) -> Any:
-    return Bridge(operation, Loop(), None, SessionResult(), Options(), print)  # type: ignore[arg-type]
+class Deaf(Operation):
+    """Of a process that ignores what it is sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[int] = []
+
+    def send_signal(self, sig: int) -> bool:
+        self.sent.append(sig)
+        return True
+
+    def _ignores_signals(self) -> bool:
+        return True
+
+
+def bridge(operation: Operation, notice: Any = print) -> Any:
+    options = Options(sig_proxy=True)
+    return Bridge(operation, Loop(), None, SessionResult(), options, notice)  # type: ignore[arg-type]
 
 
 def test_bytes_of_the_very_turn_in_which_the_clock_ran_out_are_no_silence() -> None:
@@ -41,6 +60,83 @@ def test_bytes_of_the_very_turn_in_which_the_clock_ran_out_are_no_silence() -> N
     assert operation.asked == 0
     session._silent()
     assert operation.asked == 1
+
+
+@pytest.mark.parametrize(
+    ("pauses", "passed_on", "lines"),
+    [
+        ((1.0, 1.0), 2, 1),
+        ((2.4, 2.4), 2, 1),
+        # Whoever comes back later asks anew, and is told of it anew.
+        ((2.6, 2.6), 3, 2),
+        ((INSISTENCE_S, INSISTENCE_S, INSISTENCE_S), 4, 0),
+        ((1.0, INSISTENCE_S, 1.0), 4, 2),
+        ((1.0, INSISTENCE_S, 1.0, 1.0), 4, 2),
+    ],
+)
+def test_the_third_signal_within_five_seconds_is_ours_and_others_are_passed_on(
+    pauses: tuple[float, ...], passed_on: int, lines: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0], time=time.time)
+    monkeypatch.setattr(bridge_module, "time", clock)
+    operation, told = Deaf(), list[str]()
+    session = bridge(operation, told.append)
+    session._signalled(signal.SIGINT)
+    for pause in pauses:
+        now[0] += pause
+        session._signalled(signal.SIGTERM)
+    assert len(operation.sent) == passed_on
+    assert len(told) == lines
+    assert session._die_by == (signal.SIGTERM if passed_on <= len(pauses) else None)
+
+
+def test_signals_that_do_not_ask_to_end_are_passed_on_however_many_they_are() -> None:
+    operation = Deaf()
+    session = bridge(operation)
+    for _ in range(10):
+        session._signalled(signal.SIGUSR1)
+        session._signalled(signal.SIGHUP)
+    assert operation.sent == [signal.SIGUSR1, signal.SIGHUP] * 10
+    assert session._die_by is None
+
+
+class Gone(Moved):
+    hung_up = True
+
+
+@pytest.mark.parametrize(
+    ("story", "sent"),
+    [
+        # The signal, and then the terminal is seen to be gone: that is one hang-up.
+        (["signal", "gone"], 1),
+        # A shell passes the signal on after the kernel has taken the terminal.
+        (["gone", "signal"], 1),
+        (["gone"], 1),
+        # Somebody's signal of a while ago was about something else.
+        (["signal", "later", "gone"], 2),
+        (["signal", "signal"], 2),
+    ],
+)
+def test_a_hang_up_is_passed_on_once_whichever_way_it_is_heard_of(
+    story: list[str], sent: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0], time=time.time)
+    monkeypatch.setattr(bridge_module, "time", clock)
+    operation = Deaf()
+    session = bridge(operation)
+    session._signals = SimpleNamespace(notes=lambda number: True)
+    for event in story:
+        if event == "signal":
+            session._signalled(signal.SIGHUP)
+        elif event == "gone":
+            session._inputs = [Gone()]
+            session._pass_on_hang_up()
+        else:
+            now[0] += 60.0
+    assert operation.sent == [signal.SIGHUP] * sent
+    assert session._die_by is None
 
 
 @pytest.mark.parametrize("wrong", [{"stdin_eof": "never"}, {"timeout": -1.0}, {"idle_timeout": float("nan")}])

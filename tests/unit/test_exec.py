@@ -1,15 +1,19 @@
-"""What is refused before an exec is asked for, and what is learned of one that has ended."""
+"""What is refused before an exec is asked for, what one is created with, and what is learned of its end."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dockerpty import exec as execs
+from dockerpty.engine.client import from_environment
 from dockerpty.engine.interface import Engine
 from dockerpty.errors import DockerptyError
-from dockerpty.exec import ExecOperation, end_of, exec_config
+from dockerpty.exec import ExecOperation, _is_younger, end_of, exec_config
+from tests.unit.loopback import ScriptedEngine, answer
 
 
 @pytest.mark.parametrize("exec_id", [None, "", {}, {"Id": ""}, {"Id": None}, 7])
@@ -69,3 +73,41 @@ def test_an_exec_has_ended_or_was_never_started_by_its_number_and_its_code(
 def test_a_code_that_does_not_come_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execs, "_EXIT_CODE_WAIT_S", 0.02)
     assert end_of(lambda: info(True, 0)) == (None, True)
+
+
+@pytest.mark.parametrize(("tty", "size"), [(True, [31, 97]), (False, None)])
+def test_an_exec_with_a_terminal_is_told_its_size_at_its_creation_and_at_its_start(
+    tty: bool, size: list[int] | None, window: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DOCKER_API_VERSION", raising=False)
+    created = answer(201, b'{"Id":"e4ec"}', Api_Version="1.44")
+    engine = ScriptedEngine(str(tmp_path / "engine"), created, answer(101))
+    client = from_environment(engine.url)
+    operation = ExecOperation.create(client, "web", ["true"], False, window, tty=tty)
+    operation.sockets()
+    operation._close()
+    client.close()
+    engine.close()
+    assert engine.lines == ["POST /containers/web/exec", "POST /v1.44/exec/e4ec/start"]
+    assert [json.loads(each.body).get("ConsoleSize") for each in engine.requests] == [size, size]
+
+
+@pytest.mark.parametrize(
+    ("created", "date", "younger"),
+    [
+        ("2026-11-21T16:14:20.123456789Z", "Sat, 21 Nov 2026 16:14:22 GMT", False),
+        # The same second tells nothing: of the date what is below it is not known.
+        ("2026-11-21T16:14:22.999999999Z", "Sat, 21 Nov 2026 16:14:22 GMT", False),
+        ("2026-11-21T16:14:23Z", "Sat, 21 Nov 2026 16:14:22 GMT", True),
+        ("2026-11-21T18:14:22+02:00", "Sat, 21 Nov 2026 16:14:22 GMT", False),
+        ("2026-11-21T18:14:23+02:00", "Sat, 21 Nov 2026 16:14:22 GMT", True),
+        ("2026-11-21T16:14:23Z", "", False),
+        ("some day", "Sat, 21 Nov 2026 16:14:22 GMT", False),
+        ("2026-11-21T16:14:23", "Sat, 21 Nov 2026 16:14:22 GMT", False),
+        (None, "Sat, 21 Nov 2026 16:14:22 GMT", False),
+    ],
+)
+def test_a_container_that_was_made_after_an_answer_is_not_the_one_that_was_asked_about(
+    created: str | None, date: str, younger: bool
+) -> None:
+    assert _is_younger({"Created": created}, date) is younger

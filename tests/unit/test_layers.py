@@ -85,7 +85,15 @@ ALLOWED = {
     "container.networks": {"errors", "container.notation"},
     "container.options": {"errors", "container.notation", "container.mounts", "container.networks"},
     "container.spec": {"errors", "engine.calls", "container.ownership", "container.options"},
-    "signals": {"errors", "log", "plain_signal", "engine.calls", "engine.interface", "engine.client"},
+    "signals": {
+        "errors",
+        "log",
+        "plain_signal",
+        "frames",
+        "engine.calls",
+        "engine.interface",
+        "engine.client",
+    },
     "guardian": {"log", "plain_signal"},
     # Who follows a session: loaded when one is followed.
     "recording": {"errors", "io"},

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -11,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from dockerpty.engine.calls import Call, resize_container
+from dockerpty.engine.calls import Call, Reply, resize_container
+from dockerpty.engine.interface import TIMEOUT, Engine
 from dockerpty.errors import DockerptyError
 from dockerpty.loop import Loop
-from dockerpty.signals import Coalescer, Resizer, Signals, forwardable, marker, name_of, undisturbed
+from dockerpty.signals import Coalescer, Resizer, Signals, forwardable, marker, name_of, reap, undisturbed
 from tests.unit.test_loop import turn
 
 USED = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -444,3 +447,51 @@ def test_what_a_handler_raises_comes_after_what_must_be_done_as_a_whole() -> Non
         signal.signal(signal.SIGUSR1, previous)
     assert done == ["all of it"]
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
+
+
+class Searched(Engine):
+    """An engine on which the search for the processes of an exec says something, and ends with a code."""
+
+    def __init__(self, said: bytes, code: int) -> None:
+        self._said, self._code = said, code
+        self.timeouts: list[float] = []
+
+    def send(self, call: Call, *, subject: str = "", timeout: float = TIMEOUT) -> Reply:
+        self.timeouts.append(timeout)
+        body = {"Id": "4ad"} if call.name == "exec_create" else {"Running": False, "ExitCode": self._code}
+        return Reply(200, {}, json.dumps(body).encode())
+
+    def hijack(self, call: Call, *, subject: str = "", timeout: float = TIMEOUT) -> Any:
+        self.timeouts.append(timeout)
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        with far:
+            far.sendall(self._said)
+        return near
+
+
+def frame(stream: int, payload: bytes) -> bytes:
+    return bytes([stream, 0, 0, 0]) + len(payload).to_bytes(4, "big") + payload
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "problem"),
+    [
+        (b"", 0, ""),
+        (frame(2, b"sh: a complaint\n"), 0, ""),
+        (frame(1, b"OCI runtime exec failed: no sh\r\n"), 126, "OCI runtime exec failed: no sh"),
+        (frame(1, b"one\n") + frame(2, b"\x1b]0;two\x07\xff\n"), 1, "one ]0;two \ufffd"),
+        (frame(2, b"x" * 500), 1, "x" * 200),
+        (b"", 1, "the search for it ended with 1"),
+        (frame(9, b"?"), 1, "cannot understand the "),
+    ],
+)
+def test_what_kept_processes_from_being_found_is_told_in_words_that_do_nothing_to_a_terminal(
+    said: bytes, code: int, problem: str
+) -> None:
+    engine = Searched(said, code)
+    told = reap(engine, "web", marker(), [signal.SIGTERM], patience=1.5)
+    assert told[: len(problem)] == problem
+    assert bool(told) is bool(problem)
+    assert told.isprintable()
+    assert set(engine.timeouts) == {1.5}

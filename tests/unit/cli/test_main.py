@@ -225,6 +225,12 @@ def test_a_full_stdout_is_an_error() -> None:
         )
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_a_full_stderr_changes_no_code() -> None:
+    done = in_shell("unset PYTHONUNBUFFERED; dpty --nosuch 2> /dev/full")
+    assert (done.returncode, done.stdout) == (125, "")
+
+
 def test_closed_descriptors_are_no_fault() -> None:
     done = in_shell("dpty --version >&- 2>&- <&-")
     assert (done.returncode, done.stderr) == (0, "")

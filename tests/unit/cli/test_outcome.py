@@ -6,6 +6,7 @@ import io
 import os
 import pty
 import select
+import signal
 import sys
 
 import pytest
@@ -65,6 +66,20 @@ def test_each_error_has_its_code(
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
     assert all(line.startswith("dpty: ") for line in lines)
+
+
+@pytest.mark.parametrize(("disposition", "code"), [(signal.SIG_DFL, -1), (signal.SIG_IGN, 255)])
+def test_without_our_terminal_it_is_a_death_by_sighup_unless_that_is_ignored(
+    disposition: signal.Handlers, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = SessionLost("go on with", "web", "the terminal is gone")
+    error.on_our_side = True
+    before = signal.signal(signal.SIGHUP, disposition)
+    try:
+        assert outcome.code_of(error, PROCESS, debug=False) == code
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert capsys.readouterr().err == "dpty: cannot go on with web: the terminal is gone\n"
 
 
 def test_ctrl_c_is_a_death_by_its_signal_and_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
