@@ -132,6 +132,13 @@ _MORE = (
     Flag("--health-interval", "health_interval", TEXT, "Time between checks, as 30s or 1m30s", "DURATION"),
     Flag("--health-timeout", "health_timeout", TEXT, "How long a check may take", "DURATION"),
     Flag("--health-start-period", "health_start_period", TEXT, "How long failures do not count", "DURATION"),
+    Flag(
+        "--health-start-interval",
+        "health_start_interval",
+        TEXT,
+        "Time between checks in that time (API 1.44)",
+        "DURATION",
+    ),
     Flag("--health-retries", "health_retries", TEXT, "Failures in a row that count", "NUMBER"),
     Flag("--no-healthcheck", "no_healthcheck", BOOL, "Do not check its health, whatever the image says"),
     Flag("--log-driver", "log_driver", TEXT, "Where its output is logged", "DRIVER"),

@@ -53,8 +53,8 @@ GROUPS = {
         *("cgroup_parent", "sysctl", "runtime", "isolation"),
     ),
     "Health and logs": (
-        *("health_cmd", "health_interval", "health_timeout", "health_start_period", "health_retries"),
-        *("no_healthcheck", "log_driver", "log_opt"),
+        *("health_cmd", "health_interval", "health_timeout", "health_start_period", "health_start_interval"),
+        *("health_retries", "no_healthcheck", "log_driver", "log_opt"),
     ),
     "The engine": (
         *("host", "context", "config", "tls", "tlsverify", "tlscacert", "tlscert", "tlskey"),

@@ -17,7 +17,7 @@ from dockerpty.cli.session import (
 )
 from dockerpty.container.spec import container_config
 from dockerpty.engine import calls
-from dockerpty.errors import NotFound
+from dockerpty.errors import DockerptyError, NotFound
 from dockerpty.pty import RunOperation
 
 TYPE_CHECKING = False
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _STREAMS = ("stdin", "stdout", "stderr")
 # As long as for a session's container: pulling up volumes and networks may take the engine minutes.
 _CREATE_LIMIT_S = 300.0
+# Which engines came to know late: older ones would pass over them without a word.
+_SINCE = {"health_start_interval": (1, 44)}
 
 
 def command(line: Line, common: Line) -> int:
@@ -44,6 +46,7 @@ def command(line: Line, common: Line) -> int:
     file = None
     try:
         config = _config(line, tty, streams, engine.name)
+        _refuse_too_new(engine, line)
         if values["cidfile"]:
             from dockerpty.cli.cidfile import CidFile
 
@@ -118,6 +121,19 @@ def _refuse_contradictions(line: Line) -> None:
     if not values["disable_content_trust"]:
         reason = "signatures of images are not checked here"
         raise UsageError("use", "--disable-content-trust=false", reason, "pull it with docker")
+
+
+def _refuse_too_new(engine: Engine, line: Line) -> None:
+    """Refuse what this engine does not know yet, as docker does. It is asked only where that matters."""
+    for dest, since in _SINCE.items():
+        if line.values[dest] is None:
+            continue
+        if engine.api_version is None:
+            engine.send(calls.ping())
+        spoken = engine.api_version
+        if spoken is not None and spoken < since:
+            reason = "the engine speaks API {}.{} and knows it only from {}.{} on".format(*spoken, *since)
+            raise DockerptyError("use", f"--{dest.replace('_', '-')}", reason, "leave it out")
 
 
 def _streams(line: Line) -> list[str]:

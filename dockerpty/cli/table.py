@@ -198,7 +198,12 @@ COMMANDS = {
             "Start containers that have ended or never ran.",
             (
                 Flag("-a --attach", "attach", BOOL, "Attach to it, and end with its exit code"),
-                Flag("-i --interactive", "interactive", BOOL, "Attach to it, and pass standard input on"),
+                Flag(
+                    "-i --interactive --stdin",
+                    "interactive",
+                    BOOL,
+                    "Attach to it, and pass standard input on",
+                ),
                 _NO_INPUT,
                 _DETACH_KEYS,
                 _SIG_PROXY,

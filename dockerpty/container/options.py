@@ -119,6 +119,7 @@ _HEALTH: dict[str, tuple[str, Reader]] = {
     "health_interval": ("Interval", notation.nanoseconds),
     "health_timeout": ("Timeout", notation.nanoseconds),
     "health_start_period": ("StartPeriod", notation.nanoseconds),
+    "health_start_interval": ("StartInterval", notation.nanoseconds),
     "health_retries": ("Retries", _whole(0)),
 }
 # What 0 says that silence does not.

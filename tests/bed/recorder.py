@@ -21,13 +21,17 @@ CONTAINER = "c" * 64
 class Recorder:
     """Speaks just enough of the API of Engine 20.10 for `run`: pulls, creates and starts, and refuses all else.
 
+    Args:
+        version: of the API, if it is to be another.
+
     Attributes:
         created: the body and the query of each creation, in their order.
         credentials: what came with each pull of an image, in their order; {} for nothing.
         url: where it listens.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, version: str = "1.41") -> None:
+        self.version = version
         self.created: list[tuple[dict[str, Any], str]] = []
         self.credentials: list[dict[str, str]] = []
         self._directory = short_directory()
@@ -86,7 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
             status, answer = 204, b""
         self.send_response(status)
         for name, value in (
-            ("Api-Version", "1.41"),
+            ("Api-Version", self.server.recorder.version),
             ("Ostype", "linux"),
             ("Content-Type", "application/json"),
         ):

@@ -203,6 +203,44 @@ def test_dpty_asks_the_engine_for_what_docker_asks_it_for(
 
 
 @pytest.mark.parametrize(
+    ("flags", "nanoseconds"),
+    [
+        ("--health-start-interval 1.5s", 1_500_000_000),
+        ("--health-cmd x --health-start-interval=5ms", 5_000_000),
+        ("--health-start-interval 0", None),
+    ],
+)
+def test_what_newer_engines_know_is_asked_of_them_as_docker_asks_it(
+    flags: str, nanoseconds: int | None, program: str
+) -> None:
+    with Recorder("1.44") as recorder:
+        plain, _ = of_docker(program, recorder, ["-d"])
+        ours_plain, _ = of_dpty(recorder, ["-d"])
+        theirs, _ = of_docker(program, recorder, ["-d", *shlex.split(flags)])
+        ours, _ = of_dpty(recorder, ["-d", *shlex.split(flags)])
+    assert changes(ours_plain, ours) == changes(plain, theirs)
+    assert changes(ours_plain, ours).get(("Healthcheck", "StartInterval")) == nanoseconds
+
+
+def test_what_newer_engines_know_is_refused_on_an_older_one_as_docker_does(
+    program: str, recorder: Recorder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["-H", recorder.url, "run", "-d", "--health-start-interval", "3s", *TAIL])
+    reason = "the engine speaks API 1.41 and knows it only from 1.44 on; leave it out"
+    assert (code, capsys.readouterr()) == (125, ("", f"dpty: cannot use --health-start-interval: {reason}\n"))
+    done = subprocess.run(
+        [program, "run", "-d", "--health-start-interval", "3s", *TAIL],
+        capture_output=True,
+        timeout=60,
+        env={**os.environ, "DOCKER_HOST": recorder.url},
+        check=False,
+    )
+    assert done.returncode != 0
+    assert b"requires API version 1.44" in done.stderr
+    assert recorder.created == []
+
+
+@pytest.mark.parametrize(
     "flags", ["", "-i", "-t", "-a stdout", "-a STDERR -i", "-a stdin", "-a stdin -a stdout -i"]
 )
 def test_what_is_attached_is_what_docker_attaches(flags: str, program: str, recorder: Recorder) -> None:
@@ -284,7 +322,12 @@ REFUSED = [
     ),
     *("--ulimit nofile=-1:5", "--gpus x=1", "--gpus ''", "--gpus all,count=2", "--gpus x", "--gpus 'a\"b'"),
     *("--health-interval 5", "--health-interval x", "--health-timeout=-1s", "--health-retries -1"),
-    *("--health-start-period ''", "--no-healthcheck --health-retries 3", "--stop-timeout x"),
+    *(
+        "--health-start-period ''",
+        "--health-start-interval x",
+        "--no-healthcheck --health-retries 3",
+        "--stop-timeout x",
+    ),
     *("--restart on-failure:x", "--restart :3", "--rm --restart always", "--pid container:", "--pid x"),
     *("--uts x", "--userns x", "--cgroupns x", "--log-opt a=b --log-driver none", "--storage-opt size"),
     *("--security-opt apparmor", "--security-opt seccomp=no-such-file", "--security-opt seccomp=labels"),

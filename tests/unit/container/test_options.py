@@ -100,6 +100,7 @@ def test_what_is_about_its_surroundings_is_the_hosts(name: str, value: Any, key:
             {"health_interval": "1s", "health_retries": "2"},
             {"Healthcheck": {"Interval": 10**9, "Retries": 2}},
         ),
+        ({"health_start_interval": "1m"}, {"Healthcheck": {"StartInterval": 60 * 10**9}}),
         ({"no_healthcheck": True}, {"Healthcheck": {"Test": ["NONE"]}}),
         ({"health_interval": "0", "health_cmd": "", "domainname": "", "pid": "", "mac_address": ""}, {}),
         ({"memory": "0", "cpus": "0", "memory_swappiness": "-1", "restart": "no"}, {}),
