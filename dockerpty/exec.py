@@ -363,13 +363,17 @@ class ExecOperation(EngineOperation):
         """Tell apart why the engine has forgotten the exec: its container was removed, or the engine started anew."""
         container = self._container_reference or (self._info or {}).get("ContainerID", "-")
         try:
-            self._engine.send(calls.inspect_container(container))
+            state = self._engine.send(calls.inspect_container(container)).json()["State"]
+            # Its execs are the first that the engine forgets of a container that it removes.
+            if state.get("Status") not in ("removing", "dead"):
+                return "lost"
         except NotFound:
-            result.exit_code = KILLED_CODE
-            return "removed"
+            pass
         except DockerptyError as error:
             _log.debug("no exit code: %s", error)
-        return "lost"
+            return "lost"
+        result.exit_code = KILLED_CODE
+        return "removed"
 
     def _place_start_error(self, info: dict[str, Any], result: SessionResult) -> None:
         """The engine writes why an exec could not start into its output: that belongs on stderr, and sets the code."""

@@ -80,17 +80,27 @@ def test_what_does_not_run_is_refused_by_its_states_name_and_not_started(
         container.unpause()
 
 
-def test_what_restarts_is_refused(bench: Bench, sessions: Sessions) -> None:
+@pytest.mark.parametrize(
+    ("verb", "words"),
+    [("attach", "it is restarting; wait until it runs"), ("exec", "is restarting, wait until")],
+)
+def test_what_restarts_is_refused(verb: str, words: str, bench: Bench, sessions: Sessions) -> None:
     container = bench.container("exit 1", host={"restart_policy": {"Name": "always"}}, start=True)
-    bench.wait_for(lambda: bench.state(container)["Restarting"], 20, "a restart")
-    # The engine waits ever longer between two restarts: the next moment is one of waiting.
-    bench.wait_for(
-        lambda: (
-            b"it is restarting; wait until it runs" in dpty(sessions, "attach", name_of(container)).stderr
-        ),
-        20,
-        "a refusal",
-    )
+    argv = [verb, name_of(container), *(["true"] if verb == "exec" else [])]
+
+    def refusal() -> Done | None:
+        if not bench.state(container)["Restarting"]:
+            return None
+        done = dpty(sessions, *argv)
+        # It may have begun to run in the meantime.
+        return done if "is restarting" in done.stderr.decode() else None
+
+    # The engine waits ever longer between two restarts: soon there is time enough.
+    done = bench.wait_for(refusal, 30, "a refusal")
+    assert (done.returncode, done.stdout) == (125, b"")
+    assert done.stderr.decode().startswith(f"dpty: cannot {'attach to' if verb == 'attach' else 'exec in'} ")
+    assert words in done.stderr.decode()
+    assert done.stderr.count(b"\n") == 1
 
 
 def test_what_ends_between_the_look_and_the_attach_gives_its_code(

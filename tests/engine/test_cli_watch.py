@@ -11,7 +11,7 @@ from docker.models.containers import Container
 from tests.bed.engine import Bench
 from tests.bed.proxy import Proxy
 from tests.bed.terminal import PIPE
-from tests.engine.command import dpty, only, typed
+from tests.engine.command import dpty, only, shell, typed
 from tests.engine.conftest import Sessions
 
 TICKS = "i=0; while sleep 0.1; do i=$((i+1)); echo tick $i; done"
@@ -51,9 +51,9 @@ def test_nothing_that_is_typed_arrives_and_the_terminal_stays_as_it_is(
 
 
 def test_input_is_left_to_who_reads_it_next(bench: Bench, sessions: Sessions) -> None:
-    container = bench.container("sleep 1; exit 0", start=True)
-    done = dpty(sessions, "watch", name_of(container), stdin=b"left")
-    assert done.returncode == 0
+    container = bench.container("sleep 1; echo shown", stdin_open=True, start=True)
+    done = shell(sessions, f"printf left | (dpty watch {name_of(container)}; cat)")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"shown\nleft", b"")
 
 
 def test_who_stops_reading_misses_some_and_keeps_nobody_waiting(
