@@ -88,7 +88,10 @@ class Call:
 
     def payload(self) -> bytes | None:
         """Give the body's bytes, `None` for none."""
-        return None if self.body is None else json.dumps(self.body).encode()
+        if self.body is None:
+            return None
+        # What Python could not decode of a command line goes as it was typed.
+        return json.dumps(self.body, ensure_ascii=False).encode("utf-8", "surrogateescape")
 
 
 class Reply:
@@ -174,7 +177,9 @@ def list_containers(
     """
     query: dict[str, str | int | None] = {"all": all or None, "limit": limit, "size": size or None}
     if filters:
-        query["filters"] = json.dumps({key: list(values) for key, values in filters.items()})
+        query["filters"] = json.dumps(
+            {key: list(values) for key, values in filters.items()}, ensure_ascii=False
+        )
     kwargs: dict[str, Any] = {"all": all, "size": size, "filters": filters}
     if limit is not None:
         kwargs["limit"] = limit

@@ -174,6 +174,33 @@ def test_a_time_limit_leaves_the_container_as_it_is(bench: Bench, sessions: Sess
     assert bench.is_running(container)
 
 
+def test_an_idle_limit_leaves_the_container_as_it_is(bench: Bench, sessions: Sessions) -> None:
+    container = bench.container("for i in 1 2 3; do echo $i; sleep 0.3; done; exec sleep 60", start=True)
+    done = dpty(sessions, "attach", "--idle-timeout", "1.5", name_of(container))
+    said = f"dpty: cannot go on with {name_of(container)}: nothing moved for 1.5 s\n"
+    assert (done.returncode, done.stderr.decode()) == (124, said)
+    # As many of them as came after it had attached.
+    assert b"1\n2\n3\n".endswith(done.stdout)
+    assert bench.is_running(container)
+
+
+def test_other_keys_detach_where_they_were_chosen_and_the_usual_ones_are_keys(
+    bench: Bench, sessions: Sessions
+) -> None:
+    container = bench.container(
+        "stty raw -echo; while :; do head -c 3 | od -An -tx1; done", tty=True, stdin_open=True, start=True
+    )
+    terminal = typed(sessions, "attach", "--detach-keys", "ctrl-a,d", name_of(container))
+    terminal.wait_until(terminal.is_raw, 10, "the raw terminal")
+    terminal.send(DETACH + b"z")
+    terminal.expect("10 11 7a")
+    terminal.send(b"\x01d")
+    terminal.expect(f"dpty: detached from {name_of(container)}\r\n")
+    assert terminal.wait() == 0
+    assert terminal.is_as_before()
+    assert bench.is_running(container)
+
+
 # Which one, and when
 
 

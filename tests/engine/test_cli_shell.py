@@ -8,6 +8,7 @@ import os
 import signal
 import tarfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -16,6 +17,7 @@ import pytest
 from docker.models.containers import Container
 
 from tests.bed.engine import Bench, id_of
+from tests.bed.proxy import Proxy
 from tests.bed.terminal import PIPE, Terminal
 from tests.engine.command import DETACH, Done, dpty, typed
 from tests.engine.conftest import Sessions
@@ -124,6 +126,71 @@ def test_what_does_not_run_is_125_and_says_so(bench: Bench, sessions: Sessions) 
         done = dpty(sessions, "shell", *flags, "no-such-container")
         assert done.returncode == 125
         assert b"no such container" in done.stderr
+
+
+def test_variables_come_from_a_file_too_and_those_of_the_line_count_more(
+    box: Container, sessions: Sessions, tmp_path: Path
+) -> None:
+    file = tmp_path / "variables"
+    file.write_text("# comment\nA=file\nB=file here\n")
+    done = dpty(sessions, "shell", "--env-file", str(file), "-e", "A=line", name_of(box), "echo $A $B")
+    assert seen(done) == (0, b"line file here\n", b"")
+
+
+def test_privileges_are_asked_for(box: Container, proxy: Proxy, sessions: Sessions) -> None:
+    # Asked for only: an engine inside a container cannot give them.
+    for flags in ([], ["--privileged"]):
+        dpty(sessions, "shell", "--shell", "sh", *flags, name_of(box), "true")
+    asked = [json.loads(each.body).get("Privileged", False) for each in proxy.seen("POST", "/exec$")]
+    assert asked == [False, True]
+
+
+def test_a_script_types_in_it(box: Container, sessions: Sessions, tmp_path: Path) -> None:
+    script = tmp_path / "a.expect"
+    script.write_text("send tty; echo A''B\\n\nexpect not a tty\nexpect AB\nsend exit 6\\n\n")
+    assert seen(dpty(sessions, "shell", "--expect", str(script), name_of(box))) == (
+        6,
+        b"not a tty\nAB\n",
+        b"",
+    )
+
+
+def test_a_script_types_in_it_at_a_terminal_which_stays_as_it_is(
+    box: Container, sessions: Sessions, tmp_path: Path
+) -> None:
+    script = tmp_path / "a.expect"
+    script.write_text("expect # \nsend tty; echo A''B\\n\nexpect /dev/pts/\\d+\\s+AB\nsend exit 6\\n\n")
+    terminal = typed(sessions, "shell", "--expect", str(script), name_of(box))
+    terminal.expect("/dev/pts/")
+    assert terminal.is_as_before()
+    assert terminal.wait() == 6
+    assert terminal.is_as_before()
+
+
+def test_past_its_idle_limit_it_is_ended(bench: Bench, sessions: Sessions) -> None:
+    box = bench.container(start=True)
+    script = "for i in 1 2 3; do echo $i; sleep 0.2; done; exec sleep 4321"
+    done = dpty(sessions, "shell", "--idle-timeout", "1.5", name_of(box), script)
+    assert (done.returncode, done.stdout) == (124, b"1\n2\n3\n")
+    assert done.stderr == f"dpty: cannot go on with {name_of(box)}: nothing moved for 1.5 s\n".encode()
+    bench.wait_for(lambda: len(bench.processes(box)) == 1, 10, "the end of what ran in it")
+
+
+def test_a_container_is_waited_for_until_it_runs(bench: Bench, sessions: Sessions) -> None:
+    box = bench.container()
+    terminal = typed(sessions, "shell", "--wait", "20", name_of(box), "echo there; exit 5")
+    assert terminal.read_for(0.5) == b""
+    box.start()
+    assert terminal.wait(20) == 5
+    assert terminal.output == b"there\r\n"
+
+
+def test_the_wait_has_an_end_and_names_the_state(bench: Bench, sessions: Sessions) -> None:
+    box = bench.container()
+    done = dpty(sessions, "shell", "--wait", "0.3", name_of(box))
+    assert seen(done)[:2] == (125, b"")
+    said = f"dpty: cannot open a shell in {name_of(box)}: it is created after 0.3 s; start it first\n"
+    assert done.stderr == said.encode()
 
 
 # A container that has none

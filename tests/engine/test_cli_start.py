@@ -78,6 +78,20 @@ def test_attached_without_i_input_is_not_read(bench: Bench, sessions: Sessions) 
     assert seen(done) == (0, b"out\n=7=\nleft", b"err\n")
 
 
+def test_without_input_it_is_not_read_whatever_i_says(bench: Bench, sessions: Sessions) -> None:
+    container = bench.container("echo out; exit 7", stdin_open=True)
+    done = shell(sessions, f"printf left | (dpty start -ai -n {name_of(container)}; echo =$?=; cat)")
+    assert seen(done) == (0, b"out\n=7=\nleft", b"")
+
+
+def test_an_idle_limit_leaves_the_container_as_it_is(bench: Bench, sessions: Sessions) -> None:
+    container = bench.container("for i in 1 2 3; do echo $i; sleep 0.3; done; exec sleep 60")
+    done = dpty(sessions, "start", "-a", "--idle-timeout", "1.5", name_of(container))
+    said = f"dpty: cannot go on with {name_of(container)}: nothing moved for 1.5 s\n"
+    assert seen(done) == (124, b"1\n2\n3\n", said.encode())
+    assert bench.is_running(container)
+
+
 def test_the_first_bytes_of_a_short_life_are_seen(bench: Bench, sessions: Sessions) -> None:
     container = bench.container("seq 20000; exit 6")
     expected = b"".join(b"%d\n" % number for number in range(1, 20001))

@@ -146,6 +146,32 @@ def test_a_time_limit_is_124_and_the_newest_needs_no_name(
     assert bench.is_running(container)
 
 
+def test_an_idle_limit_is_124(bench: Bench, sessions: Sessions) -> None:
+    container = bench.container("exec sleep 60", start=True)
+    done = dpty(sessions, "watch", "--idle-timeout", "0.6", name_of(container))
+    said = f"dpty: cannot go on with {name_of(container)}: nothing moved for 0.6 s\n"
+    assert (done.returncode, done.stdout, done.stderr.decode()) == (124, b"", said)
+    assert bench.is_running(container)
+
+
+@pytest.mark.parametrize(("flags", "notices"), [([], 1), (["--quiet"], 0)])
+def test_quiet_says_nothing_of_ours_but_errors(
+    flags: list[str], notices: int, bench: Bench, proxy: Proxy, sessions: Sessions
+) -> None:
+    container = bench.container(TICKS, start=True)
+    terminal = typed(sessions, "watch", "--reconnect", *flags, name_of(container), stderr=PIPE)
+    terminal.expect("tick")
+    proxy.drop_connections()
+    proxy.wait_for_request("POST", "/attach", 2)
+    terminal.expect("tick")
+    assert terminal.stderr.count(b"dpty: lost ") == notices
+    terminal.send("\x03")
+    assert terminal.wait() == 0
+    assert terminal.stderr.count(b"dpty: ") == notices
+    refused = dpty(sessions, "watch", *flags, "no-such-container")
+    assert (refused.returncode, refused.stderr.startswith(b"dpty: cannot ")) == (125, True)
+
+
 def test_what_does_not_run_is_refused(bench: Bench, sessions: Sessions) -> None:
     done = dpty(sessions, "watch", name_of(bench.container()))
     assert (done.returncode, done.stdout) == (125, b"")

@@ -173,3 +173,12 @@ def test_an_archive_is_waited_for_since_engines_read_one_of_a_container_at_a_tim
 def test_an_answer_of_brackets_without_an_end_is_no_json() -> None:
     with pytest.raises(ProtocolError, match="it is no JSON"):
         Reply(200, {}, b"[" * 100_000).json()
+
+
+def test_what_python_could_not_decode_goes_as_it_was_typed() -> None:
+    typed = "é \udcc3\udca9 \udcff"
+    body = calls.create_exec("web", {"Cmd": [typed]}).payload()
+    assert body is not None
+    assert "é é ".encode() + b"\xff" in body
+    filters = dict(calls.list_containers(filters={"name": [typed]}).query)["filters"]
+    assert f'{{"name": ["{typed}"]}}' == filters
