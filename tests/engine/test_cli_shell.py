@@ -437,6 +437,27 @@ def test_at_a_terminal_its_prompt_says_where_it_is_and_its_code_is_ours(
     assert all_inside(bench, target) == ALONE
 
 
+def test_at_a_terminal_its_kind_its_size_and_control_c_are_the_persons(
+    bare: Callable[..., Container], bench: Bench, sessions: Sessions
+) -> None:
+    target = bare(user="1000:1000")
+    terminal = typed_beside(bench, sessions, target, rows=31, cols=97, env={"TERM": "screen"})
+    terminal.send("echo $TERM; until stty size 2>&- | grep '^31 97'; do sleep 0.02; done\r")
+    terminal.expect("\r\nscreen\r\n31 97\r\n")
+    terminal.set_winsize(20, 70)
+    terminal.send("until stty size 2>&- | grep '^20 70'; do sleep 0.02; done\r")
+    terminal.expect("\r\n20 70\r\n")
+    terminal.send("echo run''ning; sleep 100\r")
+    terminal.expect("running\r\n")
+    terminal.send("\x03")
+    terminal.expect("$ ")
+    terminal.send("echo =$?=; exit 4\r")
+    terminal.expect("=130=\r\n")
+    assert terminal.wait() == 4
+    assert terminal.is_as_before()
+    assert all_inside(bench, target) == ALONE
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
 def test_when_we_are_ended_it_ends_with_all_that_runs_in_it(
     number: int, bare: Callable[..., Container], bench: Bench, sessions: Sessions
