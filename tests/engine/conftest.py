@@ -6,7 +6,10 @@ uses `proxy` has its own way to the engine and runs once.
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import tarfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,6 +114,39 @@ def box(judge: docker.DockerClient) -> Iterator[Container]:
     bench = Bench(judge)
     yield bench.container(start=True)
     bench.close()
+
+
+@pytest.fixture(scope="session")
+def bare_image(judge: docker.DockerClient) -> Iterator[str]:
+    """An image with one program, under the two names that it goes by."""
+    bench = Bench(judge)
+    chunks, _ = bench.container().get_archive("/bin/busybox", chunk_size=None)
+    packed = b"".join(chunks)
+    bench.close()
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        busybox = archive.extractfile(archive.next() or "")
+        assert busybox is not None
+        content = busybox.read()
+    tree = io.BytesIO()
+    users = b"root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1:daemon:/:/bin/false\n"
+    with tarfile.open(fileobj=tree, mode="w") as archive:
+        for name, data, mode in (
+            ("bin/cat", content, 0o755),
+            ("bin/sleep", content, 0o755),
+            ("etc/passwd", users, 0o644),
+            ("etc/group", b"root:x:0:\ndaemon:x:1:\n", 0o644),
+        ):
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(data), mode
+            archive.addfile(entry, io.BytesIO(data))
+        folder = tarfile.TarInfo("tmp")
+        folder.type, folder.mode = tarfile.DIRTYPE, 0o1777
+        archive.addfile(folder)
+    said = judge.api.import_image_from_data(tree.getvalue(), f"dpty-bed-bare-{os.getpid()}")
+    # Engines disagree on the whole of its name.
+    image = json.loads(said.splitlines()[-1])["status"]
+    yield image
+    judge.images.remove(image, force=True)
 
 
 @pytest.fixture(autouse=True)

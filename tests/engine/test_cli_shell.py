@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
 import signal
-import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +18,6 @@ from tests.bed.proxy import Proxy
 from tests.bed.terminal import PIPE, Terminal
 from tests.engine.command import DETACH, Done, dpty, typed
 from tests.engine.conftest import Sessions
-
-NO_SHELL = f"dpty-bed-bare-{os.getpid()}"
 
 
 def name_of(container: Container) -> str:
@@ -194,39 +189,6 @@ def test_the_wait_has_an_end_and_names_the_state(bench: Bench, sessions: Session
 
 
 # A container that has none
-
-
-@pytest.fixture(scope="session")
-def bare_image(judge: docker.DockerClient) -> Iterator[str]:
-    """An image with one program, under the two names that it goes by."""
-    bench = Bench(judge)
-    chunks, _ = bench.container().get_archive("/bin/busybox", chunk_size=None)
-    packed = b"".join(chunks)
-    bench.close()
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        busybox = archive.extractfile(archive.next() or "")
-        assert busybox is not None
-        content = busybox.read()
-    tree = io.BytesIO()
-    users = b"root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1:daemon:/:/bin/false\n"
-    with tarfile.open(fileobj=tree, mode="w") as archive:
-        for name, data, mode in (
-            ("bin/cat", content, 0o755),
-            ("bin/sleep", content, 0o755),
-            ("etc/passwd", users, 0o644),
-            ("etc/group", b"root:x:0:\ndaemon:x:1:\n", 0o644),
-        ):
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(data), mode
-            archive.addfile(entry, io.BytesIO(data))
-        folder = tarfile.TarInfo("tmp")
-        folder.type, folder.mode = tarfile.DIRTYPE, 0o1777
-        archive.addfile(folder)
-    said = judge.api.import_image_from_data(tree.getvalue(), NO_SHELL)
-    # Engines disagree on the whole of its name.
-    image = json.loads(said.splitlines()[-1])["status"]
-    yield image
-    judge.images.remove(image, force=True)
 
 
 @pytest.fixture
