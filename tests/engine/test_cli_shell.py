@@ -171,6 +171,21 @@ def test_past_its_idle_limit_it_is_ended(bench: Bench, sessions: Sessions) -> No
     bench.wait_for(lambda: len(bench.processes(box)) == 1, 10, "the end of what ran in it")
 
 
+@pytest.mark.parametrize(("flags", "left"), [([], 1), (["--sig-proxy=false"], 2)])
+def test_a_signal_ends_us_and_what_runs_in_it_unless_that_is_to_be_left(
+    flags: list[str], left: int, bench: Bench, sessions: Sessions
+) -> None:
+    box = bench.container(start=True)
+    terminal = typed(
+        sessions, "shell", *flags, name_of(box), "echo up; exec sleep 4321", stdout=PIPE, stderr=PIPE
+    )
+    terminal.expect_stdout("up")
+    terminal.signal(signal.SIGTERM)
+    assert terminal.wait() == -signal.SIGTERM
+    assert terminal.stderr == b""
+    bench.wait_for(lambda: len(bench.processes(box)) == left, 5, "the end of what is to be ended")
+
+
 def test_a_container_is_waited_for_until_it_runs(bench: Bench, sessions: Sessions) -> None:
     box = bench.container()
     terminal = typed(sessions, "shell", "--wait", "20", name_of(box), "echo there; exit 5")

@@ -207,6 +207,19 @@ def test_a_container_that_is_renamed_is_the_same_even_if_another_has_its_name(
     assert bench.is_running(other)
 
 
+@pytest.mark.parametrize("verb", ["attach", "start"])
+def test_a_signal_that_is_not_passed_on_is_ours_and_the_container_goes_on(
+    verb: str, bench: Bench, sessions: Sessions
+) -> None:
+    container = bench.container(TICKS, start=verb == "attach")
+    argv = [verb, *(["-a"] if verb == "start" else []), "--sig-proxy=false", name_of(container)]
+    terminal = typed(sessions, *argv, stdout=PIPE, stderr=PIPE)
+    terminal.expect_stdout("tick")
+    terminal.signal(signal.SIGTERM)
+    assert ended_with(terminal) == (-signal.SIGTERM, b"")
+    assert bench.is_running(container)
+
+
 # A full disk
 
 
