@@ -220,6 +220,7 @@ class Bridge:
                     undo = pump.modes.undo() + cut
                     if undo:
                         pump.to_stream.write(undo)
+                pump.settle()
         except OSError as error:  # the terminal is gone, and with it what was switched on
             _log.debug("modes not undone: %s", error)
         finally:
@@ -249,6 +250,8 @@ class Bridge:
     def _suspend(self) -> None:
         """SIGTSTP: stop as we were asked to, with the terminal as it was, and take it again afterwards."""
         self._signals.forget(signal.SIGTSTP)
+        for pump in self._outputs:
+            pump.settle()
         self._terminal.suspend()
         signal.raise_signal(signal.SIGTSTP)
         self._signals.note({signal.SIGTSTP}, only_default=True)

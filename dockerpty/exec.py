@@ -371,7 +371,9 @@ class ExecOperation(EngineOperation):
         except DockerptyError as error:
             _log.debug("no exit code: %s", error)
             return "lost"
-        if found is None or _is_younger(found, self._created_at):
+        # Of a container that it removes the engine forgets the execs first.
+        going = ("removing", "dead")
+        if found is None or found["State"].get("Status") in going or _is_younger(found, self._created_at):
             result.exit_code = KILLED_CODE
             return "removed"
         return "lost"

@@ -15,6 +15,7 @@ import io
 import os
 import select
 import stat
+import time
 
 from dockerpty.errors import DockerptyError
 from dockerpty.io import READ_SIZE, Stream
@@ -31,6 +32,10 @@ _PTMX = os.makedev(5, 2) if hasattr(os, "makedev") else None
 
 #: A write above what a pipe holds makes both its sides take turns: read no more than this at once for it.
 PIPE_READ_SIZE = 32768
+# A terminal that has taken nothing for so long is stopped, and keeps nobody waiting any more.
+_STUCK_S = 2.0
+# As much as a slow one takes within that time.
+_THREAD_PIECE = 1024
 
 
 def open_input(source: Any) -> Stream | None:
@@ -281,14 +286,15 @@ class ThreadOutput:
     """A descriptor that could not be opened anew (another user's terminal): a thread writes what comes by a pipe."""
 
     tells_its_end = True
-    is_terminal = False
     read_size = PIPE_READ_SIZE
 
     def __init__(self, target: int) -> None:
         import threading
 
         self._target = target
-        self._broken = False
+        self.is_terminal = os.isatty(target)
+        self._given = self._written = 0
+        self._broken = self._stuck = False
         self._read_fd, self._fd = os.pipe()
         os.set_blocking(self._fd, False)
         self._thread: threading.Thread = threading.Thread(
@@ -300,7 +306,22 @@ class ThreadOutput:
         return self._fd
 
     def send(self, data: Any) -> int:
-        return os.write(self._fd, data)
+        count = os.write(self._fd, data)
+        self._given += count
+        return count
+
+    def settle(self) -> bool:
+        """Wait for the thread, while its target takes anything; say whether all is written."""
+        seen, until = -1, 0.0
+        while not self._broken and (written := self._written) != self._given:
+            now = time.monotonic()
+            if written != seen:
+                seen, until = written, now + _STUCK_S
+            elif now >= until:
+                self._stuck = True
+                return False
+            time.sleep(0.002)
+        return not self._broken
 
     def drain(self) -> None:
         """Wait until all is written. Raises BrokenPipeError if nobody takes it any more."""
@@ -312,7 +333,7 @@ class ThreadOutput:
     def close(self) -> None:
         # The thread writes what the pipe still holds; a stopped terminal would keep it, and must not keep us.
         self._end()
-        self._thread.join(2.0)
+        self._thread.join(0.0 if self._stuck else _STUCK_S)
 
     def _end(self) -> None:
         if self._fd >= 0:
@@ -321,8 +342,9 @@ class ThreadOutput:
 
     def _run(self) -> None:
         try:
-            while data := os.read(self._read_fd, READ_SIZE):
+            while data := os.read(self._read_fd, _THREAD_PIECE if self.is_terminal else READ_SIZE):
                 _write_all(self._target, data)
+                self._written += len(data)
         except OSError:
             self._broken = True  # closing the pipe tells our side as well: its next write is EPIPE
         finally:

@@ -240,6 +240,13 @@ class OutputPump(Pump):
         if not sink.closed:
             self._guarded(sink, sink.write, text)
 
+    def settle(self) -> None:
+        """Wait for what a thread still has to write, while that is taken: the terminal is about to change."""
+        for sink in self.sinks():
+            if not sink.closed and hasattr(sink.fd, "settle"):
+                while sink.fd.settle() and sink.needs_write():
+                    self._guarded(sink, sink.do_write)
+
     def drain(self) -> None:
         """Wait until everything is written, or nobody takes it any more."""
         for sink in self.sinks():

@@ -154,13 +154,13 @@ class Progress:
 
     def _show(self) -> None:
         if self._shown is None:
-            from rich.progress import DownloadColumn, SpinnerColumn, TransferSpeedColumn
+            from rich.progress import FileSizeColumn, SpinnerColumn, TransferSpeedColumn
             from rich.progress import Progress as Rows
 
             # Refreshed from here only: no thread of rich's is at work when a signal ends us.
             self._shown = Rows(
                 SpinnerColumn(),
-                DownloadColumn(),
+                FileSizeColumn(),
                 TransferSpeedColumn(),
                 console=console(sys.stderr),
                 transient=True,

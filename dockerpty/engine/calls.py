@@ -90,7 +90,10 @@ class Call:
 
     def payload(self) -> bytes | None:
         """Give the body's bytes, `None` for none."""
-        return None if self.body is None else plain_json.dumps(self.body).encode()
+        if self.body is None:
+            return None
+        # What Python could not decode of a command line goes as it was typed.
+        return plain_json.dumps(self.body).encode("utf-8", "surrogateescape")
 
 
 class Reply:

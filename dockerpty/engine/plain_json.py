@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 try:
-    from _json import encode_basestring_ascii, make_scanner
+    from _json import encode_basestring, make_scanner
 except ImportError:
-    encode_basestring_ascii = make_scanner = None  # type: ignore[assignment,misc]  # not CPython
+    encode_basestring = make_scanner = None  # type: ignore[assignment,misc]  # not CPython
 
 
 class _Settings:
@@ -25,7 +25,7 @@ class _Settings:
 
 
 _scan: Any = None if make_scanner is None else make_scanner(_Settings)  # type: ignore[arg-type]  # needs no more
-_quoted: Any = encode_basestring_ascii
+_quoted: Any = encode_basestring
 
 
 def loads(data: bytes | str) -> Any:
@@ -50,7 +50,7 @@ def loads(data: bytes | str) -> Any:
 
 
 def dumps(value: Any) -> str:
-    """Write a document of what `json` can write, in the same way."""
+    """Write a document of what `json` can write, as it does with `ensure_ascii=False`."""
     kind = type(value)
     if _quoted is not None:
         if kind is str:
@@ -65,4 +65,4 @@ def dumps(value: Any) -> str:
             return f"{{{', '.join([f'{_quoted(key)}: {dumps(each)}' for key, each in value.items()])}}}"
     import json
 
-    return json.dumps(value)
+    return json.dumps(value, ensure_ascii=False)

@@ -80,17 +80,27 @@ def test_what_does_not_run_is_refused_by_its_states_name_and_not_started(
         container.unpause()
 
 
-def test_what_restarts_is_refused(bench: Bench, sessions: Sessions) -> None:
+@pytest.mark.parametrize(
+    ("verb", "words"),
+    [("attach", "it is restarting; wait until it runs"), ("exec", "is restarting, wait until")],
+)
+def test_what_restarts_is_refused(verb: str, words: str, bench: Bench, sessions: Sessions) -> None:
     container = bench.container("exit 1", host={"restart_policy": {"Name": "always"}}, start=True)
-    bench.wait_for(lambda: bench.state(container)["Restarting"], 20, "a restart")
-    # The engine waits ever longer between two restarts: the next moment is one of waiting.
-    bench.wait_for(
-        lambda: (
-            b"it is restarting; wait until it runs" in dpty(sessions, "attach", name_of(container)).stderr
-        ),
-        20,
-        "a refusal",
-    )
+    argv = [verb, name_of(container), *(["true"] if verb == "exec" else [])]
+
+    def refusal() -> Done | None:
+        if not bench.state(container)["Restarting"]:
+            return None
+        done = dpty(sessions, *argv)
+        # It may have begun to run in the meantime.
+        return done if "is restarting" in done.stderr.decode() else None
+
+    # The engine waits ever longer between two restarts: soon there is time enough.
+    done = bench.wait_for(refusal, 30, "a refusal")
+    assert (done.returncode, done.stdout) == (125, b"")
+    assert done.stderr.decode().startswith(f"dpty: cannot {'attach to' if verb == 'attach' else 'exec in'} ")
+    assert words in done.stderr.decode()
+    assert done.stderr.count(b"\n") == 1
 
 
 def test_what_ends_between_the_look_and_the_attach_gives_its_code(
@@ -161,6 +171,33 @@ def test_a_time_limit_leaves_the_container_as_it_is(bench: Bench, sessions: Sess
     container = bench.container(TICKS, start=True)
     done = dpty(sessions, "attach", "--timeout", "0.5", name_of(container))
     assert (done.returncode, done.stdout[:5]) == (124, b"tick\n")
+    assert bench.is_running(container)
+
+
+def test_an_idle_limit_leaves_the_container_as_it_is(bench: Bench, sessions: Sessions) -> None:
+    container = bench.container("for i in 1 2 3; do echo $i; sleep 0.3; done; exec sleep 60", start=True)
+    done = dpty(sessions, "attach", "--idle-timeout", "1.5", name_of(container))
+    said = f"dpty: cannot go on with {name_of(container)}: nothing moved for 1.5 s\n"
+    assert (done.returncode, done.stderr.decode()) == (124, said)
+    # As many of them as came after it had attached.
+    assert b"1\n2\n3\n".endswith(done.stdout)
+    assert bench.is_running(container)
+
+
+def test_other_keys_detach_where_they_were_chosen_and_the_usual_ones_are_keys(
+    bench: Bench, sessions: Sessions
+) -> None:
+    container = bench.container(
+        "stty raw -echo; while :; do head -c 3 | od -An -tx1; done", tty=True, stdin_open=True, start=True
+    )
+    terminal = typed(sessions, "attach", "--detach-keys", "ctrl-a,d", name_of(container))
+    terminal.wait_until(terminal.is_raw, 10, "the raw terminal")
+    terminal.send(DETACH + b"z")
+    terminal.expect("10 11 7a")
+    terminal.send(b"\x01d")
+    terminal.expect(f"dpty: detached from {name_of(container)}\r\n")
+    assert terminal.wait() == 0
+    assert terminal.is_as_before()
     assert bench.is_running(container)
 
 

@@ -209,12 +209,12 @@ def test_a_terminal_where_stdin_is_none_is_refused_before_anything_is_created(
 
 
 def test_a_person_works_in_a_shell_and_leaves_with_its_code(box: Container, sessions: Sessions) -> None:
-    terminal = typed(sessions, "exec", "-it", name_of(box), "sh", rows=31, cols=97)
+    terminal = typed(sessions, "exec", "-it", name_of(box), "sh", rows=31, cols=97, env={"TERM": "screen"})
     terminal.expect("# ")
     assert terminal.is_raw()
     # An engine before API 1.42 gives the process its size a moment after its start.
     terminal.send("until [ \"$(stty size)\" = '31 97' ]; do sleep 0.05; done 2>&-; echo $TERM END''MARK\r")
-    terminal.expect("xterm ENDMARK")
+    terminal.expect("screen ENDMARK")
     terminal.send("exit 9\r")
     assert terminal.wait() == 9
     assert terminal.is_as_before()
@@ -490,6 +490,27 @@ def test_an_exec_that_the_engine_has_forgotten_is_lost_where_its_container_is_st
         b"dpty: cannot learn the exit code of %s: the engine no longer knows it\n" % name_of(box).encode(),
     )
     assert proxy.count("GET", "/containers/.*/json") == 1
+
+
+def test_a_container_that_is_being_removed_is_as_good_as_removed(
+    bench: Bench, proxy: Proxy, sessions: Sessions
+) -> None:
+    container = bench.container(start=True)
+    terminal = typed(
+        sessions, "exec", name_of(container), "sh", "-c", "echo up; sleep 1000", stdout=PIPE, stderr=PIPE
+    )
+    terminal.expect_stdout("up")
+    # For a moment the engine has forgotten the exec and still knows the container.
+    container.reload()
+    going = {**container.attrs, "State": {**container.attrs["State"], "Status": "removing", "Running": False}}
+    proxy.on("GET", "/exec/.*/json", answer=(404, b'{"message": "No such exec instance"}'))
+    inspected = proxy.on(
+        "GET", f"/containers/{container.name}/json", answer=(200, json.dumps(going).encode())
+    )
+    container.remove(force=True)
+    assert terminal.wait(30) == 137
+    assert terminal.stderr in (b"", f"dpty: {container.name} was removed\n".encode())
+    assert inspected.applied == 1
 
 
 def test_a_full_stdout_is_125_and_says_so(box: Container, sessions: Sessions) -> None:

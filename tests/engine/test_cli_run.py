@@ -255,12 +255,14 @@ def test_in_the_background_a_command_that_cannot_start_is_127(
 def test_a_person_works_in_a_shell_and_leaves_with_its_code(
     bench: Bench, sessions: Sessions, name: str
 ) -> None:
-    terminal = typed(sessions, *RUN, "--rm", "-it", "--name", name, IMAGE, rows=31, cols=97)
+    terminal = typed(
+        sessions, *RUN, "--rm", "-it", "--name", name, IMAGE, rows=31, cols=97, env={"TERM": "screen"}
+    )
     terminal.expect("# ")
     assert terminal.is_raw()
     # An engine before API 1.42 gives the process its size a moment after its start.
     terminal.send("until [ \"$(stty size)\" = '31 97' ]; do sleep 0.05; done 2>&-; echo $TERM END''MARK\r")
-    terminal.expect("xterm ENDMARK")
+    terminal.expect("screen ENDMARK")
     terminal.send("exit 9\r")
     assert terminal.wait() == 9
     assert terminal.is_as_before()

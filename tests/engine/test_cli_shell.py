@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -36,11 +38,11 @@ def test_what_comes_through_a_pipe_is_a_script(box: Container, sessions: Session
 
 
 def test_at_a_terminal_it_is_a_persons_shell(box: Container, sessions: Sessions) -> None:
-    terminal = typed(sessions, "shell", "-e", "PS1=ready> ", name_of(box))
+    terminal = typed(sessions, "shell", "-e", "PS1=ready> ", name_of(box), env={"TERM": "screen"})
     terminal.expect("ready> ")
     # On Engine 20.10 the size comes a moment after the start.
     terminal.send("until stty size 2>&- | grep -v ^0; do sleep 0.02; done; echo $TERM\r")
-    terminal.expect(b"24 80\r\nxterm\r\n")
+    terminal.expect(b"24 80\r\nscreen\r\n")
     terminal.send("exit 3\r")
     assert terminal.wait() == 3
     assert terminal.is_as_before()
@@ -122,6 +124,86 @@ def test_what_does_not_run_is_125_and_says_so(bench: Bench, sessions: Sessions) 
         assert b"no such container" in done.stderr
 
 
+def test_variables_come_from_a_file_too_and_those_of_the_line_count_more(
+    box: Container, sessions: Sessions, tmp_path: Path
+) -> None:
+    file = tmp_path / "variables"
+    file.write_text("# comment\nA=file\nB=file here\n")
+    done = dpty(sessions, "shell", "--env-file", str(file), "-e", "A=line", name_of(box), "echo $A $B")
+    assert seen(done) == (0, b"line file here\n", b"")
+
+
+def test_privileges_are_asked_for(box: Container, proxy: Proxy, sessions: Sessions) -> None:
+    # Asked for only: an engine inside a container cannot give them.
+    for flags in ([], ["--privileged"]):
+        dpty(sessions, "shell", "--shell", "sh", *flags, name_of(box), "true")
+    asked = [json.loads(each.body).get("Privileged", False) for each in proxy.seen("POST", "/exec$")]
+    assert asked == [False, True]
+
+
+def test_a_script_types_in_it(box: Container, sessions: Sessions, tmp_path: Path) -> None:
+    script = tmp_path / "a.expect"
+    script.write_text("send tty; echo A''B\\n\nexpect not a tty\nexpect AB\nsend exit 6\\n\n")
+    assert seen(dpty(sessions, "shell", "--expect", str(script), name_of(box))) == (
+        6,
+        b"not a tty\nAB\n",
+        b"",
+    )
+
+
+def test_a_script_types_in_it_at_a_terminal_which_stays_as_it_is(
+    box: Container, sessions: Sessions, tmp_path: Path
+) -> None:
+    script = tmp_path / "a.expect"
+    script.write_text("expect # \nsend tty; echo A''B\\n\nexpect /dev/pts/\\d+\\s+AB\nsend exit 6\\n\n")
+    terminal = typed(sessions, "shell", "--expect", str(script), name_of(box))
+    terminal.expect("/dev/pts/")
+    assert terminal.is_as_before()
+    assert terminal.wait() == 6
+    assert terminal.is_as_before()
+
+
+def test_past_its_idle_limit_it_is_ended(bench: Bench, sessions: Sessions) -> None:
+    box = bench.container(start=True)
+    script = "for i in 1 2 3; do echo $i; sleep 0.2; done; exec sleep 4321"
+    done = dpty(sessions, "shell", "--idle-timeout", "1.5", name_of(box), script)
+    assert (done.returncode, done.stdout) == (124, b"1\n2\n3\n")
+    assert done.stderr == f"dpty: cannot go on with {name_of(box)}: nothing moved for 1.5 s\n".encode()
+    bench.wait_for(lambda: len(bench.processes(box)) == 1, 10, "the end of what ran in it")
+
+
+@pytest.mark.parametrize(("flags", "left"), [([], 1), (["--sig-proxy=false"], 2)])
+def test_a_signal_ends_us_and_what_runs_in_it_unless_that_is_to_be_left(
+    flags: list[str], left: int, bench: Bench, sessions: Sessions
+) -> None:
+    box = bench.container(start=True)
+    terminal = typed(
+        sessions, "shell", *flags, name_of(box), "echo up; exec sleep 4321", stdout=PIPE, stderr=PIPE
+    )
+    terminal.expect_stdout("up")
+    terminal.signal(signal.SIGTERM)
+    assert terminal.wait() == -signal.SIGTERM
+    assert terminal.stderr == b""
+    bench.wait_for(lambda: len(bench.processes(box)) == left, 5, "the end of what is to be ended")
+
+
+def test_a_container_is_waited_for_until_it_runs(bench: Bench, sessions: Sessions) -> None:
+    box = bench.container()
+    terminal = typed(sessions, "shell", "--wait", "20", name_of(box), "echo there; exit 5")
+    assert terminal.read_for(0.5) == b""
+    box.start()
+    assert terminal.wait(20) == 5
+    assert terminal.output == b"there\r\n"
+
+
+def test_the_wait_has_an_end_and_names_the_state(bench: Bench, sessions: Sessions) -> None:
+    box = bench.container()
+    done = dpty(sessions, "shell", "--wait", "0.3", name_of(box))
+    assert seen(done)[:2] == (125, b"")
+    said = f"dpty: cannot open a shell in {name_of(box)}: it is created after 0.3 s; start it first\n"
+    assert done.stderr == said.encode()
+
+
 # A container that has none
 
 
@@ -149,14 +231,30 @@ def content(container: Container, path: str) -> bytes:
     return output
 
 
-def typed_beside(bench: Bench, sessions: Sessions, target: Container) -> Terminal:
+def all_inside(bench: Bench, target: Container) -> list[str]:
+    """Command lines of all that runs beside the target's first process, a toolbox's included, which `top` leaves out.
+
+    What has ended counts no more: its last parent is that first process, which may not care.
+    """
+    look = bench.container(["ps", "-o", "args"], host={"pid_mode": f"container:{target.id}"}, start=True)
+    bench.wait_for_exit(look)
+    seen: bytes = look.logs()
+    lines = [line.strip() for line in seen.decode().splitlines()[1:]]
+    return sorted(line for line in lines if line != "ps -o args" and not line.startswith("["))
+
+
+ALONE = ["/bin/sleep 3600"]
+"""What runs in a target when nobody is beside it."""
+
+
+def typed_beside(bench: Bench, sessions: Sessions, target: Container, **options: Any) -> Terminal:
     """A person's session in a toolbox, with a process of its own beside the shell."""
-    terminal = typed(sessions, "shell", name_of(target))
+    terminal = typed(sessions, "shell", name_of(target), **options)
     terminal.expect(b"/proc/1/root $ ", 20)
     terminal.send("sleep 4321 & echo be''gun\r")
     terminal.expect("begun")
     assert len(toolboxes(bench, target)) == 1
-    assert any("sleep 4321" in line for line in bench.processes(target)) or bench.processes(target)
+    assert "sleep 4321" in all_inside(bench, target)
     return terminal
 
 
@@ -236,7 +334,7 @@ def test_it_puts_nothing_into_the_target(
     assert dpty(sessions, "shell", name_of(target), "ls").returncode == 0
     assert target.diff() == before
     expect_gone(bench, target)
-    assert len(bench.processes(target)) == 1
+    assert all_inside(bench, target) == ALONE
 
 
 def test_it_starts_in_the_directory_of_the_target(bare: Callable[..., Container], sessions: Sessions) -> None:
@@ -304,7 +402,28 @@ def test_at_a_terminal_its_prompt_says_where_it_is_and_its_code_is_ours(
     assert terminal.wait() == 5
     assert terminal.is_as_before()
     assert toolboxes(bench, target) == []
-    assert len(bench.processes(target)) == 1
+    assert all_inside(bench, target) == ALONE
+
+
+def test_at_a_terminal_its_kind_its_size_and_control_c_are_the_persons(
+    bare: Callable[..., Container], bench: Bench, sessions: Sessions
+) -> None:
+    target = bare(user="1000:1000")
+    terminal = typed_beside(bench, sessions, target, rows=31, cols=97, env={"TERM": "screen"})
+    terminal.send("echo $TERM; until stty size 2>&- | grep '^31 97'; do sleep 0.02; done\r")
+    terminal.expect("\r\nscreen\r\n31 97\r\n")
+    terminal.set_winsize(20, 70)
+    terminal.send("until stty size 2>&- | grep '^20 70'; do sleep 0.02; done\r")
+    terminal.expect("\r\n20 70\r\n")
+    terminal.send("echo run''ning; sleep 100\r")
+    terminal.expect("running\r\n")
+    terminal.send("\x03")
+    terminal.expect("$ ")
+    terminal.send("echo =$?=; exit 4\r")
+    terminal.expect("=130=\r\n")
+    assert terminal.wait() == 4
+    assert terminal.is_as_before()
+    assert all_inside(bench, target) == ALONE
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
@@ -317,7 +436,7 @@ def test_when_we_are_ended_it_ends_with_all_that_runs_in_it(
     terminal.signal(number)
     assert terminal.wait() == -number
     expect_gone(bench, target)
-    assert len(bench.processes(target)) == 1
+    assert all_inside(bench, target) == ALONE
     terminal.wait_until(terminal.is_as_before, 5, "the terminal to be given back")
 
 

@@ -9,7 +9,7 @@ from docker.models.containers import Container
 
 from tests.bed.engine import Bench
 from tests.bed.proxy import Proxy
-from tests.engine.command import DETACH, Done, docker, dpty, only, typed
+from tests.engine.command import DETACH, Done, docker, dpty, only, shell, typed
 from tests.engine.conftest import Sessions
 
 
@@ -73,12 +73,23 @@ def test_attached_with_i_input_is_passed_on_and_the_code_is_the_processs(
 
 
 def test_attached_without_i_input_is_not_read(bench: Bench, sessions: Sessions) -> None:
-    container = bench.container("echo out; echo err >&2; exit 7")
-    assert seen(dpty(sessions, "start", "-a", name_of(container), stdin=b"not read\n")) == (
-        7,
-        b"out\n",
-        b"err\n",
-    )
+    container = bench.container("echo out; echo err >&2; exit 7", stdin_open=True)
+    done = shell(sessions, f"printf left | (dpty start -a {name_of(container)}; echo =$?=; cat)")
+    assert seen(done) == (0, b"out\n=7=\nleft", b"err\n")
+
+
+def test_without_input_it_is_not_read_whatever_i_says(bench: Bench, sessions: Sessions) -> None:
+    container = bench.container("echo out; exit 7", stdin_open=True)
+    done = shell(sessions, f"printf left | (dpty start -ai -n {name_of(container)}; echo =$?=; cat)")
+    assert seen(done) == (0, b"out\n=7=\nleft", b"")
+
+
+def test_an_idle_limit_leaves_the_container_as_it_is(bench: Bench, sessions: Sessions) -> None:
+    container = bench.container("for i in 1 2 3; do echo $i; sleep 0.3; done; exec sleep 60")
+    done = dpty(sessions, "start", "-a", "--idle-timeout", "1.5", name_of(container))
+    said = f"dpty: cannot go on with {name_of(container)}: nothing moved for 1.5 s\n"
+    assert seen(done) == (124, b"1\n2\n3\n", said.encode())
+    assert bench.is_running(container)
 
 
 def test_the_first_bytes_of_a_short_life_are_seen(bench: Bench, sessions: Sessions) -> None:

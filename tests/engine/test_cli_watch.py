@@ -11,7 +11,7 @@ from docker.models.containers import Container
 from tests.bed.engine import Bench
 from tests.bed.proxy import Proxy
 from tests.bed.terminal import PIPE
-from tests.engine.command import dpty, only, typed
+from tests.engine.command import dpty, only, shell, typed
 from tests.engine.conftest import Sessions
 
 TICKS = "i=0; while sleep 0.1; do i=$((i+1)); echo tick $i; done"
@@ -51,9 +51,9 @@ def test_nothing_that_is_typed_arrives_and_the_terminal_stays_as_it_is(
 
 
 def test_input_is_left_to_who_reads_it_next(bench: Bench, sessions: Sessions) -> None:
-    container = bench.container("sleep 1; exit 0", start=True)
-    done = dpty(sessions, "watch", name_of(container), stdin=b"left")
-    assert done.returncode == 0
+    container = bench.container("sleep 1; echo shown", stdin_open=True, start=True)
+    done = shell(sessions, f"printf left | (dpty watch {name_of(container)}; cat)")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"shown\nleft", b"")
 
 
 def test_who_stops_reading_misses_some_and_keeps_nobody_waiting(
@@ -144,6 +144,32 @@ def test_a_time_limit_is_124_and_the_newest_needs_no_name(
     assert done.returncode == 124
     assert done.stdout.startswith(b"tick")
     assert bench.is_running(container)
+
+
+def test_an_idle_limit_is_124(bench: Bench, sessions: Sessions) -> None:
+    container = bench.container("exec sleep 60", start=True)
+    done = dpty(sessions, "watch", "--idle-timeout", "0.6", name_of(container))
+    said = f"dpty: cannot go on with {name_of(container)}: nothing moved for 0.6 s\n"
+    assert (done.returncode, done.stdout, done.stderr.decode()) == (124, b"", said)
+    assert bench.is_running(container)
+
+
+@pytest.mark.parametrize(("flags", "notices"), [([], 1), (["--quiet"], 0)])
+def test_quiet_says_nothing_of_ours_but_errors(
+    flags: list[str], notices: int, bench: Bench, proxy: Proxy, sessions: Sessions
+) -> None:
+    container = bench.container(TICKS, start=True)
+    terminal = typed(sessions, "watch", "--reconnect", *flags, name_of(container), stderr=PIPE)
+    terminal.expect("tick")
+    proxy.drop_connections()
+    proxy.wait_for_request("POST", "/attach", 2)
+    terminal.expect("tick")
+    assert terminal.stderr.count(b"dpty: lost ") == notices
+    terminal.send("\x03")
+    assert terminal.wait() == 0
+    assert terminal.stderr.count(b"dpty: ") == notices
+    refused = dpty(sessions, "watch", *flags, "no-such-container")
+    assert (refused.returncode, refused.stderr.startswith(b"dpty: cannot ")) == (125, True)
 
 
 def test_what_does_not_run_is_refused(bench: Bench, sessions: Sessions) -> None:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import signal
-import socket
 import stat
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,8 +15,8 @@ import pytest
 from docker.models.containers import Container
 
 from dockerpty.recording import Cast
-from tests.bed.engine import IMAGE, Bench, short_directory
-from tests.bed.terminal import NULL, PIPE, ROOT, Terminal
+from tests.bed.engine import IMAGE, Bench
+from tests.bed.terminal import NULL, PIPE, Terminal
 from tests.conftest import missing
 from tests.engine.command import DETACH, DPTY, dpty, environment, shell, typed
 from tests.engine.conftest import Sessions
@@ -234,6 +231,20 @@ def test_a_container_that_is_renamed_is_the_same_even_if_another_has_its_name(
     assert bench.is_running(other)
 
 
+@pytest.mark.parametrize("verb", ["attach", "start"])
+def test_a_signal_that_is_not_passed_on_is_ours_and_the_container_goes_on(
+    verb: str, bench: Bench, sessions: Sessions
+) -> None:
+    container = bench.container(TICKS, start=verb == "attach")
+    argv = [verb, *(["-a"] if verb == "start" else []), "--sig-proxy=false", name_of(container)]
+    terminal = typed(sessions, *argv, stdout=PIPE, stderr=PIPE)
+    terminal.expect_stdout("tick")
+    terminal.signal(signal.SIGTERM)
+    assert (terminal.wait(30), terminal.stderr) == (-signal.SIGTERM, b"")
+    assert terminal.is_as_before()
+    assert bench.is_running(container)
+
+
 # A full disk
 
 
@@ -424,105 +435,3 @@ def test_in_cron_there_is_no_terminal_and_nothing_asks_for_one(
             check=False,
         )
     assert (done.returncode, mail.read_bytes()) == (code, out.replace(b"{id}", (box.id or "")[:12].encode()))
-
-
-# Somebody who may not
-
-
-class Nobody:
-    """Somebody who may not use a certain socket, but may run `dpty`."""
-
-    def __init__(self, folder: str) -> None:
-        self.path = f"{folder}/docker.sock"
-        self._folder = folder
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(self.path)
-        self._listener.listen()
-        self._become: list[str] = []
-        self._python = sys.executable
-        if os.getuid() != 0:
-            os.chmod(self.path, 0)
-            return
-        os.chmod(self.path, 0o600)
-        os.chmod(folder, 0o755)
-        shutil.copytree(
-            ROOT / "dockerpty", f"{folder}/dockerpty", ignore=shutil.ignore_patterns("__pycache__")
-        )
-        self._become = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-        pythons = [sys.executable, *filter(None, map(shutil.which, ("python3", "/usr/bin/python3")))]
-        usable = (python for python in pythons if self._works(python))
-        self._python = next(usable, "")
-
-    def _works(self, python: str) -> bool:
-        check = "import sys; sys.exit(sys.version_info < (3, 11))"
-        argv = [*self._become, python, "-c", check]
-        return subprocess.run(argv, cwd="/", capture_output=True, check=False).returncode == 0
-
-    def run(self, *words: str, home: str) -> subprocess.CompletedProcess[bytes]:
-        if not self._python:
-            missing("no Python here that another user may run")
-        path = str(ROOT) if not self._become else self._folder
-        return subprocess.run(
-            [*self._become, self._python, "-m", "dockerpty", "-H", f"unix://{self.path}", *words],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": path, "HOME": home},
-            cwd="/",
-            timeout=30,
-            check=False,
-        )
-
-    def close(self) -> None:
-        self._listener.close()
-
-
-@pytest.fixture(scope="module")
-def nobody() -> Iterator[Nobody]:
-    with short_directory() as folder:
-        nobody = Nobody(folder)
-        yield nobody
-        nobody.close()
-
-
-@pytest.mark.parametrize(
-    ("line", "code"),
-    [
-        ("exec web true", 125),
-        ("run web", 125),
-        ("attach web", 125),
-        ("start web", 125),
-        ("shell web", 125),
-        ("watch web", 125),
-        ("ps", 1),
-        ("cp web:/x /tmp", 1),
-        ("prune --force", 1),
-        ("version --json", 1),
-    ],
-)
-def test_who_may_not_use_the_engine_is_told_so_in_one_line(line: str, code: int, nobody: Nobody) -> None:
-    done = nobody.run(*line.split(), home="/nonexistent")
-    assert done.returncode == code
-    assert done.stderr.decode() == (
-        f"dpty: cannot reach the engine at unix://{nobody.path}: you are not allowed to use its socket;"
-        " use sudo, or join the group docker and log in again\n"
-    )
-
-
-def test_a_home_that_is_somebody_elses_is_told_of_and_left_alone(nobody: Nobody) -> None:
-    with short_directory() as home:
-        config = Path(home) / ".docker" / "config.json"
-        config.parent.mkdir()
-        config.write_text('{"detachKeys": "ctrl-x"}')
-        config.chmod(0)
-        done = nobody.run("ps", home=home)
-    first, *others = done.stderr.decode().splitlines()
-    assert first == f"dpty: cannot read {config}: Permission denied; none of its settings count"
-    assert len(others) == 1
-    assert done.returncode == 1
-
-
-def test_what_needs_no_engine_works_for_everybody(nobody: Nobody) -> None:
-    for words in (["--version"], ["completion", "zsh"]):
-        done = nobody.run(*words, home="/nonexistent")
-        assert (done.returncode, done.stderr) == (0, b"")
-        assert done.stdout

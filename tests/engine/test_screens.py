@@ -21,7 +21,9 @@ from tests.bed.tmux import Tmux
 from tests.engine.command import DETACH, DPTY, environment, typed
 from tests.engine.conftest import Sessions
 
-VERBS = ("exec", "run", "attach", "shell")
+VERBS = ("exec", "run", "attach", "start", "shell", "toolbox")
+OF_A_CONTAINER = ("run", "attach", "start")
+"""Those whose signals are the container's, unless somebody says otherwise."""
 NEW = {7, 25}
 """The private modes of a terminal that nobody has changed: it wraps, and shows its cursor."""
 
@@ -58,6 +60,12 @@ def start(bench: Bench, sessions: Sessions) -> Iterator[Start]:
                 ["sh", "-c", f"read go; {script}"], tty=True, stdin_open=True, start=True
             )
             argv = ["attach", *flags, id_of(container)]
+        elif verb == "start":
+            container = bench.container(words, tty=True, stdin_open=True)
+            argv = ["start", "-ai", *flags, id_of(container)]
+        elif verb == "toolbox":
+            container = bench.container(start=True)
+            argv = ["shell", "--toolbox", IMAGE, *flags, id_of(container), *words]
         else:
             container = bench.container(start=True)
             argv = [verb, *(["-it"] if verb == "exec" else []), *flags, id_of(container), *words]
@@ -134,7 +142,7 @@ def test_an_editor_a_pager_and_a_monitor_are_drawn_and_follow_the_window(verb: s
 def test_what_a_program_switched_on_works_and_is_switched_off_for_it(
     verb: str, way: str, start: Start
 ) -> None:
-    terminal = start(verb, CARELESS, *(["--sig-proxy=false"] if verb in ("run", "attach") else []))
+    terminal = start(verb, CARELESS, *(["--sig-proxy=false"] if verb in OF_A_CONTAINER else []))
     screen = Screen(terminal)
     terminal.expect("up")
     assert screen.modes() == {7} | {int(mode) for mode in SWITCHES.split()}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -125,19 +127,67 @@ def test_the_wheel_has_every_module_its_types_and_nothing_else(built: Built) -> 
     assert "dockerpty/py.typed" in names
 
 
-def test_completion_scripts_and_the_manual_page_are_where_systems_look(installed: Path) -> None:
-    share = installed / "share"
-    found = {str(path.relative_to(installed)) for path in share.rglob("*dpty*") if path.is_file()}
+@pytest.fixture(scope="session")
+def by_pip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The prefix of a virtual environment in which somebody has typed what the README says, in a checkout."""
+    place = tmp_path_factory.mktemp("by-pip")
+    shutil.copytree(ROOT, place / "source", ignore=shutil.ignore_patterns(*NOT_SOURCE))
+    blocks = re.findall(r"^```\w*\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    (line,) = (block for block in blocks if "pip install" in block)
+    assert line == "pip install .\n"
+    run(sys.executable, "-m", "venv", place / "venv")
+    path = f"{place}/venv/bin:{os.environ['PATH']}"
+    run("sh", "-c", line, cwd=place / "source", PATH=path, PIP_QUIET="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
+    return place / "venv"
+
+
+@pytest.fixture(scope="session")
+def by_pipx(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where pipx has put the wheel for a person: programs in `bin`, the manual in `share`."""
+    place = tmp_path_factory.mktemp("by-pipx")
+    pipx = environment(place / "tool", "pipx>=1.4") / "pipx"
+    home: dict[str, Any] = {"PIPX_HOME": str(place / "home"), "PIPX_BIN_DIR": str(place / "bin")}
+    run(
+        pipx,
+        "install",
+        "--python",
+        sys.executable,
+        built.wheel,
+        **home,
+        PIPX_MAN_DIR=str(place / "share" / "man"),
+    )
+    return place
+
+
+WAYS = ("installed", "by_pip")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_completion_scripts_and_the_manual_page_are_where_systems_look(
+    way: str, request: pytest.FixtureRequest
+) -> None:
+    prefix: Path = request.getfixturevalue(way)
+    found = {str(path.relative_to(prefix)) for path in (prefix / "share").rglob("*dpty*") if path.is_file()}
     assert found == PLACES
-    for shell, place in (("bash", "bash-completion/completions/dpty"), ("zsh", "zsh/site-functions/_dpty")):
-        assert run(installed / "bin" / "dpty", "completion", shell) == (share / place).read_text()
+    for place in PLACES - {"share/man/man1/dpty.1"}:
+        shell = next(name for name in ("bash", "zsh", "fish") if f"/{name}" in place)
+        assert run(prefix / "bin" / "dpty", "completion", shell) == (prefix / place).read_text()
+    assert (prefix / "share/man/man1/dpty.1").read_text().startswith(".TH DPTY 1 ")
 
 
-def test_the_command_works_as_it_was_installed(installed: Path, tmp_path: Path) -> None:
-    dpty = installed / "bin" / "dpty"
+@pytest.mark.parametrize("way", [*WAYS, "by_pipx"])
+def test_the_command_works_as_it_was_installed(
+    way: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    dpty = request.getfixturevalue(way) / "bin" / "dpty"
     assert run(dpty, "--version", cwd=tmp_path) == f"dpty {__version__}\n"
     assert run(dpty, "exec", "--help", cwd=tmp_path).startswith("Usage: dpty exec [OPTIONS] CONTAINER")
     assert run(dpty, "__complete", "fish", "0", "repl", cwd=tmp_path).startswith("words\n")
+
+
+def test_pipx_shows_the_manual_page_too(by_pipx: Path, installed: Path) -> None:
+    page = by_pipx / "share" / "man" / "man1" / "dpty.1"
+    assert page.read_text() == (installed / "share" / "man" / "man1" / "dpty.1").read_text()
 
 
 def test_every_module_can_be_imported_with_what_the_package_asks_for(installed: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from dockerpty import host_io
 from dockerpty.errors import DockerptyError
 from dockerpty.host_io import (
     BrokenOutput,
@@ -407,15 +408,39 @@ def test_an_output_that_takes_nothing_makes_nobody_wait(
     stream.close()
 
 
+def test_who_is_about_to_change_a_terminal_can_wait_for_what_a_thread_writes_to_it(
+    no_reopening: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_io, "_STUCK_S", 0.3)
+    pair = pty_output_ends()
+    stream = open_output(pair.writing, "stdout")
+    for _ in range(100):
+        stream.write(b"shown" * 100)
+        assert stream.fd.settle()
+        # It can be read without waiting: it has been written.
+        assert len(os.read(pair.reading, 1000)) == 500
+    # One that takes nothing is not waited for.
+    stream.write(bytes(40_000))
+    assert not stream.fd.settle()
+    taken = 0
+    while taken < 40_000:
+        taken += len(os.read(pair.reading, 65536))
+    assert stream.fd.settle()
+    stream.close()
+    for fd in pair:
+        os.close(fd)
+
+
 def test_what_stands_on_each_kind_of_output(no_reopening: None, tmp_path: Path) -> None:
-    for make, kind in (
-        (pipe_ends, ThreadOutput),
-        (pty_output_ends, ThreadOutput),
-        (socket_ends, SocketOutput),
+    for make, kind, is_terminal in (
+        (pipe_ends, ThreadOutput, False),
+        (pty_output_ends, ThreadOutput, True),
+        (socket_ends, SocketOutput, False),
     ):
         pair = make()
         stream = open_output(pair.writing, "stdout")
         assert isinstance(stream.fd, kind)
+        assert stream.fd.is_terminal is is_terminal
         stream.close()
         for fd in pair:
             os.close(fd)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +23,9 @@ from dockerpty.cli import cp
 from dockerpty.cli.cp import Progress, places, split
 from dockerpty.cli.grammar import UsageError, read
 from dockerpty.cli.table import COMMANDS
-from tests.bed.terminal import ROOT
+from tests.bed.engine import short_directory
+from tests.bed.screen import Screen
+from tests.bed.terminal import ROOT, Terminal
 from tests.bed.waiting import wait_for
 from tests.unit.loopback import ScriptedEngine, Step, answer
 
@@ -93,16 +97,6 @@ def test_progress_is_shown_only_to_somebody_and_only_when_it_takes_time(
     assert capsys.readouterr().err == "Successfully copied 600B to web:/x\n"
 
 
-def test_what_is_shown_is_rate_and_bytes_and_goes_away(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = Progress(wanted=True)
-    progress.count = 5_000_000
-    progress._show()
-    progress.tell("skipped [bold]x[/]: a socket cannot be copied")
-    progress.close()
-    progress.close()
-    assert "dpty: skipped [bold]x[/]: a socket cannot be copied" in capsys.readouterr().err
-
-
 # The command, with an engine of the test's
 
 
@@ -113,6 +107,7 @@ class Bench:
         self._folder = folder
         self._servers: list[ScriptedEngine] = []
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._terminals: list[Terminal] = []
 
     def engine(self, *steps: Step) -> ScriptedEngine:
         self._servers.append(ScriptedEngine(f"{self._folder}/{len(self._servers)}.sock", *steps))
@@ -132,6 +127,13 @@ class Bench:
         self._processes.append(process)
         return process
 
+    def typed(self, *argv: str, **options: Any) -> Terminal:
+        """Start `dpty cp` for the last engine at a terminal."""
+        env = {"DOCKER_API_VERSION": "1.41", "NO_COLOR": None, **options.pop("env", {})}
+        command = [sys.executable, "-m", "dockerpty", "-H", self._servers[-1].url, "cp", *argv]
+        self._terminals.append(Terminal(command, env=env, **options))
+        return self._terminals[-1]
+
     def run(self, *argv: str) -> tuple[int, bytes, bytes]:
         process = self.start(*argv)
         out, err = process.communicate(timeout=SECONDS)
@@ -149,8 +151,38 @@ class Bench:
             if process.poll() is None:
                 process.kill()
             process.communicate()
+        for terminal in self._terminals:
+            terminal.close()
         for server in self._servers:
             server.close()
+
+
+def dribble(enough: threading.Event, size: int) -> Callable[[socket.socket], None]:
+    """A step that answers with a file `f` of which a little comes at a time, and after the event the rest."""
+
+    def step(sock: socket.socket) -> None:
+        sock.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + Writer().begin(Member("f", size=size)))
+        left, piece = size, bytes(64 * 1024)
+        while left > len(piece) and not enough.wait(0.01):
+            sock.sendall(piece)
+            left -= len(piece)
+        sock.sendall(bytes(left + -size % BLOCK) + END)
+        sock.shutdown(socket.SHUT_RDWR)
+
+    return step
+
+
+def sip(enough: threading.Event) -> Callable[[socket.socket], None]:
+    """A step that takes a chunked body a little at a time, and after the event the rest."""
+
+    def step(sock: socket.socket) -> None:
+        tail = b""
+        while not tail.endswith(b"0\r\n\r\n"):
+            enough.wait(0.01)
+            tail = (tail + sock.recv(64 * 1024))[-5:]
+        sock.sendall(answer(200))
+
+    return step
 
 
 @pytest.fixture
@@ -208,6 +240,75 @@ def drain(counts: list[int]) -> Callable[[socket.socket], None]:
 
 
 NOTHING = answer(404)
+# Behind a sign that turns, as on `⠙ 12.3 MB 4.5 MB/s`.
+RATE = re.compile(r"\S (\d+\.\d) MB (\d+\.\d) MB/s")
+
+
+def rates(screen: Screen) -> list[tuple[float, float]]:
+    """Megabytes, and megabytes a second, in each row of a screen that tells them and nothing else."""
+    return [(float(m[1]), float(m[2])) for m in map(RATE.fullmatch, screen.lines()) if m]
+
+
+def test_while_it_takes_time_bytes_and_rate_are_shown_in_one_line_that_goes_away(
+    bench: Bench, tmp_path: Path
+) -> None:
+    enough = threading.Event()
+    bench.engine(dribble(enough, 60 * MB))
+    try:
+        terminal = bench.typed("web:/f", str(tmp_path / "f"), cols=200)
+        screen = Screen(terminal)
+        terminal.wait_until(lambda: rates(screen) and rates(screen)[0][1] > 0, 20, "the rate")
+        ((first, _),) = rates(screen)
+        terminal.wait_until(lambda: rates(screen)[0][0] > first, 20, "more bytes")
+        ((_, rate),) = rates(screen)
+        # No more than three times what the engine gives: on a busy machine it comes in lumps.
+        assert 0 < rate < 3 * 64 * 1024 / 0.01 / 1e6
+    finally:
+        enough.set()
+    assert terminal.wait(60) == 0
+    assert [line for line in screen.lines() if line] == [f"Successfully copied 62.9MB to {tmp_path}/f"]
+    assert terminal.is_as_before()
+    assert b"\x1b[?25l" not in terminal.output
+    assert (tmp_path / "f").stat().st_size == 60 * MB
+
+
+def test_what_is_told_meanwhile_stands_above_it(bench: Bench, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with (folder / "a").open("wb") as file:
+        file.truncate(100 * MB)
+    with socket.socket(socket.AF_UNIX) as listener, short_directory() as short:
+        # By a short way: the address of a socket has little room.
+        os.symlink(folder, f"{short}/folder")
+        listener.bind(f"{short}/folder/b [bold]x")
+        enough = threading.Event()
+        bench.engine(NOTHING, sip(enough))
+        try:
+            terminal = bench.typed(str(folder), "web:/there", cols=200)
+            screen = Screen(terminal)
+            terminal.wait_until(lambda: rates(screen), 20, "bytes and rate")
+        finally:
+            enough.set()
+        assert terminal.wait(60) == 0
+    assert [line for line in screen.lines() if line] == [
+        f"dpty: skipped {folder}/b [bold]x: a socket cannot be copied",
+        "Successfully copied 105MB to web:/there",
+    ]
+
+
+def test_quiet_or_on_a_terminal_that_cannot_draw_nothing_is_drawn(bench: Bench, tmp_path: Path) -> None:
+    enough = threading.Event()
+    bench.engine(dribble(enough, 61 * MB))
+    plain = bench.typed("web:/f", str(tmp_path / "f"), cols=200, env={"TERM": "dumb"})
+    bench.engine(dribble(enough, 61 * MB))
+    quiet = bench.typed("-q", "web:/f", str(tmp_path / "g"))
+    try:
+        # Longer than it takes until something would be drawn.
+        assert plain.read_for(1.0) == b""
+    finally:
+        enough.set()
+    assert (plain.wait(60), quiet.wait(60)) == (0, 0)
+    assert (plain.output, quiet.output) == (f"Successfully copied 64MB to {tmp_path}/f\r\n".encode(), b"")
 
 
 def test_300_megabytes_go_either_way_in_the_memory_of_one(bench: Bench, tmp_path: Path) -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import pty
+import re
 import select
 import signal
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from dockerpty.cli import outcome
-from dockerpty.cli.grammar import Command, UsageError
+from dockerpty.cli import outcome, session, watch
+from dockerpty.cli.grammar import Command, UsageError, read
+from dockerpty.cli.table import COMMANDS
 from dockerpty.errors import (
     APIError,
     CannotStart,
@@ -26,7 +31,12 @@ from dockerpty.errors import (
     StartRefused,
     TerminalError,
 )
+from dockerpty.result import KILLED_CODE, STDOUT_CLOSED_CODE, SessionResult, start_error_code
 
+if TYPE_CHECKING:
+    from dockerpty.result import Reason
+
+PAGE = (Path(__file__).parents[3] / "docs" / "exit-codes.md").read_text(encoding="utf-8")
 PROCESS = Command("exec", "", "", (), ends_with_process=True)
 OTHER = Command("ps", "", "", ())
 
@@ -232,3 +242,111 @@ def test_a_terminal_is_not_commanded_by_what_others_wrote(monkeypatch: pytest.Mo
 def test_in_a_file_it_stays_as_it_was_written(capsys: pytest.CaptureFixture[str]) -> None:
     outcome.say("denied:\x1b[2J")
     assert capsys.readouterr().err == "dpty: denied:\x1b[2J\n"
+
+
+# The page that tells of all this
+
+
+def rows_of(heading: str) -> list[list[str]]:
+    """The cells of each row of the first table below a heading of the page, its own headings left out."""
+    lines = PAGE[PAGE.index(f"# {heading}\n") :].splitlines()
+    begin = next(number for number, line in enumerate(lines) if line.startswith("| --"))
+    table = itertools.takewhile(lambda line: line.startswith("|"), lines[begin + 1 :])
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in table]
+
+
+def code_of(error: BaseException, command: Command = PROCESS) -> int:
+    return outcome.code_of(error, command, debug=False)
+
+
+def left_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
+    """What `watch` ends with when it is interrupted so."""
+
+    def interrupted(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(watch, "container_of", interrupted)
+    monkeypatch.setattr(watch, "engine_of", lambda common: Closed())
+    return watch.command(read(COMMANDS["watch"], ["web"]))
+
+
+class Closed:
+    """An engine that nobody asks."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Ended:
+    """A session that ended so, as `bridge` sees it."""
+
+    def __init__(self, code: int | None, reason: Reason) -> None:
+        self.result = SessionResult()
+        self.result.reason = reason
+        self._code = code
+
+    def start(self) -> int | None:
+        return self._code
+
+
+def bridged(ended: Ended, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(session, "PseudoTerminal", lambda *_, **__: ended)
+    return session.bridge(Closed(), Web(), read(COMMANDS["exec"], ["web", "ls"]))  # type: ignore[arg-type]
+
+
+class Web:
+    """What a session was of."""
+
+    def describe(self) -> str:
+        return "web"
+
+
+def test_the_page_has_every_way_out_and_the_code_that_it_has(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    others = " ".join(name for name, command in COMMANDS.items() if not command.ends_with_process)
+    killed = SessionResult()
+    killed.exit_code = 128 + 9
+    assert killed.signal == 9
+    not_found, not_executable = (
+        code_of(refused(start_error_code(f'exec: "x": {why}', 0)))
+        for why in ("executable file not found in $PATH", "permission denied")
+    )
+    ours, theirs = code_of(DockerptyError("do", "it")), code_of(DockerptyError("do", "it"), OTHER)
+    assert {ours} == {code_of(UsageError("use", "--x")), code_of(NotFound("exec in", "web", status_code=404))}
+    usage, fault = code_of(UsageError("use", "--x"), OTHER), code_of(KeyError("x"), OTHER)
+    in_time = code_of(SessionTimeout("find", "what it waited for"))
+    limit, lost = code_of(SessionTimeout("go on with", "web")), code_of(SessionLost("go on with", "web"))
+    left = left_with(KeyboardInterrupt(), monkeypatch)
+    closed = bridged(Ended(STDOUT_CLOSED_CODE, "stdout-closed"), monkeypatch)
+    assert (128 - closed, -closed) == (STDOUT_CLOSED_CODE, signal.SIGPIPE)
+    assert code_of(KeyboardInterrupt()) == -signal.SIGINT
+    capsys.readouterr()
+    detached = bridged(Ended(None, "detached"), monkeypatch)
+    assert capsys.readouterr() == ("", "dpty: detached from web\n")
+    said = dict(rows_of("Exit codes"))
+    assert said == {
+        "The process has ended": "its own; 128 + n if signal n killed it",
+        "The command was not found in the container": f"{not_found}",
+        "It was found and cannot be executed": f"{not_executable}",
+        "An error of ours or of the engine, bad usage, no such container": (
+            f"{ours}; of `{others}` an error is {theirs}, bad usage {usage}, a fault of `dpty` {fault}"
+        ),
+        "A script of `--expect` did not find what it waited for": f"{in_time}",
+        "`watch` was left with Ctrl-C": f"{left}",
+        "`--timeout` or `--idle-timeout`": f"{limit}",
+        "The session was lost and the exit code is not known": f"{lost}",
+        "Detached": f"{detached}, and one line on stderr",
+        "The container was removed meanwhile": f"{KILLED_CODE}",
+        "Standard output was closed (`dpty ... \\| head -1`)": f"dies by SIGPIPE; a shell shows {128 - closed}",
+        "Ctrl-C or another signal that is not passed on": "dies by that signal; a shell shows 128 + n",
+    }
+
+
+def test_its_section_on_signals_has_every_command_with_a_process() -> None:
+    named = re.findall(r"`(\w+)`", " ".join(row[0] for row in rows_of("Signals")))
+    assert sorted(named) == sorted(name for name, command in COMMANDS.items() if command.ends_with_process)
+    (watching,) = (row for row in rows_of("Signals") if row[0] == "`watch`")
+    has_flag = {name for name, each in COMMANDS.items() for flag in each.flags if flag.dest == "sig_proxy"}
+    assert {*named} - has_flag == {"watch"}
+    assert "no such flag" in watching[1]

@@ -214,7 +214,7 @@ def test_a_pull_that_is_interrupted_leaves_the_terminal_clean(pulling: Any, numb
     assert lines[1].startswith("aaaa: Downloading [")
     assert lines[2].startswith("bbbb: Downloading [")
     assert all("Traceback" not in line for line in lines)
-    assert terminal.is_as_before
+    assert terminal.is_as_before()
     assert b"\x1b[?25l" not in terminal.output
     assert b"\x1b[?1049h" not in terminal.output
 

@@ -191,3 +191,12 @@ def test_a_container_is_known_by_its_own_name_and_not_by_anothers_link_to_it(
     names: list[str] | None, own: str
 ) -> None:
     assert calls.own_name({"Id": "4ad", "Names": names}) == own
+
+
+def test_what_python_could_not_decode_goes_as_it_was_typed() -> None:
+    typed = "é \udcc3\udca9 \udcff"
+    body = calls.create_exec("web", {"Cmd": [typed]}).payload()
+    assert body is not None
+    assert "é é ".encode() + b"\xff" in body
+    filters = dict(calls.list_containers(filters={"name": [typed]}).query)["filters"]
+    assert f'{{"name": ["{typed}"]}}' == filters

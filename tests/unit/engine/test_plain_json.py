@@ -21,7 +21,7 @@ VALUES = st.recursive(
 
 @given(VALUES)
 def test_what_is_written_is_what_json_writes_and_reads_back(value: Any) -> None:
-    assert plain_json.dumps(value) == json.dumps(value)
+    assert plain_json.dumps(value) == json.dumps(value, ensure_ascii=False)
     assert plain_json.loads(plain_json.dumps(value)) == value
 
 
@@ -44,7 +44,7 @@ def test_whatever_comes_is_taken_or_refused_as_json_does(text: str) -> None:
 
 @pytest.mark.parametrize("value", [{1: 2}, {"a": {None: 1}}, float("inf"), (1, "two")])
 def test_what_is_rare_is_written_by_json_itself(value: Any) -> None:
-    assert plain_json.dumps(value) == json.dumps(value)
+    assert plain_json.dumps(value) == json.dumps(value, ensure_ascii=False)
 
 
 def test_what_cannot_be_written_is_an_error_as_of_json() -> None:
