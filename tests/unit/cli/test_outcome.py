@@ -339,6 +339,9 @@ def test_the_page_has_every_way_out_and_the_code_that_it_has(
         "Detached": f"{detached}, and one line on stderr",
         "The container was removed meanwhile": f"{KILLED_CODE}",
         "Standard output was closed (`dpty ... \\| head -1`)": f"dies by SIGPIPE; a shell shows {128 - closed}",
+        "The terminal is gone (its window was closed)": (
+            f"dies by SIGHUP; a shell shows {128 + signal.SIGHUP}; {lost} where SIGHUP is ignored"
+        ),
         "Ctrl-C or another signal that is not passed on": "dies by that signal; a shell shows 128 + n",
     }
 
