@@ -21,7 +21,7 @@ from dockerpty.exec import ExecOperation, exec_config
 from dockerpty.loop import Loop
 from dockerpty.operation import EngineOperation, Operation, environment_list, identity, name_for
 from dockerpty.result import SessionResult
-from dockerpty.signals import Coalescer
+from dockerpty.signals import Coalescer, kept_from_readline
 from dockerpty.tty import first_size, is_terminal
 
 TYPE_CHECKING = False
@@ -135,6 +135,8 @@ class WINCHHandler:
     def __init__(self, pty: Any, *, loop: Loop | None = None) -> None:
         self.pty = pty
         self.original_handler: Any = None
+        self._put_back: Callable[[bool], None] | None = None
+        self._came = False
         self._loop = loop
         self._started = False
         self._burst = Coalescer()
@@ -149,8 +151,10 @@ class WINCHHandler:
             return
         self._started = True
         try:
+            foreign = kept_from_readline(signal.SIGWINCH)
             previous = signal.signal(signal.SIGWINCH, self._changed)
-            # A handler that was not Python's own cannot be put back: the default takes its place.
+            self._put_back = foreign if previous in (None, signal.SIG_DFL) else None
+            # Any other handler that was not Python's own cannot be put back: the default takes its place.
             self.original_handler = signal.SIG_DFL if previous is None else previous
         except (ValueError, AttributeError):
             self._size = self._current()
@@ -175,6 +179,9 @@ class WINCHHandler:
         if self.original_handler is not None:
             signal.signal(signal.SIGWINCH, self.original_handler)
             self.original_handler = None
+            if self._put_back is not None:
+                self._put_back(self._came)
+                self._put_back = None
         if self._thread is not None:
             self._wake_up()
             self._thread.join()
@@ -190,6 +197,7 @@ class WINCHHandler:
         self.stop()
 
     def _changed(self, number: int, frame: object) -> None:
+        self._came = True
         self._burst.event()
         if self._wake is not None:
             self._wake_up()

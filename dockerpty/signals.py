@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import select
+import sys
 import time
 
 from dockerpty import log
@@ -33,6 +34,10 @@ _OURS = (
 )
 _ALL = frozenset(signal.valid_signals()) if hasattr(signal, "valid_signals") else frozenset()
 _FORWARDABLE = _ALL - {getattr(signal, name) for name in _OURS if hasattr(signal, name)}
+
+
+# More than any system's `struct sigaction` takes.
+_SIGACTION_SIZE = 1024
 
 
 def forwardable() -> frozenset[int]:
@@ -70,6 +75,34 @@ def undisturbed(action: Callable[[], None]) -> None:
             action()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def kept_from_readline(number: int) -> Callable[[bool], None] | None:
+    """Keep the handler that readline may have for a signal, of which Python knows nothing; None where it is not loaded.
+
+    In a REPL it follows the window so. Python takes that for the default, and would put the default back.
+
+    Returns:
+        what puts it back, and sends it the signal if that is to be said to have been missed.
+    """
+    if "readline" not in sys.modules:
+        return None
+    # The one way to it; `ctypes` is dear, but not to a person who types.
+    import ctypes
+
+    try:
+        sigaction = ctypes.CDLL(None).sigaction
+    except (OSError, AttributeError, TypeError):
+        return None
+    kept = ctypes.create_string_buffer(_SIGACTION_SIZE)
+    sigaction(int(number), None, kept)
+
+    def put_back(missed: bool) -> None:
+        sigaction(int(number), kept, None)
+        if missed:
+            signal.raise_signal(number)
+
+    return put_back
 
 
 class Signals:
