@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
 import select
@@ -18,7 +19,7 @@ from dockerpty.tty import Terminal, is_terminal, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import IO
+    from typing import Any
 
     from dockerpty.cli.grammar import Line
 
@@ -37,19 +38,20 @@ def command(line: Line) -> int:
         if sys.stdin is None:
             raise DockerptyError("read the recording", "standard input", "it is closed")
         return _play(
-            sys.stdin.buffer, "standard input", values["speed"], values["idle_limit"], values["to_end"]
+            sys.stdin.fileno(), "standard input", values["speed"], values["idle_limit"], values["to_end"]
         )
     try:
-        file = open(name, "rb")  # noqa: SIM115  # what is read from it later has words of its own
+        file = open(name, "rb", buffering=0)  # noqa: SIM115  # what is read from it later has words of its own
     except OSError as error:
         hint = "name a file that --record has made"
         raise DockerptyError("read the recording", name, os.strerror(error.errno or 0), hint) from error
     with file:
-        return _play(file, name, values["speed"], values["idle_limit"], values["to_end"])
+        return _play(file.fileno(), name, values["speed"], values["idle_limit"], values["to_end"])
 
 
-def _play(source: IO[bytes], name: str, speed: float, idle_limit: float | None, to_end: bool) -> int:
-    cast = Cast(source, name)
+def _play(fd: int, name: str, speed: float, idle_limit: float | None, to_end: bool) -> int:
+    source = _Source(fd)
+    cast = Cast(io.BufferedReader(source), name)
     shows = is_terminal(sys.stdout)
     if shows:
         _hint(cast.size, size(sys.stdout))
@@ -57,6 +59,8 @@ def _play(source: IO[bytes], name: str, speed: float, idle_limit: float | None, 
     screen = _Screen(shows)
     terminal = Terminal(keyboard)
     player = _Player(keyboard)
+    if not is_terminal(fd):
+        source.player = player
     endings = Endings()
     left, code = True, 0
     try:
@@ -66,7 +70,7 @@ def _play(source: IO[bytes], name: str, speed: float, idle_limit: float | None, 
                 break
             screen.show(text)
         else:
-            left = False
+            left = player.left
     except KeyboardInterrupt:
         code = -endings.number
     finally:
@@ -94,6 +98,26 @@ def _keyboard() -> int | None:
         return os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:
         return None  # we have none of our own
+
+
+class _Source(io.RawIOBase):
+    """A recording that somebody may be making at this moment: until more of it comes, the user's keys count.
+
+    Attributes:
+        player: whose keys; none until the terminal is raw.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self.player: _Player | None = None
+        self._fd = fd
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self.player is not None and not self.player.wait_for(self._fd):
+            return 0
+        return os.readv(self._fd, [buffer])
 
 
 class _Screen:
@@ -124,9 +148,14 @@ class _Screen:
 
 
 class _Player:
-    """Waits as the recording does, and for the user's keys: blank pauses and goes on, q and Ctrl-C leave."""
+    """Waits as the recording does, and for the user's keys: blank pauses and goes on, q and Ctrl-C leave.
+
+    Attributes:
+        left: by q.
+    """
 
     def __init__(self, keyboard: int | None) -> None:
+        self.left = False
         self._keyboard = keyboard
         self._began = time.monotonic()
 
@@ -153,6 +182,21 @@ class _Player:
                 return False
             if not key and left <= 0:
                 return True
+
+    def wait_for(self, fd: int) -> bool:
+        """Wait until there is something to read, or its end; False to leave. Raises as `wait_until`."""
+        if self._keyboard is None:
+            return True  # whoever reads it waits
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        poll.register(self._keyboard, select.POLLIN)
+        while not self.left:
+            ready = dict(poll.poll())
+            if self._keyboard in ready:
+                self.left = self._pressed(0.0) == _QUIT
+            elif ready:
+                return True
+        return False
 
     def _pressed(self, seconds: float | None) -> bytes:
         """Return a key of ours, or nothing after these seconds or at any other key."""

@@ -320,3 +320,21 @@ def test_a_recording_that_cannot_be_read_is_named(name: str, reason: str, tmp_pa
     assert done.stderr.decode() == (
         f"dpty: cannot read the recording {tmp_path / name}: {reason}; name a file that --record has made\n"
     )
+
+
+@pytest.mark.parametrize(("key", "code"), [("q", 0), ("\x03", -signal.SIGINT)])
+def test_a_recording_that_is_still_being_made_can_be_left(
+    key: str, code: int, cast: Callable[..., str], replay: Callable[..., Terminal]
+) -> None:
+    text = Path(cast((0.0, CURSOR_OFF + "one"))).read_bytes()
+    terminal = replay("-", stdin=PIPE)
+    terminal.feed(text)
+    terminal.expect("one")
+    terminal.wait_until(terminal.is_raw, 10, "the raw terminal")
+    terminal.send("x")  # none of ours
+    terminal.feed('[0.1, "o", "two"]\n')
+    terminal.expect("two")
+    terminal.send(key)
+    assert terminal.wait() == code
+    assert terminal.output.decode().endswith(f"{CURSOR_ON}\x1b[m\r\n")
+    assert terminal.is_as_before()
