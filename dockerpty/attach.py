@@ -32,6 +32,11 @@ _ENDED_SILENCE_S = 0.5
 #: Pulling up volumes and networks may take the engine minutes.
 _START_LIMIT_S = 300.0
 
+#: What docker gives a container for its end, unless it was created with another time.
+_STOP_TIMEOUT_S = 10.0
+#: ... and what one of ours has whose reader has gone.
+_ABANDONED_S = 2.0
+
 #: What a session attaches to, unless it is told otherwise.
 STREAMS = ("stdin", "stdout", "stderr")
 
@@ -393,10 +398,11 @@ class RunOperation(EngineOperation):
             return ""
         # Engine 20.10 does not answer to the kill of a container whose output waits for a reader.
         self._hang_up()
-        full, grace = self._full_id(), self._container_info()["Config"].get("StopTimeout") or 10
+        full = self._full_id()
+        patience = _stop_timeout(self._container_info()["Config"]) if timed_out else _ABANDONED_S
         try:
             self._engine.send(calls.kill_container(full, "TERM"), subject=self.describe())
-            until = time.monotonic() + (grace if timed_out else 2.0)
+            until = time.monotonic() + patience
             while self.is_running():
                 if time.monotonic() >= until:
                     self._engine.send(calls.kill_container(full, "KILL"), subject=self.describe())
@@ -481,6 +487,14 @@ class RunOperation(EngineOperation):
             self._engine.send(calls.remove_container(self._full_id(), force=True))
         except DockerptyError as error:
             _log.debug("not removed: %s", error)
+
+
+def _stop_timeout(config: dict[str, Any]) -> float:
+    """Return how long a container has for its end before it is killed; below zero docker never does that."""
+    seconds = config.get("StopTimeout")
+    if seconds is None:
+        return _STOP_TIMEOUT_S
+    return float(seconds) if seconds >= 0 else float("inf")
 
 
 def refusal(action: str, container: str, state: dict[str, Any], waited: str = "") -> APIError:
