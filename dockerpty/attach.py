@@ -12,7 +12,7 @@ from dockerpty.bridge import Options
 from dockerpty.engine import calls
 from dockerpty.errors import APIError, DockerptyError, EngineUnreachable, NotFound, SessionLost
 from dockerpty.io import Demuxer, Pump, Stream
-from dockerpty.operation import RESIZE_LIMIT_S, EngineOperation, conflict, identity
+from dockerpty.operation import RESIZE_LIMIT_S, EngineOperation, identity, refusal
 from dockerpty.result import KILLED_CODE
 from dockerpty.signals import name_of
 
@@ -39,9 +39,6 @@ _ABANDONED_S = 2.0
 
 #: What a session attaches to, unless it is told otherwise.
 STREAMS = ("stdin", "stdout", "stderr")
-
-#: What helps a container that does not run into a state in which it can be attached to.
-_REMEDIES = {"paused": "unpause it first", "restarting": "wait until it runs", "dead": "remove it"}
 
 
 class RunOperation(EngineOperation):
@@ -495,23 +492,6 @@ def _stop_timeout(config: dict[str, Any]) -> float:
     if seconds is None:
         return _STOP_TIMEOUT_S
     return float(seconds) if seconds >= 0 else float("inf")
-
-
-def refusal(action: str, container: str, state: dict[str, Any], waited: str = "") -> APIError:
-    """Return the error for a container that is in a state in which nobody can get at its process.
-
-    Args:
-        action: what cannot be done.
-        state: `State` of its inspection.
-        waited: what was tried: `" after 3 s"`.
-    """
-    # Podman 4.3 has names of its own for two that Docker knows under others.
-    status = str(state.get("Status") or "not running")
-    status = {"configured": "created", "stopped": "exited"}.get(status, status)
-    for each in ("Dead", "Restarting", "Paused"):
-        if state.get(each):
-            status = each.lower()
-    return conflict(action, container, f"it is {status}{waited}", _REMEDIES.get(status, "start it first"))
 
 
 def _warn_about_logs() -> None:

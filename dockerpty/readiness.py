@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import time
 
-from dockerpty.attach import refusal
 from dockerpty.engine import calls
 from dockerpty.errors import DockerptyError
+from dockerpty.operation import is_ready, refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from dockerpty.engine.client import Engine
 
@@ -76,10 +75,3 @@ def until_running(
             raise refusal(action, container, state, "" if state.get("Dead") else f" after {seconds:g} s")
         sleep(min(pause, left))
         pause = min(pause * 2, _LAST_PAUSE_S)
-
-
-def is_ready(state: dict[str, Any]) -> bool:
-    """Say whether `State` of an inspection is that of a container that can be attached to."""
-    return bool(state.get("Running")) and not any(
-        state.get(each) for each in ("Paused", "Restarting", "Dead")
-    )

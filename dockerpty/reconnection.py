@@ -17,8 +17,8 @@ from dockerpty.errors import (
     SessionLost,
     SessionTimeout,
 )
+from dockerpty.operation import is_ready
 from dockerpty.pty import PseudoTerminal
-from dockerpty.readiness import is_ready
 from dockerpty.result import KILLED_CODE
 
 TYPE_CHECKING = False

@@ -15,9 +15,9 @@ from dockerpty import log
 from dockerpty.container.ownership import our_labels
 from dockerpty.engine import calls
 from dockerpty.errors import APIError, CannotStart, DockerptyError, NotFound
-from dockerpty.exec import ExecOperation, exec_config
+from dockerpty.exec import ExecOperation, create_exec, exec_config
 from dockerpty.frames import STDOUT, Decoder
-from dockerpty.operation import conflict, identity, name_for
+from dockerpty.operation import identity, is_ready, name_for, refusal
 from dockerpty.result import CANNOT_RUN_CODE, start_error_code
 
 TYPE_CHECKING = False
@@ -385,10 +385,8 @@ def _with_prompt(environment: Sequence[str], user: str) -> list[str]:
 def _first_process(target: dict[str, Any], who: str) -> int:
     """Return the number of a container's first process, as those see it who share its processes."""
     state, mode = target["State"], target["HostConfig"].get("PidMode") or ""
-    if not state.get("Running") or state.get("Paused"):
-        status = state.get("Status") or "not running"
-        hint = "unpause it first" if state.get("Paused") else "start it first"
-        raise conflict("open a shell in", who, f"it is {status}", hint)
+    if not is_ready(state):
+        raise refusal("open a shell in", who, state)
     if mode.startswith("container:"):
         raise CannotStart(
             "look into",
@@ -433,7 +431,7 @@ def _ask(engine: Engine, container: Any, config: dict[str, Any]) -> _Answer:
         CannotStart: the engine could not start it, and not for want of its program.
     """
     who = name_for(container)
-    exec_id = engine.send(calls.create_exec(identity(container), config), subject=who).json()["Id"]
+    exec_id = create_exec(engine, identity(container), config, who).json()["Id"]
     try:
         stream = engine.hijack(calls.start_exec(exec_id, tty=False), subject=f"in {who}")
     except APIError as error:
