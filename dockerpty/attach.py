@@ -12,7 +12,7 @@ from dockerpty.bridge import Options
 from dockerpty.engine import calls
 from dockerpty.errors import APIError, DockerptyError, EngineUnreachable, NotFound, SessionLost
 from dockerpty.io import Demuxer, Pump, Stream
-from dockerpty.operation import RESIZE_LIMIT_S, EngineOperation, conflict, identity
+from dockerpty.operation import RESIZE_LIMIT_S, STANDS_STILL, EngineOperation, identity, is_ready, refusal
 from dockerpty.result import KILLED_CODE
 from dockerpty.signals import name_of
 
@@ -32,13 +32,13 @@ _ENDED_SILENCE_S = 0.5
 #: Pulling up volumes and networks may take the engine minutes.
 _START_LIMIT_S = 300.0
 
+#: What docker gives a container for its end, unless it was created with another time.
+_STOP_TIMEOUT_S = 10.0
+#: ... and what one of ours has whose reader has gone.
+_ABANDONED_S = 2.0
+
 #: What a session attaches to, unless it is told otherwise.
 STREAMS = ("stdin", "stdout", "stderr")
-
-#: What a container may be that runs, as the engine says, and that nobody can get at: the last that it is says most.
-_STANDS_STILL = ("Dead", "Restarting", "Paused")
-#: What helps a container that does not run into a state in which it can be attached to.
-_REMEDIES = {"paused": "unpause it first", "restarting": "wait until it runs", "dead": "remove it"}
 
 
 class RunOperation(EngineOperation):
@@ -306,7 +306,7 @@ class RunOperation(EngineOperation):
         return calls.resize_container(self._full_id(), rows, cols)
 
     def _refuse(self, state: dict[str, Any]) -> None:
-        may_be_started = self._starts and not any(state.get(each) for each in _STANDS_STILL)
+        may_be_started = self._starts and not any(state.get(each) for each in STANDS_STILL)
         if not (may_be_started or is_ready(state)):
             raise refusal("attach to", self.describe(), state)
 
@@ -395,10 +395,11 @@ class RunOperation(EngineOperation):
             return ""
         # Engine 20.10 does not answer to the kill of a container whose output waits for a reader.
         self._hang_up()
-        full, grace = self._full_id(), self._container_info()["Config"].get("StopTimeout") or 10
+        full = self._full_id()
+        patience = _stop_timeout(self._container_info()["Config"]) if timed_out else _ABANDONED_S
         try:
             self._engine.send(calls.kill_container(full, "TERM"), subject=self.describe())
-            until = time.monotonic() + (grace if timed_out else 2.0)
+            until = time.monotonic() + patience
             while self.is_running():
                 if time.monotonic() >= until:
                     self._engine.send(calls.kill_container(full, "KILL"), subject=self.describe())
@@ -485,26 +486,12 @@ class RunOperation(EngineOperation):
             _log.debug("not removed: %s", error)
 
 
-def is_ready(state: dict[str, Any]) -> bool:
-    """Say whether `State` of an inspection is that of a container whose processes can be got at."""
-    return bool(state.get("Running")) and not any(state.get(each) for each in _STANDS_STILL)
-
-
-def refusal(action: str, container: str, state: dict[str, Any], waited: str = "") -> APIError:
-    """Return the error for a container that is in a state in which nobody can get at its process.
-
-    Args:
-        action: what cannot be done.
-        state: `State` of its inspection.
-        waited: what was tried: `" after 3 s"`.
-    """
-    # Podman 4.3 has names of its own for two that Docker knows under others.
-    status = str(state.get("Status") or "not running")
-    status = {"configured": "created", "stopped": "exited"}.get(status, status)
-    for each in _STANDS_STILL:
-        if state.get(each):
-            status = each.lower()
-    return conflict(action, container, f"it is {status}{waited}", _REMEDIES.get(status, "start it first"))
+def _stop_timeout(config: dict[str, Any]) -> float:
+    """Return how long a container has for its end before it is killed; below zero docker never does that."""
+    seconds = config.get("StopTimeout")
+    if seconds is None:
+        return _STOP_TIMEOUT_S
+    return float(seconds) if seconds >= 0 else float("inf")
 
 
 def _warn_about_logs() -> None:

@@ -10,7 +10,7 @@ from dockerpty import plain_signal as signal
 from dockerpty.bridge import Options
 from dockerpty.container.spec import with_term
 from dockerpty.engine import calls
-from dockerpty.errors import DockerptyError, NotFound
+from dockerpty.errors import APIError, DockerptyError, NotFound
 from dockerpty.io import Demuxer, Pump, Stream
 from dockerpty.operation import (
     RESIZE_LIMIT_S,
@@ -18,7 +18,9 @@ from dockerpty.operation import (
     conflict,
     environment_list,
     identity,
+    is_ready,
     name_for,
+    why_not_ready,
 )
 from dockerpty.result import KILLED_CODE, start_error_code
 from dockerpty.signals import marker, reap
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Self
 
+    from dockerpty.engine.calls import Reply
     from dockerpty.engine.client import Engine
     from dockerpty.result import Reason, SessionResult
 
@@ -159,9 +162,7 @@ class ExecOperation(EngineOperation):
         self._container_reference, self._container = identity(container), name_for(container)
         self._tty, self._user = tty, user
         self._words = list(config["Cmd"])
-        reply = self._engine.send(
-            calls.create_exec(self._container_reference, config), subject=self._container
-        )
+        reply = create_exec(self._engine, self._container_reference, config, self._container)
         self.exec_id = reply.json()["Id"]
         self._created_at = reply.headers.get("date", "")
 
@@ -437,6 +438,35 @@ def _is_younger(container: dict[str, Any], date: str) -> bool:
     ):  # no such dates: a client that is not ours, or no docker's engine
         return False
     return age.total_seconds() >= 1
+
+
+def create_exec(engine: Engine, container: str, config: dict[str, Any], subject: str) -> Reply:
+    """Create an exec from the engine's own form of configuration.
+
+    Args:
+        subject: what messages call its container.
+
+    Raises:
+        NotFound: there is no such container.
+        APIError: it does not run; which state it is in is asked only then.
+    """
+    try:
+        return engine.send(calls.create_exec(container, config), subject=subject)
+    except APIError as error:
+        if error.status_code in (409, 500):  # Docker's and Podman's
+            _name_state(engine, container, error)
+        raise
+
+
+def _name_state(engine: Engine, container: str, error: APIError) -> None:
+    """Say in an error which state the container is in: of that the engine tells at most that it does not run."""
+    try:
+        state = engine.send(calls.inspect_container(container)).json()["State"]
+    except DockerptyError as another:
+        _log.debug("state unknown: %s", another)
+        return
+    if not is_ready(state):
+        error.reason, error.hint = why_not_ready(state)
 
 
 def exec_config(

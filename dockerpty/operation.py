@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 #: A resize past this closes the control connection: Engine 20.10 takes ten seconds to refuse one for an exec.
 RESIZE_LIMIT_S = 10.0
 
+#: What a container may be that runs, as the engine says, and that nobody can get at: the last that it is says most.
+STANDS_STILL = ("Dead", "Restarting", "Paused")
+#: What helps a container that does not run into a state in which it can be attached to.
+_REMEDIES = {"paused": "unpause it first", "restarting": "wait until it runs", "dead": "remove it"}
+
 
 class Operation:
     """What a `PseudoTerminal` drives.
@@ -463,6 +468,38 @@ def name_for(container: Any) -> str:
 def conflict(action: str, subject: str, reason: str, hint: str) -> APIError:
     """Return the error that the engine's own 409 would be: a state that forbids the request."""
     return twin(APIError(action, subject, reason, hint, status_code=409, explanation=reason))
+
+
+def is_ready(state: dict[str, Any]) -> bool:
+    """Say whether `State` of an inspection is that of a container whose processes can be got at."""
+    return bool(state.get("Running")) and not any(state.get(each) for each in STANDS_STILL)
+
+
+def why_not_ready(state: dict[str, Any]) -> tuple[str, str]:
+    """Return in which state a container is in which nobody can get at its process, and what helps it out of that.
+
+    Args:
+        state: `State` of its inspection.
+    """
+    # Podman 4.3 has names of its own for two that Docker knows under others.
+    status = str(state.get("Status") or "not running")
+    status = {"configured": "created", "stopped": "exited"}.get(status, status)
+    for each in STANDS_STILL:
+        if state.get(each):
+            status = each.lower()
+    return f"it is {status}", _REMEDIES.get(status, "start it first")
+
+
+def refusal(action: str, container: str, state: dict[str, Any], waited: str = "") -> APIError:
+    """Return the error for a container that is not ready.
+
+    Args:
+        action: what cannot be done.
+        state: `State` of its inspection.
+        waited: what was tried: `" after 3 s"`.
+    """
+    reason, hint = why_not_ready(state)
+    return conflict(action, container, f"{reason}{waited}", hint)
 
 
 def environment_list(environment: Any) -> list[str]:

@@ -14,10 +14,9 @@ from dockerpty import plain_signal as signal
 from dockerpty.attach import RunOperation
 from dockerpty.bridge import Bridge, Options
 from dockerpty.container.spec import with_term
-from dockerpty.engine import calls
 from dockerpty.engine.client import engine_of
 from dockerpty.errors import DockerptyError, EngineError
-from dockerpty.exec import ExecOperation, exec_config
+from dockerpty.exec import ExecOperation, create_exec, exec_config
 from dockerpty.loop import Loop
 from dockerpty.operation import EngineOperation, Operation, environment_list, identity, name_for
 from dockerpty.result import SessionResult
@@ -490,7 +489,7 @@ def exec_create(
         config["ConsoleSize"] = list(console_size)
     engine = engine_of(client)
     try:
-        reply = engine.send(calls.create_exec(identity(container), config), subject=name_for(container))
+        reply = create_exec(engine, identity(container), config, name_for(container))
     finally:
         if engine is not client:
             engine.close()

@@ -9,7 +9,6 @@ import signal
 import time
 
 from dockerpty import log
-from dockerpty.attach import is_ready
 from dockerpty.engine import calls
 from dockerpty.errors import (
     APIError,
@@ -20,6 +19,7 @@ from dockerpty.errors import (
     SessionLost,
     SessionTimeout,
 )
+from dockerpty.operation import is_ready
 from dockerpty.pty import PseudoTerminal
 from dockerpty.result import KILLED_CODE
 

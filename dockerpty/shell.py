@@ -12,14 +12,13 @@ import select
 import time
 
 from dockerpty import log
-from dockerpty.attach import is_ready, refusal
 from dockerpty.container.ownership import our_labels
 from dockerpty.engine import calls
 from dockerpty.engine.pull import with_image
 from dockerpty.errors import APIError, CannotStart, DockerptyError, ImageNotFound, NotFound
-from dockerpty.exec import ExecOperation, end_of, exec_config
+from dockerpty.exec import ExecOperation, create_exec, end_of, exec_config
 from dockerpty.frames import STDOUT, Decoder
-from dockerpty.operation import identity, name_for
+from dockerpty.operation import identity, is_ready, name_for, refusal
 from dockerpty.result import CANNOT_RUN_CODE, NOT_FOUND_CODE, start_error_code
 
 TYPE_CHECKING = False
@@ -549,7 +548,7 @@ def _ask(engine: Engine, container: Any, config: dict[str, Any]) -> _Answer:
         CannotStart: the engine could not start it, and not for want of its program.
     """
     who = name_for(container)
-    exec_id = engine.send(calls.create_exec(identity(container), config), subject=who).json()["Id"]
+    exec_id = create_exec(engine, identity(container), config, who).json()["Id"]
     try:
         stream = engine.hijack(calls.start_exec(exec_id, tty=False), subject=f"in {who}")
     except APIError as error:

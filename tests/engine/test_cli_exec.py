@@ -14,8 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from docker import errors as docker_errors
 from docker.models.containers import Container
 
+import dockerpty
 from tests.bed.engine import Bench
 from tests.bed.proxy import Proxy
 from tests.bed.terminal import CLOSED, NULL, PIPE, TTY
@@ -125,25 +127,60 @@ def test_a_container_that_is_not_there_is_125(sessions: Sessions) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "word"), [("created", b"running"), ("exited", b"running"), ("paused", b"paused")]
+    ("state", "hint"),
+    [
+        ("created", "start it first"),
+        ("exited", "start it first"),
+        ("paused", "unpause it first"),
+        ("restarting", "wait until it runs"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("verb", "action"),
+    [("exec", "exec in"), ("shell", "exec in"), ("shell --toolbox busybox", "open a shell in")],
 )
 def test_a_container_in_another_state_is_125_and_names_it(
-    state: str, word: bytes, bench: Bench, sessions: Sessions
+    verb: str, action: str, state: str, hint: str, bench: Bench, sessions: Sessions
 ) -> None:
-    container = bench.container("exit 0" if state == "exited" else ("tail", "-f", "/dev/null"))
-    if state != "created":
-        container.start()
-    if state == "exited":
-        bench.wait_for_exit(container)
-    if state == "paused":
-        container.pause()
-    done = dpty(sessions, "exec", name_of(container), "true")
+    if state == "restarting":
+        container = bench.container("exit 1", host={"restart_policy": {"Name": "always"}}, start=True)
+        bench.wait_for(lambda: bench.state(container)["Restarting"], 20, "a restart")
+    else:
+        container = bench.container("exit 0" if state == "exited" else ("tail", "-f", "/dev/null"))
+        if state != "created":
+            container.start()
+        if state == "exited":
+            bench.wait_for_exit(container)
+        if state == "paused":
+            container.pause()
+    argv = [*verb.split(), name_of(container), *(["true"] if verb == "exec" else [])]
+    line = f"dpty: cannot {action} {name_of(container)}: it is {state}; {hint}\n"
+    if state == "restarting":
+        # The engine waits ever longer between two restarts: the next moment is one of waiting.
+        bench.wait_for(lambda: seen(dpty(sessions, *argv)) == (125, b"", line.encode()), 20, "a refusal")
+    else:
+        assert seen(dpty(sessions, *argv)) == (125, b"", line.encode())
     if state == "paused":
         container.unpause()
-    assert (done.returncode, done.stdout) == (125, b"")
-    assert done.stderr.startswith(b"dpty: cannot exec in " + name_of(container).encode())
-    assert word in done.stderr
-    assert done.stderr.count(b"\n") == 1
+
+
+def test_what_state_it_is_in_is_asked_only_of_one_that_does_not_run(
+    bench: Bench, box: Container, proxy: Proxy, sessions: Sessions
+) -> None:
+    assert seen(dpty(sessions, "exec", name_of(box), "true")) == (0, b"", b"")
+    assert proxy.count("GET", "/containers/") == 0
+    exited = bench.container()
+    assert dpty(sessions, "exec", name_of(exited), "true").returncode == 125
+    assert proxy.count("GET", "/containers/") == 1
+
+
+def test_the_engines_own_words_are_kept_for_programs(bench: Bench) -> None:
+    container = bench.container()
+    with pytest.raises(docker_errors.APIError) as caught:
+        dockerpty.exec_create(bench.client, container, "true")
+    assert str(caught.value) == f"cannot exec in {container.name}: it is created; start it first"
+    assert "is not running" in (caught.value.explanation or "")
+    assert caught.value.status_code == 409
 
 
 def test_privileges_are_asked_for(box: Container, proxy: Proxy, sessions: Sessions) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -423,6 +424,42 @@ def test_past_its_time_limit_the_container_is_ended_and_the_code_is_124(
     assert (done.returncode, done.stdout) == (124, b"up\n")
     assert done.stderr == f"dpty: cannot go on with {name}: it took longer than 3 s\n".encode()
     expect_gone(bench, name)
+
+
+@pytest.mark.parametrize(("stop_timeout", "at_least"), [("0", 1.0), ("4", 5.0)])
+def test_past_its_time_limit_what_does_not_end_is_killed_after_its_stop_timeout(
+    stop_timeout: str, at_least: float, bench: Bench, sessions: Sessions, name: str
+) -> None:
+    argv = (*RUN, "--timeout", "1", "--stop-timeout", stop_timeout, "--name", name, IMAGE, "sh", "-c", DEAF)
+    began = time.monotonic()
+    assert dpty(sessions, *argv).returncode == 124
+    # Where nothing is said of it, it is ten seconds.
+    assert at_least < time.monotonic() - began < 9
+    state = attributes(bench, name)["State"]
+    assert (state["Running"], state["ExitCode"]) == (False, 137)
+
+
+@pytest.mark.parametrize("stop_timeout", ["3", "-1"])
+def test_past_its_time_limit_a_process_has_the_time_to_end_that_it_was_given(
+    stop_timeout: str, bench: Bench, sessions: Sessions, name: str
+) -> None:
+    # Below zero it is never killed, as with `docker stop`.
+    script = "trap 'sleep 1; exit 44' TERM; while true; do sleep 0.1; done"
+    argv = (
+        *RUN,
+        "--timeout",
+        "1",
+        f"--stop-timeout={stop_timeout}",
+        "--name",
+        name,
+        IMAGE,
+        "sh",
+        "-c",
+        script,
+    )
+    assert dpty(sessions, *argv).returncode == 124
+    state = attributes(bench, name)["State"]
+    assert (state["Running"], state["ExitCode"]) == (False, 44)
 
 
 def test_a_reader_that_has_gone_ends_us_by_sigpipe_and_a_container_of_ours(

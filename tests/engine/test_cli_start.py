@@ -125,6 +125,17 @@ def test_signals_are_passed_on(bench: Bench, sessions: Sessions) -> None:
     assert terminal.wait() == 44
 
 
+@pytest.mark.parametrize("tty", [False, True])
+def test_a_time_limit_leaves_the_container_as_it_is(tty: bool, bench: Bench, sessions: Sessions) -> None:
+    container = bench.container("echo up; while :; do sleep 0.1; done", tty=tty, stdin_open=tty)
+    terminal = typed(sessions, "start", "-ai", "--timeout", "1.5", name_of(container))
+    terminal.expect("up")
+    assert terminal.wait() == 124
+    assert b"it took longer than 1.5 s" in terminal.output
+    assert terminal.is_as_before()
+    assert bench.is_running(container)
+
+
 def test_the_newest_is_started_whether_it_ran_or_not(bench: Bench, proxy: Proxy, sessions: Sessions) -> None:
     newest = bench.container("echo newest; exit 3")
     asked = only(proxy, newest)

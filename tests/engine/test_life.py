@@ -396,6 +396,50 @@ def test_with_no_input_a_command_that_reads_ends_at_once(
         assert code == 125 or terminal.output == b""
 
 
+# A pipe into a process that has a terminal
+
+GOT_OR_33 = "trap 'exit 33' INT; stty -echo; while read line; do echo got $line; done"
+
+
+def piped_into(terminal: Terminal) -> Terminal:
+    """Expect a session whose input is a pipe to pass that on, and to leave our terminal alone."""
+    terminal.feed("a line\n")
+    terminal.expect("got a line\r")
+    assert terminal.is_as_before()
+    return terminal
+
+
+@pytest.mark.parametrize("verb", ["attach", "start"])
+def test_ctrl_c_at_our_terminal_is_passed_on_where_only_a_pipe_is_typed_from(
+    verb: str, bench: Bench, sessions: Sessions
+) -> None:
+    container = bench.container(GOT_OR_33, tty=True, stdin_open=True, start=verb == "attach")
+    flags = ["-ai"] if verb == "start" else []
+    terminal = piped_into(typed(sessions, verb, *flags, name_of(container), stdin=PIPE))
+    terminal.send("\x03")
+    assert terminal.wait() == 33
+    assert terminal.is_as_before()
+
+
+@pytest.mark.parametrize("verb", ["start", "exec_command"])
+def test_ctrl_c_at_our_terminal_is_a_keyboard_interrupt_for_a_program_that_pipes_in(
+    verb: str, bench: Bench, sessions: Sessions
+) -> None:
+    if verb == "start":
+        container = bench.container(GOT_OR_33, tty=True, stdin_open=True)
+        terminal = sessions.start(container, term_stdin=PIPE)
+    else:
+        container = bench.container(start=True)
+        terminal = sessions.exec_command(container, GOT_OR_33, tty=True, term_stdin=PIPE)
+    piped_into(terminal)
+    terminal.send("\x03")
+    assert "KeyboardInterrupt" in terminal.report("raised")["kind"]
+    assert terminal.wait() == -signal.SIGINT
+    assert terminal.is_as_before()
+    # It is ours alone.
+    assert any("got $line" in line for line in bench.processes(container))
+
+
 # Where nobody sits at a terminal
 
 

@@ -180,8 +180,8 @@ ALLOWED["tree"] = {"errors", "archive"}
 ALLOWED["transfer"] = {"errors", "engine.calls", "archive", "tree", "engine.interface"}
 BRIDGE = set(ALLOWED)
 ALLOWED["pty"] = {*_KINDS, "attach", "exec", "container.spec"}
-ALLOWED["readiness"] = {"errors", "engine.calls", "engine.client", "attach"}
-ALLOWED["reconnection"] = {"errors", "log", "result", "engine.calls", "attach", "pty"}
+ALLOWED["readiness"] = {"errors", "engine.calls", "engine.client", "operation"}
+ALLOWED["reconnection"] = {"errors", "log", "result", "engine.calls", "operation", "pty"}
 # The doors of the two folders are bare: who wants a room names it.
 ALLOWED["engine"] = ALLOWED["container"] = set()
 ALLOWED[""] = {"errors", "io", "tty", "pty"}
