@@ -80,11 +80,8 @@ def test_what_does_not_run_is_refused_by_its_states_name_and_not_started(
         container.unpause()
 
 
-@pytest.mark.parametrize(
-    ("verb", "words"),
-    [("attach", "it is restarting; wait until it runs"), ("exec", "is restarting, wait until")],
-)
-def test_what_restarts_is_refused(verb: str, words: str, bench: Bench, sessions: Sessions) -> None:
+@pytest.mark.parametrize("verb", ["attach", "exec"])
+def test_what_restarts_is_refused(verb: str, bench: Bench, sessions: Sessions) -> None:
     container = bench.container("exit 1", host={"restart_policy": {"Name": "always"}}, start=True)
     argv = [verb, name_of(container), *(["true"] if verb == "exec" else [])]
 
@@ -99,7 +96,7 @@ def test_what_restarts_is_refused(verb: str, words: str, bench: Bench, sessions:
     done = bench.wait_for(refusal, 30, "a refusal")
     assert (done.returncode, done.stdout) == (125, b"")
     assert done.stderr.decode().startswith(f"dpty: cannot {'attach to' if verb == 'attach' else 'exec in'} ")
-    assert words in done.stderr.decode()
+    assert done.stderr.decode().endswith(": it is restarting; wait until it runs\n")
     assert done.stderr.count(b"\n") == 1
 
 
