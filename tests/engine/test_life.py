@@ -127,6 +127,12 @@ def ended_with(terminal: Terminal) -> tuple[int, bytes]:
     return code, terminal.stderr
 
 
+def forgotten(container: Container) -> tuple[int, bytes]:
+    """How an exec ends whose container Podman has started again before it was asked: of execs before it knows none."""
+    words = "the engine no longer knows it"
+    return 255, f"dpty: cannot learn the exit code of {container.name}: {words}\n".encode()
+
+
 @pytest.mark.parametrize("verb", SESSIONS)
 def test_a_container_that_ends_ends_it_with_its_code(verb: str, ticking: Ticking) -> None:
     container, terminal = ticking(verb)
@@ -169,7 +175,11 @@ def test_a_container_that_is_restarted_ends_it_as_its_first_life_does(
     container, terminal = ticking(verb)
     container.stop(timeout=0 if verb == "exec" else 5)
     container.start()
-    assert ended_with(terminal) == (137 if verb == "exec" else 6, b"")
+    ended = ended_with(terminal)
+    if verb == "exec" and bench.is_podman:
+        assert ended in ((137, b""), forgotten(container))
+    else:
+        assert ended == (137 if verb == "exec" else 6, b"")
     assert bench.is_running(container)
 
 
@@ -179,10 +189,13 @@ def test_a_container_that_is_restarted_in_one_go_ends_it_too(
 ) -> None:
     container, terminal = ticking(verb)
     container.restart(timeout=0 if verb == "exec" else 5)
-    code, said = ended_with(terminal)
-    # Engine 20.10 answers a wait with the code that it finds when it gets to it: after a fast restart, with 0.
-    assert code in ((137,) if verb == "exec" else (6, 0))
-    assert said == b""
+    ended = ended_with(terminal)
+    if bench.is_podman:
+        assert ended in (((137, b""), forgotten(container)) if verb == "exec" else ((6, b""),))
+    else:
+        # Engine 20.10 answers a wait with the code that it finds when it gets to it: after a fast restart, with 0.
+        assert ended[0] in ((137,) if verb == "exec" else (6, 0))
+        assert ended[1] == b""
     assert bench.is_running(container)
 
 
@@ -371,7 +384,7 @@ def test_with_no_input_a_command_that_reads_ends_at_once(
         ("run --rm -i --tty=auto --network none {image} sh -c 'tty; exit 7'", 7, b"not a tty\n"),
         ("shell {box} -- 'tty; exit 7'", 7, b"not a tty\n"),
         ("shell {box}", 0, b""),
-        ("ps -q --filter name=^/{box}$", 0, b"{id}\n"),
+        ("ps -q --filter name=^/?{box}$", 0, b"{id}\n"),
         (
             "exec -it {box} sh",
             125,
