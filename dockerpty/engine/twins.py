@@ -39,6 +39,8 @@ _KNOWN = (
         "is the path right? its directory must be there, and what lies in /proc, /dev or a tmpfs is not seen",
         "",
     ),
+    # A path in Podman's words.
+    (404, "no such file or directory", "is the path right?", ""),
     (404, "no such image", "pull it, or look at `docker images`", ""),
     (409, "paused", "unpause it first", "unpause"),
     (409, "is not running", "start it first", ""),
