@@ -219,7 +219,8 @@ class RunOperation(EngineOperation):
         if self._was_running and self.logs is None:
             _warn_about_logs()
         full, who = self._full_id(), self.describe()
-        condition = "not-running" if self._was_running else "next-exit"
+        # Podman 4.3 looks now and then whether it runs, and overlooks an end after which it is started again at once.
+        condition = "not-running" if self._was_running and not self._engine.is_podman else "next-exit"
         self._wait = self._engine.begin(calls.wait_container(full, condition), subject=who)
         # The backlog of Podman 4.3 has frames whose length is wrong: there it is left out.
         backlog = bool(self.logs) and not self._engine.is_podman
@@ -250,6 +251,9 @@ class RunOperation(EngineOperation):
             # attach was accepted all the same, and the stream would never end.
             self._has_ended = True
             self._silence_s = _ENDED_SILENCE_S
+            if self._wait is not None and condition == "next-exit":
+                # There may be no next one; its code is inspected.
+                self._wait.close()
         attached = (stdin, source, None if config.get("Tty") else source)
         self._attached = attached
         return attached
@@ -436,7 +440,9 @@ class RunOperation(EngineOperation):
     def _waited_code(self) -> int | None:
         if self._wait is None or self._wait.reply is None:
             return None
-        code = int(self._wait.reply.json().get("StatusCode", -1))
+        answer = self._wait.reply.json()
+        # Of one that was removed Podman says so, and 0.
+        code = -1 if (answer.get("Error") or {}).get("Message") else int(answer.get("StatusCode", -1))
         return code if code >= 0 else None
 
     def _inspected_code(self) -> int | None:
@@ -445,6 +451,9 @@ class RunOperation(EngineOperation):
             state = self._inspect()["State"]
             if not state.get("Running"):
                 code = state.get("ExitCode")
+                if self._was_running and state.get("Status") == "created":
+                    # Podman makes what has ended ready for another start when it is attached to, and forgets its code.
+                    return None
                 return code if code is not None and code >= 0 else None
             if self._wait is not None:
                 return None

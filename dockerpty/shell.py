@@ -42,6 +42,9 @@ _ANSWER_LIMIT = 64 * 1024
 _START_LIMIT_S = 120.0
 # For a toolbox that was asked for and is not wanted any more; what comes later is for `dpty prune`.
 _TAKE_BACK_S = 2.0
+# Podman leaves an exec running when the toolbox has ended, and then can neither remove that nor be asked to end this:
+# so many seconds are the guardian's.
+_PODMANS_REST = "5"
 # For the rest of the output of a toolbox that has ended.
 _ENDED_SILENCE_S = 0.3
 
@@ -80,6 +83,7 @@ while read -r line; do
   case $line in Uid:*|Gid:*) echo "$line";; esac
 done <"/proc/$1/status" && echo . || exit 1
 while read -r line; do :; done
+[ -z "$2" ] || sleep "$2"
 """
 _SAID = b"\n.\n"
 _LOOK = 'cd "$1" 2>/dev/null || exit 126\n' + _PROBE
@@ -254,7 +258,7 @@ class Toolbox:
         """Create it, and return the image that it is made from."""
         name = f"dpty-toolbox-{os.urandom(4).hex()}"
         for candidate in TOOLBOXES if image is None else (image,):
-            config = toolbox_config(candidate, target, first)
+            config = toolbox_config(candidate, target, first, bool(self._engine.is_podman))
             try:
                 reply = self._engine.send(calls.create_container(config, name), timeout=_START_LIMIT_S)
                 self.id = str(reply.json()["Id"])
@@ -449,12 +453,13 @@ def _toolbox(
         raise CannotStart(missing.action, missing.subject, reason, hint) from error
 
 
-def toolbox_config(image: str, target: dict[str, Any], first: int) -> dict[str, Any]:
+def toolbox_config(image: str, target: dict[str, Any], first: int, is_podman: bool = False) -> dict[str, Any]:
     """Make the body of `POST /containers/create` of a toolbox.
 
     Args:
         target: the inspection of the container that it is to stand beside.
         first: the number of the target's first process, as the toolbox sees it.
+        is_podman: whether the engine is Podman's service.
     """
     host = target["HostConfig"]
     beside = f"container:{target['Id']}"
@@ -462,7 +467,7 @@ def toolbox_config(image: str, target: dict[str, Any], first: int) -> dict[str, 
     groups = [group for group in host.get("GroupAdd") or [] if group.isdigit()]
     config: dict[str, Any] = {
         "Image": image,
-        "Entrypoint": ["sh", "-c", _KEEPER, "sh", str(first)],
+        "Entrypoint": ["sh", "-c", _KEEPER, "sh", str(first), *([_PODMANS_REST] if is_podman else [])],
         "Cmd": [],
         "User": "0:0",
         "WorkingDir": "/",
@@ -478,6 +483,8 @@ def toolbox_config(image: str, target: dict[str, Any], first: int) -> dict[str, 
             "AutoRemove": True,
             "PidMode": "host" if host.get("PidMode") == "host" else beside,
             "NetworkMode": beside,
+            # Of Docker the host's name comes with the network, and that engine knows no such mode.
+            **({"UTSMode": beside} if is_podman else {}),
             "GroupAdd": groups,
             # Whoever has fewer capabilities than a process, or another user namespace, may not look into it.
             **{

@@ -119,18 +119,34 @@ def copy_out(
     there, is_directory = _followed_here(target)
     folder, name = (there, "") if is_directory else split_entry(there)
     copied = base(source if _is_dot(source) else clean("/" + source))
+    whole = copied in (".", "/")
+    if copied == "." and clean("/" + source) != "/" and _is_podman(engine):
+        # Of all that is in a directory Podman's archive lacks the directory itself, and may be of a file.
+        source = clean("/" + source) + "/"
+        copied = base(source)
     inside = base(asked if _is_dot(asked) else clean("/" + asked))
+    came = False
 
     def place(member: Member, parts: Parts) -> Parts:
+        nonlocal came
+        if not came and source.endswith("/") and member.kind != DIRECTORY:
+            # Docker's engine has refused by now; Podman does not look at the slash.
+            raise _no_directory(container, source)
+        came = True
         if not unpacker.members and not is_directory:
             _check_kind(there, os.path.lexists(there), member.kind == DIRECTORY)
-        if copied in (".", "/"):
+        if copied not in (".", "/"):
+            if parts[:1] != (copied,):
+                raise ArchiveError(
+                    "write",
+                    shown(member.name),
+                    f"only {shown(copied)} was asked for",
+                    "do not use that engine",
+                )
+            parts = parts[1:]
+        if whole:
             return (name, *parts) if name else parts
-        if parts[:1] != (copied,):
-            raise ArchiveError(
-                "write", shown(member.name), f"only {shown(copied)} was asked for", "do not use that engine"
-            )
-        return (name or inside, *parts[1:])
+        return (name or inside, *parts)
 
     try:
         unpacker = Unpacker(folder, place, notice, keep_owner=keep_owner)
@@ -144,7 +160,7 @@ def copy_out(
 
         _download(engine, container, source, take)
         unpacker.eof()
-        if not unpacker.members and copied not in (".", "/"):
+        if not unpacker.members and not whole:
             raise DockerptyError(
                 "copy",
                 f"{container}:{source}",
@@ -196,6 +212,8 @@ def copy_in(
     if known is None or not known.is_directory:
         _check_kind(f"{container}:{there}", known is not None, is_directory)
         folder, name = split_entry(there)
+        if known is None and engine.is_podman:
+            _check_folder(engine, container, folder)
 
     def pieces() -> Iterator[bytes]:
         for piece in pack(path, name, notice):
@@ -229,10 +247,20 @@ def _download(engine: Engine, container: str, source: str, take: Callable[[bytes
     except APIError as error:
         # Said of a path on the engine's own disk, which is nobody's business.
         if _is_said_directory(source) and "not a directory" in error.explanation:
-            raise DockerptyError(
-                "copy from", f"{container}:{source}", "it is no directory", "leave out what follows its name"
-            ) from error
+            raise _no_directory(container, source) from error
         raise
+
+
+def _is_podman(engine: Engine) -> bool:
+    if engine.is_podman is None:
+        engine.send(calls.ping())
+    return bool(engine.is_podman)
+
+
+def _no_directory(container: str, source: str) -> DockerptyError:
+    return DockerptyError(
+        "copy from", f"{container}:{source}", "it is no directory", "leave out what follows its name"
+    )
 
 
 def _target_in(engine: Engine, container: str, target: str) -> tuple[str, PathStat | None]:
@@ -247,6 +275,15 @@ def _target_in(engine: Engine, container: str, target: str) -> tuple[str, PathSt
             "copy to", f"{container}:{target}", "it is a device", "give a directory, or a file's name"
         )
     return there, known
+
+
+def _check_folder(engine: Engine, container: str, folder: str) -> None:
+    """Refuse to copy into a directory that is not there, which Podman would make."""
+    # Without a root there is no container, as the next call will be told.
+    if stat_path(engine, container, folder) is None and stat_path(engine, container, "/") is not None:
+        raise DockerptyError(
+            "copy to", f"{container}:{folder}", "there is no such directory", "make it first"
+        )
 
 
 def _followed(engine: Engine, container: str, source: str) -> str:

@@ -48,6 +48,8 @@ _KNOWN = (
         "is the path right? its directory must be there, and what lies in /proc, /dev or a tmpfs is not seen",
         "",
     ),
+    # A path in Podman's words.
+    (404, "no such file or directory", "is the path right?", ""),
     (404, "no such image", "pull it, if its name is right", ""),
     (404, "does not match the specified platform", "pull it for that one", ""),
     (409, "paused", "unpause it first", "unpause"),

@@ -11,6 +11,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, cast
 
 import docker
@@ -56,6 +57,11 @@ class Bench:
         self.client = client
         self.api = client.api
         self._made: list[Container] = []
+
+    @cached_property
+    def is_podman(self) -> bool:
+        """Whether the engine is Podman's service."""
+        return any("Podman" in part["Name"] for part in self.api.version()["Components"])
 
     def name(self) -> str:
         """A container name that nobody else uses."""
@@ -144,12 +150,12 @@ class Bench:
 
     def processes(self, container: Container) -> list[str]:
         """Command lines of all processes in the container, its first one included."""
-        top = container.top()
-        if top["Titles"][-1] == "CMD":
-            return [row[-1] for row in top["Processes"]]
-        # Podman's service cuts its columns in the middle of words.
-        listing = self.run_inside(container, "ps -o args")[1].decode().splitlines()
-        return [line.rstrip() for line in listing[1:] if not line.rstrip().endswith("ps -o args")]
+        if not self.is_podman:
+            return [row[-1] for row in container.top()["Processes"]]
+        # These columns it knows by itself: for others it runs the container's own ps, if there is one. What has ended
+        # and has no parent that would take notice it lists as well.
+        rows = container.top(ps_args="state,args")["Processes"]
+        return [command for state, command in rows if state != "Z"]
 
     def run_inside(self, container: Container, command: str) -> tuple[int, bytes]:
         """Run `sh -c command` in the container, beside what is under test: exit code and output."""

@@ -23,9 +23,12 @@ def test_the_engine_is_told_as_docker_tells_it(sessions: Sessions) -> None:
         "Arch",
         "KernelVersion",
     ):
-        assert ours[key] == theirs[key]
+        # What is empty is not told: Podman's commit, in some of its packages.
+        assert ours.get(key, "") == theirs[key]
     parts = [[(part["Name"], part["Version"]) for part in side["Components"]] for side in (ours, theirs)]
-    assert parts[0] == parts[1]
+    # Docker's command adds a part of that name where there is none.
+    added = [] if any(name == "Engine" for name, _ in parts[0]) else [("Engine", theirs["Version"])]
+    assert parts[0] + added == parts[1]
 
 
 def test_a_person_reads_the_way_to_the_engine_its_version_and_its_kernel(sessions: Sessions) -> None:

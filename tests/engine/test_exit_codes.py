@@ -90,13 +90,14 @@ def started(sessions: Sessions, argv: list[str], **options: Any) -> Terminal:
     [("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("kill -TERM $$; sleep 1; exit 4", None)],
 )
 def test_the_code_is_the_processs_as_it_is_dockers(
-    command: str, script: str, code: int | None, lines: Lines, sessions: Sessions
+    command: str, script: str, code: int | None, lines: Lines, bench: Bench, sessions: Sessions
 ) -> None:
     # It waits for a line, so that an attach is there when it ends.
     script = f"read line; {script}"
     ours = dpty(sessions, *lines.of(command, script, stdin=True), stdin=b"go\n").returncode
     theirs = docker_command(sessions, *lines.of(command, script, stdin=True), stdin=b"go\n").returncode
-    assert ours == theirs
+    # Docker's command waits for the removal, to which Podman answers 0 whatever the code was.
+    assert theirs == (0 if command == "run" and bench.is_podman else ours)
     # The first process of a container has no signal that kills it by default.
     assert ours == (code if code is not None else 143 if command == "exec" else 4)
 
@@ -129,7 +130,8 @@ def test_what_cannot_be_started_is_127_or_126(
     done = dpty(sessions, *argv)
     assert (done.returncode, done.stdout) == (code, b"")
     assert done.stderr.count(b"\n") == 1
-    if command == "run":
+    # Podman prepares the process when it is attached to; docker's command takes that for a fault of its own.
+    if command == "run" and not bench.is_podman:
         assert docker_command(sessions, *argv).returncode == code
 
 

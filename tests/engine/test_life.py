@@ -155,6 +155,13 @@ class Ticking:
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
         return code, self.terminal.stderr
 
+    def forgotten(self, bench: Bench) -> list[tuple[int, bytes]]:
+        """What an exec ends with, too, whose container was started again before it was asked for: Podman forgets it."""
+        if self.verb != "exec" or not bench.is_podman:
+            return []
+        words = f"dpty: cannot learn the exit code of {self.container.name}: the engine no longer knows it\n"
+        return [(255, words.encode())]
+
     @property
     def natural(self) -> tuple[int, bytes]:
         """What a session ends with whose container is told to end: `ended` of it."""
@@ -196,16 +203,15 @@ def test_a_container_that_is_paused_keeps_it_waiting_and_nothing_more(ticking: T
 def test_a_container_that_is_restarted_ends_it_as_its_first_life_does(ticking: Ticking, bench: Bench) -> None:
     ticking.container.stop(timeout=0 if ticking.verb == "exec" else 5)
     ticking.container.start()
-    assert ticking.ended() == ticking.natural
+    assert ticking.ended() in (ticking.natural, *ticking.forgotten(bench))
     assert bench.is_running(ticking.container)
 
 
 def test_a_container_that_is_restarted_in_one_go_ends_it_too(ticking: Ticking, bench: Bench) -> None:
     ticking.container.restart(timeout=0 if ticking.verb == "exec" else 5)
-    code, said = ticking.ended()
     # Engine 20.10 answers a wait with the code that it finds when it gets to it: after a fast restart, with 0.
-    assert code in ((137,) if ticking.verb == "exec" else (6, 0))
-    assert said == b""
+    late = [] if ticking.verb == "exec" or bench.is_podman else [(0, b"")]
+    assert ticking.ended() in (ticking.natural, *late, *ticking.forgotten(bench))
     assert bench.is_running(ticking.container)
 
 
@@ -450,7 +456,7 @@ def test_ctrl_c_at_our_terminal_is_a_keyboard_interrupt_for_a_program_that_pipes
         ("run --rm -i --tty=auto --network none {image} sh -c 'tty; exit 7'", 7, b"not a tty\n"),
         ("shell {box} -- 'tty; exit 7'", 7, b"not a tty\n"),
         ("shell {box}", 0, b""),
-        ("ps -q --filter name=^/{box}$", 0, b"{id}\n"),
+        ("ps -q --filter name=^/?{box}$", 0, b"{id}\n"),
         (
             "exec -it {box} sh",
             125,

@@ -337,6 +337,24 @@ def test_a_toolbox_has_the_user_of_the_targets_first_process_and_the_rights_of_i
     assert sum(call.method == "DELETE" for call in engine.calls) == 1
 
 
+@pytest.mark.parametrize("is_podman", [True, False])
+def test_the_name_of_its_host_is_asked_for_where_it_does_not_come_with_the_network(
+    is_podman: bool, container: Make
+) -> None:
+    engine = container(lambda config: (9, 0, b"/bin/ash\n"))
+    engine.is_podman = is_podman
+    with beside(engine):
+        created = next(call for call in engine.calls if call.path == "/containers/create").body
+    # Docker's engine refuses a mode that it does not know.
+    assert created["HostConfig"].get("UTSMode") == ("container:" + "4" * 64 if is_podman else None)
+
+
+def test_it_outlives_us_by_a_moment_where_its_end_would_not_end_what_runs_in_it() -> None:
+    target = {"Id": "5", "HostConfig": {}}
+    assert toolbox_config("busybox", target, 1)["Entrypoint"][-2:] == ["sh", "1"]
+    assert toolbox_config("busybox", target, 1, is_podman=True)["Entrypoint"][-3:] == ["sh", "1", "5"]
+
+
 def test_it_starts_in_the_targets_working_directory_or_in_another_of_its_files(container: Make) -> None:
     with beside(container(lambda config: (9, 0, b"/bin/ash\n"))) as toolbox:
         assert toolbox.command(["/bin/ash"])[3:] == ["sh", "/proc/1/root", "/app", "/bin/ash"]

@@ -217,11 +217,42 @@ def test_a_directory_goes_into_one_that_exists_and_takes_a_new_name_else(
 ) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "link").symlink_to("there")
-    engine, _ = scripted(answer(200, data))
+    # Whether it is Podman is asked first where that makes a difference.
+    asked = [answer(200, b"OK", server="Docker")] if source.endswith("/.") else []
+    engine, _ = scripted(*asked, answer(200, data))
     copy_out(engine, "web", source, f"{tmp_path}/{target}", **copy.options)
     names = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
     assert names == sorted({"there", "link", *found})
     assert copy.said == []
+
+
+PODMAN = answer(200, b"OK", server="Libpod", libpod_api_version="4.3.1")
+
+
+@pytest.mark.parametrize(
+    ("target", "found"),
+    [("there", ["there/f", "there/h", "there/l"]), ("new", ["new", "new/f", "new/h", "new/l"])],
+)
+def test_what_is_in_a_directory_is_asked_for_with_it_where_it_would_be_missing(
+    target: str, found: list[str], scripted: Scripted, copy: Copy, tmp_path: Path
+) -> None:
+    (tmp_path / "there").mkdir()
+    engine, server = scripted(PODMAN, answer(200, TREE))
+    copy_out(engine, "web", "/d/.", f"{tmp_path}/{target}", **copy.options)
+    names = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
+    assert names == sorted({"there", *found})
+    assert server.lines[1] == "GET /v1.41/containers/web/archive?path=%2Fd%2F"
+
+
+@pytest.mark.parametrize("source", ["/f/", "/f/."])
+def test_a_file_that_is_said_to_be_a_directory_is_refused_where_the_engine_does_not(
+    source: str, scripted: Scripted, copy: Copy, tmp_path: Path
+) -> None:
+    asked = [PODMAN] if source.endswith(".") else []
+    engine, _ = scripted(*asked, answer(200, tar((Member("f"), b"text"))))
+    with pytest.raises(DockerptyError, match="/f/: it is no directory; leave out what follows its name"):
+        copy_out(engine, "web", source, str(tmp_path), **copy.options)
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_target_that_is_a_link_to_a_file_keeps_the_link(
@@ -422,6 +453,23 @@ def test_what_cannot_go_in_is_an_error_before_anything_is_sent(
     with pytest.raises(DockerptyError, match=words):
         copy_in(engine, "web", f"{tmp_path}/{source}", target, **copy.options)
     assert len(server.lines) == 1
+
+
+def test_a_directory_that_is_missing_there_is_not_made_by_an_engine_that_would(
+    scripted: Scripted, copy: Copy, tmp_path: Path
+) -> None:
+    (tmp_path / "f").touch()
+    missing = answer(404, server="Libpod", libpod_api_version="4.3.1")
+    engine, server = scripted(missing, NOTHING, stat_answer(GO_DIRECTORY))
+    with pytest.raises(
+        DockerptyError, match="cannot copy to web:/none: there is no such directory; make it first"
+    ):
+        copy_in(engine, "web", f"{tmp_path}/f", "/none/x", **copy.options)
+    assert [line.partition("?")[2] for line in server.lines] == [
+        "path=%2Fnone%2Fx",
+        "path=%2Fnone",
+        "path=%2F",
+    ]
 
 
 def test_a_refusal_before_the_end_of_the_body_is_told_and_the_rest_not_read(
