@@ -220,7 +220,7 @@ class RunOperation(EngineOperation):
         condition = "not-running" if self._was_running else "next-exit"
         self._wait = self._engine.begin(calls.wait_container(full, condition), subject=who)
         # The backlog of Podman 4.3 has frames whose length is wrong: there it is left out.
-        backlog = bool(self.logs) and not self._engine.is_podman
+        backlog = bool(self.logs) and not self._engine.is_podman and _keeps_log(info)
         reads = self._reads_input() and self._is_open()
         # Input has its own connection: its end takes no output with it on any transport. Podman 4.3 closes one that
         # carries the input of a terminal alone; there a terminal's input never ends by closing.
@@ -498,6 +498,12 @@ def refusal(action: str, container: str, state: dict[str, Any], waited: str = ""
         if state.get(each):
             status = each.lower()
     return conflict(action, container, f"it is {status}{waited}", _REMEDIES.get(status, "start it first"))
+
+
+def _keeps_log(info: dict[str, Any]) -> bool:
+    """Say whether there is anything to show from: who asks for what is not kept gets nothing at all (Engine 20.10)."""
+    log = (info.get("HostConfig") or {}).get("LogConfig") or {}
+    return bool(log.get("Type") != "none")
 
 
 def _warn_about_logs() -> None:

@@ -16,6 +16,7 @@ from collections import deque
 from dockerpty import log
 from dockerpty.engine import calls
 from dockerpty.errors import DockerptyError
+from dockerpty.frames import Decoder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -354,15 +355,13 @@ def reap(
         return str(error)
     except TimeoutError:
         return f"no answer within {patience:g} s"
-    return (
-        ""
-        if code == 0
-        else said.decode("utf-8", "replace").strip()[-200:] or f"the search for it ended with {code}"
-    )
+    if code == 0:
+        return ""
+    return " ".join(said.decode("utf-8", "replace").split())[-200:] or f"the search for it ended with {code}"
 
 
 def _read_to_end(stream: Any, until: float) -> bytes:
-    said = b""
+    decoder, said = Decoder(), b""
     poll = select.poll()
     poll.register(stream.fileno(), select.POLLIN)
     while True:
@@ -375,4 +374,5 @@ def _read_to_end(stream: Any, until: float) -> bytes:
             continue
         if not data:
             return said
-        said = (said + data)[-4096:]
+        for _, piece in decoder.feed(data):
+            said = (said + piece)[-4096:]

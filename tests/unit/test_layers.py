@@ -82,7 +82,7 @@ ALLOWED = {
     "container.networks": {"errors", "container.notation"},
     "container.options": {"errors", "container.notation", "container.mounts", "container.networks"},
     "container.spec": {"errors", "engine.calls", "container.ownership", "container.options"},
-    "signals": {"errors", "log", "engine.calls", "engine.interface", "engine.client"},
+    "signals": {"errors", "frames", "log", "engine.calls", "engine.interface", "engine.client"},
     "guardian": {"log"},
     # Who follows a session: loaded when one is followed.
     "recording": {"errors", "io"},
