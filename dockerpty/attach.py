@@ -223,7 +223,7 @@ class RunOperation(EngineOperation):
         condition = "not-running" if self._was_running and not self._engine.is_podman else "next-exit"
         self._wait = self._engine.begin(calls.wait_container(full, condition), subject=who)
         # The backlog of Podman 4.3 has frames whose length is wrong: there it is left out.
-        backlog = bool(self.logs) and not self._engine.is_podman
+        backlog = bool(self.logs) and not self._engine.is_podman and _keeps_log(info)
         reads = self._reads_input() and self._is_open()
         # Input has its own connection: its end takes no output with it on any transport. Podman 4.3 closes one that
         # carries the input of a terminal alone; there a terminal's input never ends by closing.
@@ -501,6 +501,12 @@ def _stop_timeout(config: dict[str, Any]) -> float:
     if seconds is None:
         return _STOP_TIMEOUT_S
     return float(seconds) if seconds >= 0 else float("inf")
+
+
+def _keeps_log(info: dict[str, Any]) -> bool:
+    """Say whether there is anything to show from: who asks for what is not kept gets nothing at all (Engine 20.10)."""
+    log = (info.get("HostConfig") or {}).get("LogConfig") or {}
+    return bool(log.get("Type") != "none")
 
 
 def _warn_about_logs() -> None:
