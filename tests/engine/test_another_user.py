@@ -237,6 +237,8 @@ def test_their_terminal_comes_back_however_they_leave(way: str, bench: Bench, gu
         assert b"\x1b[?1049l" in terminal.output
     else:
         number = getattr(signal, way)
+        if way == "SIGKILL":
+            terminal.wait_until_guarded()
         terminal.signal(number)
         assert terminal.wait() == -number
         assert way == "SIGKILL" or b"\x1b[?1049l" in terminal.output
