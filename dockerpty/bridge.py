@@ -7,12 +7,14 @@ were. What is peculiar to a container or to an exec is asked of the operation.
 
 from __future__ import annotations
 
+import os
 import time
 
 from dockerpty import log
 from dockerpty import plain_signal as signal
 from dockerpty.errors import DockerptyError, SessionLost, SessionTimeout
 from dockerpty.guardian import Guardian
+from dockerpty.host_io import may_need_thread
 from dockerpty.pumps import InputPump, OutputPump
 from dockerpty.result import STDOUT_CLOSED_CODE
 from dockerpty.signals import Signals, die_by, forwardable, name_of, undisturbed
@@ -202,8 +204,12 @@ class Bridge:
         elif operation.is_tty() and is_terminal(operation.stdout):
             # Nobody types, but what the far side switches on here is to be switched off, whatever ends us.
             self._signals.note(forwardable(), only_default=True)
-        self._guarded_at = time.monotonic() + _GUARDED_AFTER_S
-        self._loop.at(lambda: self._guarded_at, self._appoint_guardian)
+        places = ((operation.stdin, os.R_OK), (operation.stdout, os.W_OK), (operation.stderr, os.W_OK))
+        if any(may_need_thread(place, mode) for place, mode in places):
+            self._appoint_guardian()  # beside a thread nobody can be forked any more
+        else:
+            self._guarded_at = time.monotonic() + _GUARDED_AFTER_S
+            self._loop.at(lambda: self._guarded_at, self._appoint_guardian)
         self._loop.watch(self._signals)
 
     def _leave_terminal(self) -> None:

@@ -97,6 +97,17 @@ def unless_closed(place: Any) -> Any:
     return None if closed else place
 
 
+def may_need_thread(place: Any, mode: int) -> bool:
+    """Say whether what the caller gave may have to be served by a thread, since it cannot be opened anew.
+
+    Args:
+        place: as for `open_input` and `open_output`.
+        mode: `os.R_OK` or `os.W_OK`.
+    """
+    fd = descriptor(place)
+    return fd is None or not os.access(f"/proc/self/fd/{fd}", mode)
+
+
 def flush(target: Any) -> None:
     """Write out what the caller's file object still holds: what the caller has written comes first."""
     if hasattr(target, "flush"):

@@ -105,6 +105,7 @@ ALLOWED = {
         "plain_signal",
         "result",
         "io",
+        "host_io",
         "tty",
         "pumps",
         "loop",
