@@ -10,7 +10,8 @@ import itertools
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, cast
 
@@ -44,6 +45,17 @@ def id_of(container: Container) -> str:
     """The full id, which an object that the engine gave always has."""
     assert container.id
     return container.id
+
+
+@contextmanager
+def gone_is_not_found() -> Iterator[None]:
+    """Raise NotFound also for Podman's words for a container that goes away while it is looked at."""
+    try:
+        yield
+    except docker.errors.APIError as error:
+        if error.status_code == 500 and "no such container" in str(error):
+            raise docker.errors.NotFound(str(error)) from error
+        raise
 
 
 class Bench:
@@ -105,7 +117,8 @@ class Bench:
 
     def adopt(self, container_id: str) -> Container:
         """Remove also this one at the end, which something else made."""
-        container = self.client.containers.get(container_id)
+        with gone_is_not_found():
+            container = self.client.containers.get(container_id)
         self._made.append(container)
         return container
 

@@ -14,7 +14,7 @@ import docker.errors
 import pytest
 from docker.models.containers import Container
 
-from tests.bed.engine import Bench, id_of
+from tests.bed.engine import Bench, gone_is_not_found, id_of
 from tests.bed.proxy import Proxy
 from tests.bed.terminal import PIPE, Terminal
 from tests.engine.command import DETACH, Done, dpty, typed
@@ -212,7 +212,8 @@ def toolboxes(bench: Bench, target: Container) -> list[str]:
     found = []
     for listed in bench.api.containers(all=True, filters={"label": "dockerpty.role=toolbox"}):
         try:
-            host = bench.api.inspect_container(listed["Id"])["HostConfig"]
+            with gone_is_not_found():
+                host = bench.api.inspect_container(listed["Id"])["HostConfig"]
         except docker.errors.NotFound:
             continue
         if host["NetworkMode"] == f"container:{id_of(target)}":

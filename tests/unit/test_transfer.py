@@ -244,6 +244,15 @@ def test_what_is_in_a_directory_is_asked_for_with_it_where_it_would_be_missing(
     assert server.lines[1] == "GET /v1.41/containers/web/archive?path=%2Fd%2F"
 
 
+def test_where_the_engine_does_not_tell_whose_a_file_is_nobodys_set_id_bit_becomes_ours(
+    scripted: Scripted, copy: Copy, tmp_path: Path
+) -> None:
+    engine, _ = scripted(PODMAN, answer(200, tar((Member("f", mode=0o4755), b"text"))))
+    copy_out(engine, "web", "/f", str(tmp_path), keep_owner=True, **copy.options)
+    assert (tmp_path / "f").stat().st_mode & 0o7777 == 0o755
+    assert copy.said == ["Podman does not tell who owns a file: what is copied is yours"]
+
+
 @pytest.mark.parametrize("source", ["/f/", "/f/."])
 def test_a_file_that_is_said_to_be_a_directory_is_refused_where_the_engine_does_not(
     source: str, scripted: Scripted, copy: Copy, tmp_path: Path
