@@ -7,12 +7,16 @@ import signal
 import sys
 import time
 
-from dockerpty import keys, log
+from dockerpty import log
 from dockerpty.bridge import Options
+from dockerpty.container import attachment, ending
+from dockerpty.container.reference import identity
+from dockerpty.container.state import refusal
 from dockerpty.engine import calls
-from dockerpty.errors import APIError, DockerptyError, EngineUnreachable, NotFound, SessionLost
+from dockerpty.errors import APIError, DockerptyError, EngineUnreachable, SessionLost
 from dockerpty.io import Demuxer, Pump, Stream
-from dockerpty.operation import RESIZE_LIMIT_S, EngineOperation, conflict, identity
+from dockerpty.operation import RESIZE_LIMIT_S, EngineOperation
+from dockerpty.plan import drive
 from dockerpty.result import KILLED_CODE
 from dockerpty.signals import name_of
 
@@ -34,9 +38,6 @@ _START_LIMIT_S = 300.0
 
 #: What a session attaches to, unless it is told otherwise.
 STREAMS = ("stdin", "stdout", "stderr")
-
-#: What helps a container that does not run into a state in which it can be attached to.
-_REMEDIES = {"paused": "unpause it first", "restarting": "wait until it runs", "dead": "remove it"}
 
 
 class RunOperation(EngineOperation):
@@ -216,36 +217,26 @@ class RunOperation(EngineOperation):
         self._started_at = state.get("StartedAt")
         if self._was_running and self.logs is None:
             _warn_about_logs()
-        full, who = self._full_id(), self.describe()
-        condition = "not-running" if self._was_running else "next-exit"
-        self._wait = self._engine.begin(calls.wait_container(full, condition), subject=who)
-        # The backlog of Podman 4.3 has frames whose length is wrong: there it is left out.
-        backlog = bool(self.logs) and not self._engine.is_podman
-        reads = self._reads_input() and self._is_open()
-        # Input has its own connection: its end takes no output with it on any transport. Podman 4.3 closes one that
-        # carries the input of a terminal alone; there a terminal's input never ends by closing.
-        shared = reads and bool(config.get("Tty")) and bool(self._engine.is_podman)
+        made = attachment.attach(
+            self._engine,
+            info,
+            subject=self.describe(),
+            stdin=self._reads_input() and self._is_open(),
+            stdout="stdout" in self._chosen,
+            stderr="stderr" in self._chosen,
+            logs=bool(self.logs),
+            output=self.transport,
+        )
+        self._wait = made.wait
+        out = None if made.output is None else self._keep(made.output)
         source: Stream | Demuxer | None = None
-        stdin: Stream | None = None
-        if self._shows() or shared:
-            attach = calls.attach_container(
-                full,
-                stdin=shared,
-                stdout="stdout" in self._chosen,
-                stderr="stderr" in self._chosen,
-                logs=backlog,
-                detach_keys=keys.NEUTRAL,
-            )
-            out = self._keep(self.transport or self._engine.hijack(attach, subject=who))
-            stdin = out if shared else None
-            if self._shows():
-                source = out if config.get("Tty") else Demuxer(out)
-        if reads and not shared:
-            attach = calls.attach_container(full, stdin=True, detach_keys=keys.NEUTRAL)
-            stdin = self._keep(self._engine.hijack(attach, subject=who))
-        if self._was_running and not self._inspect()["State"].get("Running"):
-            # It ended just before or just after we attached. What it wrote may be there; if it had ended before, the
-            # attach was accepted all the same, and the stream would never end.
+        if out is not None and self._shows():
+            # What it wrote may be there even if it has ended.
+            source = out if config.get("Tty") else Demuxer(out)
+        stdin = out if made.input is made.output else None
+        if made.input is not None and stdin is None:
+            stdin = self._keep(made.input)
+        if made.has_ended:
             self._has_ended = True
             self._silence_s = _ENDED_SILENCE_S
         attached = (stdin, source, None if config.get("Tty") else source)
@@ -264,15 +255,9 @@ class RunOperation(EngineOperation):
         info = self._container_info()
         pumps = self._output_pumps(out, err)
         if stdin is not None and self._reads_input():
-            # Without StdinOnce an end does not reach the process, and must not end the output. Podman, which always
-            # says that it is false, passes it on.
-            ends = info["Config"].get("StdinOnce") or self._engine.is_podman
-            at_end = "keep"
-            if ends:
-                # A close could drop what an ssh, or a thread, has not passed on yet.
-                can = getattr(getattr(stdin, "fd", None), "can_half_close", None)
-                at_end = "half-close" if can is not None and can() else "close"
-            self._inputs = self._input_pump(stdin, "eot" if info["Config"].get("Tty") else at_end)
+            can = getattr(getattr(stdin, "fd", None), "can_half_close", None)
+            at_end = attachment.at_end_of_input(info, self._engine, can is not None and can())
+            self._inputs = self._input_pump(stdin, at_end)
             pumps += self._inputs
         if not self._has_run():
             self._start_container()
@@ -414,38 +399,18 @@ class RunOperation(EngineOperation):
     def _finish(self, result: SessionResult) -> Reason:
         if not self._shows() and self._wait is not None and not self._wait.done:
             return "detached"
-        ended: Reason = "exited"
-        code = self._waited_code()
-        try:
-            if code is None:
-                code = self._inspected_code()
-            elif code == KILLED_CODE:
-                result.oom_killed = bool(self._inspect()["State"].get("OOMKilled"))
-        except NotFound:
-            code = KILLED_CODE if code is None else code
-            if not (self._container_info().get("HostConfig") or {}).get("AutoRemove"):
-                ended = "removed"
-        except DockerptyError as error:
-            _log.debug("no exit code: %s", error)
-        result.exit_code = code
-        return "lost" if code is None else ended
-
-    def _waited_code(self) -> int | None:
-        if self._wait is None or self._wait.reply is None:
-            return None
-        code = int(self._wait.reply.json().get("StatusCode", -1))
-        return code if code >= 0 else None
-
-    def _inspected_code(self) -> int | None:
-        """Ask what the wait did not tell. A client that cannot wait is asked until the container has ended."""
-        while True:
-            state = self._inspect()["State"]
-            if not state.get("Running"):
-                code = state.get("ExitCode")
-                return code if code is not None and code >= 0 else None
-            if self._wait is not None:
-                return None
-            time.sleep(0.1)
+        asking = ending.of_container(
+            self._full_id(),
+            None if self._wait is None else ending.waited_code(self._wait.reply),
+            removes_itself=bool((self._container_info().get("HostConfig") or {}).get("AutoRemove")),
+            # A client that cannot wait is asked for as long as the container runs.
+            until_it_ends=self._wait is None,
+        )
+        end = drive(asking, self._answer)
+        result.exit_code = end.code
+        if end.code == KILLED_CODE and end.info:
+            result.oom_killed = bool(end.info["State"].get("OOMKilled"))
+        return end.reason
 
     def _close(self) -> None:
         if self._wait is not None:
@@ -481,23 +446,6 @@ class RunOperation(EngineOperation):
             self._engine.send(calls.remove_container(self._full_id(), force=True))
         except DockerptyError as error:
             _log.debug("not removed: %s", error)
-
-
-def refusal(action: str, container: str, state: dict[str, Any], waited: str = "") -> APIError:
-    """Return the error for a container that is in a state in which nobody can get at its process.
-
-    Args:
-        action: what cannot be done.
-        state: `State` of its inspection.
-        waited: what was tried: `" after 3 s"`.
-    """
-    # Podman 4.3 has names of its own for two that Docker knows under others.
-    status = str(state.get("Status") or "not running")
-    status = {"configured": "created", "stopped": "exited"}.get(status, status)
-    for each in ("Dead", "Restarting", "Paused"):
-        if state.get(each):
-            status = each.lower()
-    return conflict(action, container, f"it is {status}{waited}", _REMEDIES.get(status, "start it first"))
 
 
 def _warn_about_logs() -> None:

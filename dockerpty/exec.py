@@ -6,21 +6,17 @@ import binascii
 import signal
 import time
 
-from dockerpty import keys, log
+from dockerpty import keys, log, unstarted
 from dockerpty.bridge import Options
-from dockerpty.container.spec import with_term
+from dockerpty.container import ending
+from dockerpty.container.reference import identity, name_for
+from dockerpty.container.spec import environment_list, exec_config, with_term
 from dockerpty.engine import calls
+from dockerpty.engine.twins import conflict
 from dockerpty.errors import DockerptyError, NotFound
 from dockerpty.io import Demuxer, Pump, Stream
-from dockerpty.operation import (
-    RESIZE_LIMIT_S,
-    EngineOperation,
-    conflict,
-    environment_list,
-    identity,
-    name_for,
-)
-from dockerpty.result import KILLED_CODE, start_error_code
+from dockerpty.operation import RESIZE_LIMIT_S, EngineOperation
+from dockerpty.plan import drive
 from dockerpty.signals import marker, reap
 from dockerpty.tty import is_terminal
 
@@ -34,8 +30,6 @@ if TYPE_CHECKING:
 
 _log = log.get(__name__)
 
-#: The engine has an exec's exit code a moment after the end of its stream.
-_EXIT_CODE_WAIT_S = 2.0
 #: For each answer that the guardian waits for, once we are gone.
 _GUARDIAN_PATIENCE_S = 30.0
 #: A process that ignores the signal at its time limit is killed after this.
@@ -340,91 +334,28 @@ class ExecOperation(EngineOperation):
         self._tell_if_paused(self._container_reference, tell)
 
     def _finish(self, result: SessionResult) -> Reason:
-        until = time.monotonic() + _EXIT_CODE_WAIT_S
-        pause = 0.002
-        try:
-            while (info := self._inspect())["Running"] and time.monotonic() < until:
-                time.sleep(pause)
-                pause = min(pause * 2, 0.1)
-        except NotFound:
-            return self._gone(result)
-        except DockerptyError as error:
-            _log.debug("no exit code: %s", error)
-            return "lost"
-        result.container_id = info.get("ContainerID")
-        code = info["ExitCode"]
-        if info["Running"] or code is None or code < 0:
-            return "lost"
-        result.exit_code = code
-        self._place_start_error(info, result)
-        return "exited"
-
-    def _gone(self, result: SessionResult) -> Reason:
-        """Tell apart why the engine has forgotten the exec: its container was removed, or the engine started anew."""
-        container = self._container_reference or (self._info or {}).get("ContainerID", "-")
-        try:
-            self._engine.send(calls.inspect_container(container))
-        except NotFound:
-            result.exit_code = KILLED_CODE
-            return "removed"
-        except DockerptyError as error:
-            _log.debug("no exit code: %s", error)
-        return "lost"
+        container = self._container_reference or (self._info or {}).get("ContainerID", "")
+        end = drive(ending.of_exec(self.exec_id, container), self._answer)
+        result.container_id = end.info.get("ContainerID")
+        result.exit_code = end.code
+        if end.reason == "exited":
+            self._place_start_error(end.info, result)
+        return end.reason
 
     def _place_start_error(self, info: dict[str, Any], result: SessionResult) -> None:
         """The engine writes why an exec could not start into its output: that belongs on stderr, and sets the code."""
         output = self._output
         if output is None:
             return
-        if info.get("Pid") or info["ExitCode"] not in (125, 126, 127):
+        if not unstarted.never_started(info):
             output.release()
             return
         text = output.take_withheld()
         if not text:
             return
-        result.exit_code = start_error_code(text.decode("utf-8", "replace"), info["ExitCode"])
+        result.exit_code = unstarted.exit_code(text, info["ExitCode"])
         output.say_on_stderr(text.rstrip() + b"\n")
 
 
 def _discard(problem: str) -> None:
     _log.debug("last will: %s", problem)
-
-
-def exec_config(
-    command: list[str] | str,
-    tty: bool,
-    stdin: bool,
-    environment: list[str],
-    user: str,
-    workdir: str | None,
-    privileged: bool,
-) -> dict[str, Any]:
-    """Return the body of `POST /containers/{id}/exec`; a string is split as a shell would."""
-    if isinstance(command, str):
-        import shlex
-
-        try:
-            command = shlex.split(command)
-        except ValueError as error:
-            reason = str(error)[:1].lower() + str(error)[1:]
-            raise DockerptyError(
-                "split the command", repr(command), reason, "give a list, which is taken as it is"
-            ) from error
-    config: dict[str, Any] = {
-        "Cmd": list(command),
-        "Tty": tty,
-        "AttachStdin": stdin,
-        "AttachStdout": True,
-        "AttachStderr": True,
-        # The engine would withhold the first of its keys, and kill the process at the last: give it some nobody types.
-        "DetachKeys": keys.NEUTRAL,
-    }
-    if environment:
-        config["Env"] = environment
-    if user:
-        config["User"] = user
-    if workdir:
-        config["WorkingDir"] = workdir
-    if privileged:
-        config["Privileged"] = True
-    return config

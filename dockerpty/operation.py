@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
+import time
 
 from dockerpty import keys
 from dockerpty.bridge import Options
 from dockerpty.engine import calls
 from dockerpty.engine.client import engine_of
-from dockerpty.engine.twins import twin
-from dockerpty.errors import APIError, DockerptyError
+from dockerpty.errors import DockerptyError
 from dockerpty.host_io import NoInput, flush, open_input, open_output, same_target, unless_closed
 from dockerpty.io import Pump, Stream
 from dockerpty.modes import ModeTracker
@@ -377,6 +377,13 @@ class EngineOperation(Operation):
         self._host_streams.append(stream)
         return stream
 
+    def _answer(self, request: calls.Call | float) -> Reply | None:
+        """Do what a plan asks for: make a call, or let some seconds pass."""
+        if isinstance(request, float):
+            time.sleep(request)
+            return None
+        return self._engine.send(request)
+
     def _hang_up(self) -> None:
         for stream in self._streams:
             stream.abandon()
@@ -429,39 +436,3 @@ def _both(first: Callable[[memoryview], None] | None, second: Callable[[memoryvi
         second(piece)
 
     return observe
-
-
-def identity(container: Any) -> str:
-    """Return the id or name in whatever names a container."""
-    if isinstance(container, dict):
-        container = container.get("Id") or container.get("ID")
-    elif not isinstance(container, str):
-        container = getattr(container, "id", None)
-    if not isinstance(container, str) or not container:
-        raise DockerptyError(
-            "find",
-            "the container",
-            "it is no id, name, dict with an Id or object with an id",
-            "pass one of these",
-        )
-    return container
-
-
-def name_for(container: Any) -> str:
-    """Return what messages call a container."""
-    name = getattr(container, "name", None)
-    return name if isinstance(name, str) and name else identity(container)
-
-
-def conflict(action: str, subject: str, reason: str, hint: str) -> APIError:
-    """Return the error that the engine's own 409 would be: a state that forbids the request."""
-    return twin(APIError(action, subject, reason, hint, status_code=409, explanation=reason))
-
-
-def environment_list(environment: Any) -> list[str]:
-    """Return `NAME=value` lines from a dict (None as value leaves the name out) or a list."""
-    if environment is None:
-        return []
-    if isinstance(environment, dict):
-        return [f"{name}={value}" for name, value in environment.items() if value is not None]
-    return list(environment)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from dockerpty.attach import refusal
+from dockerpty.container.state import refusal
 from dockerpty.engine import calls
 from dockerpty.errors import DockerptyError
 

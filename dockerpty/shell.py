@@ -13,11 +13,13 @@ import time
 
 from dockerpty import log
 from dockerpty.container.ownership import our_labels
+from dockerpty.container.reference import identity, name_for
+from dockerpty.container.spec import exec_config
 from dockerpty.engine import calls
+from dockerpty.engine.twins import conflict
 from dockerpty.errors import APIError, CannotStart, DockerptyError, NotFound
-from dockerpty.exec import ExecOperation, exec_config
+from dockerpty.exec import ExecOperation
 from dockerpty.frames import STDOUT, Decoder
-from dockerpty.operation import conflict, identity, name_for
 from dockerpty.result import CANNOT_RUN_CODE, start_error_code
 
 TYPE_CHECKING = False

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from dockerpty.container.spec import exec_config
 from dockerpty.engine.interface import Engine
 from dockerpty.errors import DockerptyError
-from dockerpty.exec import ExecOperation, exec_config
+from dockerpty.exec import ExecOperation
 
 
 @pytest.mark.parametrize("exec_id", [None, "", {}, {"Id": ""}, {"Id": None}, 7])

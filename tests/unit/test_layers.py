@@ -16,6 +16,8 @@ PACKAGE = Path(dockerpty.__file__).parent
 # Who may lean on whom, from the ground up. A new module gets a row here, above what it uses and below what uses it.
 ALLOWED = {
     "result": set(),
+    "plan": set(),
+    "unstarted": {"result"},
     "errors": {"result"},
     "log": set(),
     "modes": set(),
@@ -73,7 +75,7 @@ ALLOWED = {
     "tty": {"errors", "log", "modes"},
     "host_io": {"errors", "log", "io", "tty"},
     # A session. The bridge runs one of any operation; operations know the engine, the bridge does not.
-    "pumps": {"errors", "log", "io", "keys", "modes", "tty", "host_io", "engine.interface"},
+    "pumps": {"errors", "log", "io", "keys", "modes", "tty", "host_io", "unstarted", "engine.interface"},
     "loop": {"errors", "log", "io", "engine.interface", "pumps"},
     "container.ownership": set(),
     # What is asked for a container, from its notation on a command line.
@@ -81,7 +83,12 @@ ALLOWED = {
     "container.mounts": {"errors", "container.notation"},
     "container.networks": {"errors", "container.notation"},
     "container.options": {"errors", "container.notation", "container.mounts", "container.networks"},
-    "container.spec": {"errors", "engine.calls", "container.ownership", "container.options"},
+    "container.spec": {"errors", "keys", "engine.calls", "container.ownership", "container.options"},
+    # What is found of a container, and of what runs in it.
+    "container.reference": {"errors"},
+    "container.state": {"errors", "engine.twins"},
+    "container.attachment": {"keys", "engine.calls", "engine.interface", "engine.transport"},
+    "container.ending": {"errors", "log", "result", "engine.calls"},
     "signals": {"errors", "log", "engine.calls", "engine.interface", "engine.client"},
     "guardian": {"log"},
     # Who follows a session: loaded when one is followed.
@@ -95,7 +102,6 @@ ALLOWED = {
         "engine.calls",
         "keys",
         "modes",
-        "engine.twins",
         "engine.client",
         "io",
         "tty",
@@ -125,8 +131,9 @@ _KINDS = {
     "operation",
 }
 ALLOWED["container.detached"] = {"log"}
-ALLOWED["attach"] = {*_KINDS, "container.detached"}
-ALLOWED["exec"] = {*_KINDS, "container.spec"}
+_KINDS |= {"plan", "container.reference", "container.ending"}
+ALLOWED["attach"] = {*_KINDS, "container.attachment", "container.detached", "container.state"}
+ALLOWED["exec"] = {*_KINDS, "unstarted", "container.spec", "engine.twins"}
 ALLOWED["shell"] = {
     *(
         "errors",
@@ -139,6 +146,9 @@ ALLOWED["shell"] = {
         "operation",
         "exec",
         "container.ownership",
+        "container.reference",
+        "container.spec",
+        "engine.twins",
     ),
     "loop",
 }
@@ -155,7 +165,7 @@ ALLOWED["tree"] = {"errors", "archive"}
 ALLOWED["transfer"] = {"errors", "engine.calls", "archive", "tree", "engine.interface"}
 BRIDGE = set(ALLOWED)
 ALLOWED["pty"] = {*_KINDS, "attach", "exec", "container.spec"}
-ALLOWED["readiness"] = {"errors", "engine.calls", "engine.client", "attach"}
+ALLOWED["readiness"] = {"errors", "engine.calls", "engine.client", "container.state"}
 ALLOWED["reconnection"] = {"errors", "log", "result", "engine.calls", "readiness", "pty"}
 # The doors of the two folders are bare: who wants a room names it.
 ALLOWED["engine"] = ALLOWED["container"] = set()
@@ -187,7 +197,12 @@ PURE = {
     "engine.calls",
     "modes",
     "result",
+    "plan",
+    "unstarted",
     "container.notation",
+    "container.reference",
+    "container.attachment",
+    "container.ending",
     "engine.proxies",
 }
 PURE |= {"cli.grammar", "cli.table", "cli.units", "cli.template", "cli.cursor", "cli.groups", "cli.manual"}

@@ -1,0 +1,122 @@
+"""What became of a process: plans that ask the engine for it (see `plan`), and are sent its replies.
+
+They yield calls, and seconds to wait before the next one.
+"""
+
+from __future__ import annotations
+
+from dockerpty import log
+from dockerpty.engine import calls
+from dockerpty.errors import DockerptyError, NotFound
+from dockerpty.result import KILLED_CODE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from typing import Any
+
+    from dockerpty.engine.calls import Call, Reply
+    from dockerpty.result import Reason
+
+    Asking = Generator[Call | float, Any, "Ending"]
+
+_log = log.get(__name__)
+
+#: The engine has an exec's exit code a moment after the end of its stream.
+_EXIT_CODE_WAIT_S = 2.0
+#: How often a container is asked for that nobody could wait for.
+_CONTAINER_POLL_S = 0.1
+
+
+class Ending:
+    """How a process ended.
+
+    Attributes:
+        reason: `exited`, `removed` or `lost`.
+        code: its exit code; None if it is lost.
+        info: the last inspection, empty where there was none.
+    """
+
+    __slots__ = ("code", "info", "reason")
+
+    def __init__(self, reason: Reason, code: int | None, info: dict[str, Any]) -> None:
+        self.reason = reason
+        self.code = code
+        self.info = info
+
+
+def of_exec(exec_id: str, container: str) -> Asking:
+    """Learn how an exec ended whose stream has ended.
+
+    Args:
+        container: whose it is, "" if that is not known: an engine that has forgotten the exec is asked for it.
+    """
+    info: dict[str, Any] = {}
+    waited, pause = 0.0, 0.002
+    try:
+        while True:
+            info = (yield calls.inspect_exec(exec_id)).json()
+            if not info["Running"] or waited >= _EXIT_CODE_WAIT_S:
+                break
+            yield pause
+            waited += pause
+            pause = min(pause * 2, 0.1)
+    except NotFound:
+        return (yield from _forgotten(container or info.get("ContainerID") or "-"))
+    except DockerptyError as error:
+        _log.debug("no exit code: %s", error)
+        return Ending("lost", None, {})
+    code = info["ExitCode"]
+    if info["Running"] or code is None or code < 0:
+        return Ending("lost", None, info)
+    return Ending("exited", code, info)
+
+
+def _forgotten(container: str) -> Asking:
+    """Tell apart why the engine has forgotten an exec: its container was removed, or the engine started anew."""
+    try:
+        yield calls.inspect_container(container)
+    except NotFound:
+        return Ending("removed", KILLED_CODE, {})
+    except DockerptyError as error:
+        _log.debug("no exit code: %s", error)
+    return Ending("lost", None, {})
+
+
+def of_container(container: str, waited: int | None, *, removes_itself: bool, until_it_ends: bool) -> Asking:
+    """Learn how a container ended whose stream has ended.
+
+    Args:
+        waited: what the engine's wait has told, see `waited_code`.
+        removes_itself: it was to be removed at its end: that it is gone is no surprise.
+        until_it_ends: ask for as long as it runs; else one that runs is lost.
+    """
+    info: dict[str, Any] = {}
+    code = waited
+    try:
+        while code is None:
+            info = (yield calls.inspect_container(container)).json()
+            state = info["State"]
+            if not state.get("Running"):
+                code = state.get("ExitCode")
+                break
+            if not until_it_ends:
+                break
+            yield _CONTAINER_POLL_S
+        if waited == KILLED_CODE:
+            info = (yield calls.inspect_container(container)).json()
+    except NotFound:
+        return Ending("exited" if removes_itself else "removed", KILLED_CODE if code is None else code, info)
+    except DockerptyError as error:
+        _log.debug("no exit code: %s", error)
+    if code is None or code < 0:
+        return Ending("lost", None, info)
+    return Ending("exited", code, info)
+
+
+def waited_code(reply: Reply | None) -> int | None:
+    """Return the exit code in the answer to a wait, None where there is none."""
+    if reply is None:
+        return None
+    code = int(reply.json().get("StatusCode", -1))
+    return code if code >= 0 else None
