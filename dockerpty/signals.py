@@ -15,6 +15,7 @@ from collections import deque
 from dockerpty import log
 from dockerpty.engine import calls
 from dockerpty.errors import DockerptyError
+from dockerpty.frames import Decoder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -329,7 +330,7 @@ def reap(
 
 
 def _read_to_end(stream: Any, until: float) -> bytes:
-    said = b""
+    said, frames = b"", Decoder()
     poll = select.poll()
     poll.register(stream.fileno(), select.POLLIN)
     while True:
@@ -342,4 +343,5 @@ def _read_to_end(stream: Any, until: float) -> bytes:
             continue
         if not data:
             return said
-        said = (said + data)[-4096:]
+        for _, piece in frames.feed(data):
+            said = (said + piece)[-4096:]
