@@ -89,7 +89,7 @@ ALLOWED = {
     "container.state": {"errors", "engine.twins"},
     "container.attachment": {"keys", "engine.calls", "engine.interface", "engine.transport"},
     "container.ending": {"errors", "log", "result", "engine.calls"},
-    "signals": {"errors", "log", "engine.calls", "engine.interface", "engine.client"},
+    "signals": {"errors", "log", "frames", "engine.calls", "engine.interface", "engine.client"},
     "guardian": {"log"},
     # Who follows a session: loaded when one is followed.
     "recording": {"errors", "io"},
@@ -163,7 +163,18 @@ ALLOWED["container.leftovers"] = {
 ALLOWED["archive"] = {"errors"}
 ALLOWED["tree"] = {"errors", "archive"}
 ALLOWED["transfer"] = {"errors", "engine.calls", "archive", "tree", "engine.interface"}
-BRIDGE = set(ALLOWED)
+# Attached processes for programs, on a loop of asyncio: beside the bridge, and not above it.
+ALLOWED["pool"] = {"engine.calls", "engine.client", "engine.interface"}
+ALLOWED["streams"] = {
+    *("errors", "frames", "keys", "unstarted"),
+    *("container.attachment", "engine.transport"),
+}
+ALLOWED["process"] = {
+    *("errors", "log", "plan", "unstarted", "signals", "pool", "streams"),
+    *("container.attachment", "container.ending", "container.reference", "container.spec", "container.state"),
+    *("engine.calls", "engine.interface", "engine.transport", "engine.twins"),
+}
+BRIDGE = set(ALLOWED) - {"pool", "streams", "process"}
 ALLOWED["pty"] = {*_KINDS, "attach", "exec", "container.spec"}
 ALLOWED["readiness"] = {"errors", "engine.calls", "engine.client", "container.state"}
 ALLOWED["reconnection"] = {"errors", "log", "result", "engine.calls", "readiness", "pty"}
