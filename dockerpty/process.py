@@ -51,7 +51,7 @@ _SILENCE_S, _LONGEST_SILENCE_S = 10.0, 60.0
 _ENDED_SILENCE_S = 0.5
 #: A resize past this fails; Engine 20.10 takes ten seconds to refuse one for an exec that does not run.
 _RESIZE_LIMIT_S = 10.0
-#: The engine tells of the exec that signals another one when the other's output was taken, or two seconds later.
+#: For the exec that signals another one. Nobody sits at a terminal and waits.
 _REAP_PATIENCE_S = 10.0
 #: An exec runs a moment after its start was answered: some 40 ms on a quiet machine.
 _STARTS_WITHIN_S = 2.0
