@@ -6,13 +6,16 @@ import os
 import sys
 import time
 
-from dockerpty import keys, log
+from dockerpty import log
 from dockerpty import plain_signal as signal
 from dockerpty.bridge import Options
+from dockerpty.container import attachment, ending
+from dockerpty.container.reference import identity
+from dockerpty.container.state import STANDS_STILL, is_ready, refusal
 from dockerpty.engine import calls
-from dockerpty.errors import APIError, DockerptyError, EngineUnreachable, NotFound, SessionLost
+from dockerpty.errors import APIError, DockerptyError, EngineUnreachable, SessionLost
 from dockerpty.io import Demuxer, Pump, Stream
-from dockerpty.operation import RESIZE_LIMIT_S, STANDS_STILL, EngineOperation, identity, is_ready, refusal
+from dockerpty.operation import RESIZE_LIMIT_S, EngineOperation, ask
 from dockerpty.result import KILLED_CODE
 from dockerpty.signals import name_of
 
@@ -218,42 +221,28 @@ class RunOperation(EngineOperation):
         self._started_at = state.get("StartedAt")
         if self._was_running and self.logs is None:
             _warn_about_logs()
-        full, who = self._full_id(), self.describe()
-        # Podman 4.3 looks now and then whether it runs, and overlooks an end after which it is started again at once.
-        condition = "not-running" if self._was_running and not self._engine.is_podman else "next-exit"
-        self._wait = self._engine.begin(calls.wait_container(full, condition), subject=who)
-        # The backlog of Podman 4.3 has frames whose length is wrong: there it is left out.
-        backlog = bool(self.logs) and not self._engine.is_podman and _keeps_log(info)
-        reads = self._reads_input() and self._is_open()
-        # Input has its own connection: its end takes no output with it on any transport. Podman 4.3 closes one that
-        # carries the input of a terminal alone; there a terminal's input never ends by closing.
-        shared = reads and bool(config.get("Tty")) and bool(self._engine.is_podman)
+        made = attachment.attach(
+            self._engine,
+            info,
+            subject=self.describe(),
+            stdin=self._reads_input() and self._is_open(),
+            stdout="stdout" in self._chosen,
+            stderr="stderr" in self._chosen,
+            logs=bool(self.logs),
+            output=self.transport,
+        )
+        self._wait = made.wait
+        out = None if made.output is None else self._keep(made.output)
         source: Stream | Demuxer | None = None
-        stdin: Stream | None = None
-        if self._shows() or shared:
-            attach = calls.attach_container(
-                full,
-                stdin=shared,
-                stdout="stdout" in self._chosen,
-                stderr="stderr" in self._chosen,
-                logs=backlog,
-                detach_keys=keys.NEUTRAL,
-            )
-            out = self._keep(self.transport or self._engine.hijack(attach, subject=who))
-            stdin = out if shared else None
-            if self._shows():
-                source = out if config.get("Tty") else Demuxer(out)
-        if reads and not shared:
-            attach = calls.attach_container(full, stdin=True, detach_keys=keys.NEUTRAL)
-            stdin = self._keep(self._engine.hijack(attach, subject=who))
-        if self._was_running and not self._inspect()["State"].get("Running"):
-            # It ended just before or just after we attached. What it wrote may be there; if it had ended before, the
-            # attach was accepted all the same, and the stream would never end.
+        if out is not None and self._shows():
+            # What it wrote may be there even if it has ended.
+            source = out if config.get("Tty") else Demuxer(out)
+        stdin = out if made.input is made.output else None
+        if made.input is not None and stdin is None:
+            stdin = self._keep(made.input)
+        if made.has_ended:
             self._has_ended = True
             self._silence_s = _ENDED_SILENCE_S
-            if self._wait is not None and condition == "next-exit":
-                # There may be no next one; its code is inspected.
-                self._wait.close()
         attached = (stdin, source, None if config.get("Tty") else source)
         self._attached = attached
         return attached
@@ -270,15 +259,9 @@ class RunOperation(EngineOperation):
         info = self._container_info()
         pumps = self._output_pumps(out, err)
         if stdin is not None and self._reads_input():
-            # Without StdinOnce an end does not reach the process, and must not end the output. Podman, which always
-            # says that it is false, passes it on.
-            ends = info["Config"].get("StdinOnce") or self._engine.is_podman
-            at_end = "keep"
-            if ends:
-                # A close could drop what an ssh, or a thread, has not passed on yet.
-                can = getattr(getattr(stdin, "fd", None), "can_half_close", None)
-                at_end = "half-close" if can is not None and can() else "close"
-            self._inputs = self._input_pump(stdin, "eot" if info["Config"].get("Tty") else at_end)
+            can = getattr(getattr(stdin, "fd", None), "can_half_close", None)
+            at_end = attachment.at_end_of_input(info, self._engine, can is not None and can())
+            self._inputs = self._input_pump(stdin, at_end)
             pumps += self._inputs
         if not self._has_run():
             self._start_container()
@@ -421,43 +404,19 @@ class RunOperation(EngineOperation):
     def _finish(self, result: SessionResult) -> Reason:
         if not self._shows() and self._wait is not None and not self._wait.done:
             return "detached"
-        ended: Reason = "exited"
-        code = self._waited_code()
-        try:
-            if code is None:
-                code = self._inspected_code()
-            elif code == KILLED_CODE:
-                result.oom_killed = bool(self._inspect()["State"].get("OOMKilled"))
-        except NotFound:
-            code = KILLED_CODE if code is None else code
-            if not (self._container_info().get("HostConfig") or {}).get("AutoRemove"):
-                ended = "removed"
-        except DockerptyError as error:
-            _log.debug("no exit code: %s", error)
-        result.exit_code = code
-        return "lost" if code is None else ended
-
-    def _waited_code(self) -> int | None:
-        if self._wait is None or self._wait.reply is None:
-            return None
-        answer = self._wait.reply.json()
-        # Of one that was removed Podman says so, and 0.
-        code = -1 if (answer.get("Error") or {}).get("Message") else int(answer.get("StatusCode", -1))
-        return code if code >= 0 else None
-
-    def _inspected_code(self) -> int | None:
-        """Ask what the wait did not tell. A client that cannot wait is asked until the container has ended."""
-        while True:
-            state = self._inspect()["State"]
-            if not state.get("Running"):
-                code = state.get("ExitCode")
-                if self._was_running and state.get("Status") == "created":
-                    # Podman makes what has ended ready for another start when it is attached to, and forgets its code.
-                    return None
-                return code if code is not None and code >= 0 else None
-            if self._wait is not None:
-                return None
-            time.sleep(0.1)
+        asking = ending.of_container(
+            self._full_id(),
+            None if self._wait is None else ending.waited_code(self._wait.reply),
+            was_running=self._was_running,
+            removes_itself=bool((self._container_info().get("HostConfig") or {}).get("AutoRemove")),
+            # A client that cannot wait is asked for as long as the container runs.
+            until_it_ends=self._wait is None,
+        )
+        end = ask(self._engine, asking)
+        result.exit_code = end.code
+        if end.code == KILLED_CODE and end.info:
+            result.oom_killed = bool(end.info["State"].get("OOMKilled"))
+        return end.reason
 
     def _close(self) -> None:
         if self._wait is not None:
@@ -501,12 +460,6 @@ def _stop_timeout(config: dict[str, Any]) -> float:
     if seconds is None:
         return _STOP_TIMEOUT_S
     return float(seconds) if seconds >= 0 else float("inf")
-
-
-def _keeps_log(info: dict[str, Any]) -> bool:
-    """Say whether there is anything to show from: who asks for what is not kept gets nothing at all (Engine 20.10)."""
-    log = (info.get("HostConfig") or {}).get("LogConfig") or {}
-    return bool(log.get("Type") != "none")
 
 
 def _warn_about_logs() -> None:

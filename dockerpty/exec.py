@@ -5,24 +5,18 @@ from __future__ import annotations
 import binascii
 import time
 
-from dockerpty import keys, log
+from dockerpty import keys, log, unstarted
 from dockerpty import plain_signal as signal
 from dockerpty.bridge import Options
-from dockerpty.container.spec import with_term
+from dockerpty.container import ending
+from dockerpty.container.reference import identity, name_for
+from dockerpty.container.spec import environment_list, exec_config, with_term
+from dockerpty.container.state import is_ready, why_not_ready
 from dockerpty.engine import calls
+from dockerpty.engine.twins import conflict
 from dockerpty.errors import APIError, DockerptyError, NotFound
 from dockerpty.io import Demuxer, Pump, Stream
-from dockerpty.operation import (
-    RESIZE_LIMIT_S,
-    EngineOperation,
-    conflict,
-    environment_list,
-    identity,
-    is_ready,
-    name_for,
-    why_not_ready,
-)
-from dockerpty.result import KILLED_CODE, start_error_code
+from dockerpty.operation import RESIZE_LIMIT_S, EngineOperation, ask
 from dockerpty.signals import marker, reap
 from dockerpty.tty import is_terminal
 
@@ -37,8 +31,6 @@ if TYPE_CHECKING:
 
 _log = log.get(__name__)
 
-#: The engine has an exec's exit code a moment after the end of its stream.
-_EXIT_CODE_WAIT_S = 2.0
 #: For each answer that the guardian waits for, once we are gone.
 _GUARDIAN_PATIENCE_S = 30.0
 #: A process that ignores the signal at its time limit is killed after this.
@@ -348,96 +340,31 @@ class ExecOperation(EngineOperation):
         self._controlled().submit(calls.inspect_exec(self.exec_id), answered, RESIZE_LIMIT_S)
 
     def _finish(self, result: SessionResult) -> Reason:
-        try:
-            code, started = end_of(self._inspect)
-        except NotFound:
-            return self._gone(result)
-        except DockerptyError as error:
-            _log.debug("no exit code: %s", error)
-            return "lost"
-        result.container_id = self._exec_info().get("ContainerID")
-        if code is None:
-            return "lost"
-        result.exit_code = code
-        self._place_output(result, code, started)
-        return "exited"
+        container = self._container_reference or (self._info or {}).get("ContainerID", "")
+        end = ask(self._engine, ending.of_exec(self.exec_id, container, self._created_at))
+        result.container_id = end.info.get("ContainerID")
+        result.exit_code = end.code
+        if end.reason == "exited":
+            self._place_output(end.info, result)
+        return end.reason
 
-    def _gone(self, result: SessionResult) -> Reason:
-        """Tell apart why the engine has forgotten the exec: its container was removed, or the engine started anew."""
-        container = self._container_reference or (self._info or {}).get("ContainerID", "-")
-        try:
-            found = self._engine.send(calls.inspect_container(container)).json()
-        except NotFound:
-            found = None
-        except DockerptyError as error:
-            _log.debug("no exit code: %s", error)
-            return "lost"
-        # Of a container that it removes the engine forgets the execs first.
-        going = ("removing", "dead")
-        if found is None or found["State"].get("Status") in going or _is_younger(found, self._created_at):
-            result.exit_code = KILLED_CODE
-            return "removed"
-        return "lost"
-
-    def _place_output(self, result: SessionResult, code: int, started: bool) -> None:
+    def _place_output(self, info: dict[str, Any], result: SessionResult) -> None:
         """What was withheld is output, or why nothing was started: that belongs on stderr, and sets the code."""
         output = self._output
         if output is None:
             return
-        if started:
+        if not unstarted.never_started(info):
             output.release()
             return
         text = output.take_withheld()
         if not text:
             return
-        result.exit_code = start_error_code(text.decode("utf-8", "replace"), code)
+        result.exit_code = unstarted.exit_code(text, info["ExitCode"])
         output.say_on_stderr(text.rstrip() + b"\n")
-
-
-def end_of(inspect: Callable[[], dict[str, Any]]) -> tuple[int | None, bool]:
-    """Learn how an exec has ended whose stream has.
-
-    Args:
-        inspect: asks the engine for the exec's inspection.
-
-    Returns:
-        its exit code, None if there is none to be known; and whether a process was started. If not, what was written is
-        why. With nothing written one was: Podman has no number for a process that has ended, either.
-    """
-    until = time.monotonic() + _EXIT_CODE_WAIT_S
-    pause = 0.002
-    while (info := inspect())["Running"] and time.monotonic() < until:
-        time.sleep(pause)
-        pause = min(pause * 2, 0.1)
-    code: int | None = info["ExitCode"]
-    if info["Running"] or code is None or code < 0:
-        return None, True
-    return code, bool(info.get("Pid")) or code not in (125, 126, 127)
 
 
 def _discard(problem: str) -> None:
     _log.debug("last will: %s", problem)
-
-
-def _is_younger(container: dict[str, Any], date: str) -> bool:
-    """Say whether a container was created after an answer of its engine's: then it only has the name of an older one.
-
-    Args:
-        container: its inspection.
-        date: `Date` of the answer, which is in whole seconds.
-    """
-    from datetime import datetime
-    from email.utils import parsedate_to_datetime
-
-    try:
-        age = datetime.fromisoformat(container["Created"]) - parsedate_to_datetime(date)
-    except (
-        KeyError,
-        TypeError,
-        ValueError,
-    ):  # no such dates: a client that is not ours, or no docker's engine
-        return False
-    return age.total_seconds() >= 1
 
 
 def create_exec(engine: Engine, container: str, config: dict[str, Any], subject: str) -> Reply:
@@ -467,43 +394,3 @@ def _name_state(engine: Engine, container: str, error: APIError) -> None:
         return
     if not is_ready(state):
         error.reason, error.hint = why_not_ready(state)
-
-
-def exec_config(
-    command: list[str] | str,
-    tty: bool,
-    stdin: bool,
-    environment: list[str],
-    user: str,
-    workdir: str | None,
-    privileged: bool,
-) -> dict[str, Any]:
-    """Return the body of `POST /containers/{id}/exec`; a string is split as a shell would."""
-    if isinstance(command, str):
-        import shlex
-
-        try:
-            command = shlex.split(command)
-        except ValueError as error:
-            reason = str(error)[:1].lower() + str(error)[1:]
-            raise DockerptyError(
-                "split the command", repr(command), reason, "give a list, which is taken as it is"
-            ) from error
-    config: dict[str, Any] = {
-        "Cmd": list(command),
-        "Tty": tty,
-        "AttachStdin": stdin,
-        "AttachStdout": True,
-        "AttachStderr": True,
-        # The engine would withhold the first of its keys, and kill the process at the last: give it some nobody types.
-        "DetachKeys": keys.NEUTRAL,
-    }
-    if environment:
-        config["Env"] = environment
-    if user:
-        config["User"] = user
-    if workdir:
-        config["WorkingDir"] = workdir
-    if privileged:
-        config["Privileged"] = True
-    return config

@@ -1,4 +1,4 @@
-"""Detach keys: spelled as Docker spells them, found in what is typed however the reads split it.
+"""Detach keys: spelled as Docker spells them, found in what is typed however the reads split it. And Ctrl-D.
 
 Pure: who waits for the time limit of a withheld key is in `pty.py`.
 """
@@ -12,6 +12,9 @@ DEFAULT = "ctrl-p,ctrl-q"
 # and it kills the process of an exec whose keys it sees. Rare as a whole, and in its first key: the engine
 # withholds that one.
 NEUTRAL = ",".join(["ctrl-^,ctrl-]"] * 4)
+
+_EOT = b"\x04"
+_NEWLINE = 0x0A
 
 # Position is value: ctrl-@ is 0, ctrl-_ is 31 (moby/term, ascii.go).
 _CONTROLS = "@abcdefghijklmnopqrstuvwxyz[\\]^_"
@@ -46,6 +49,12 @@ def parse(spec: str | None) -> bytes:
         else:
             raise DetachKeysError("use", f"the detach keys {spec!r}", f"{token!r} is not a key", _HINT)
     return bytes(keys)
+
+
+def end_of_input(last: int) -> bytes:
+    """Return what ends the input of a terminal, typed after the byte `last`; nothing typed yet is a new line."""
+    # In the middle of a line the first one only ends the line (POSIX termios, 11.1.9, EOF).
+    return _EOT if last == _NEWLINE else _EOT + _EOT
 
 
 class Matcher:

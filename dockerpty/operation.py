@@ -3,39 +3,37 @@
 from __future__ import annotations
 
 import sys
+import time
 
 from dockerpty import keys
 from dockerpty.bridge import Options
 from dockerpty.engine import calls
 from dockerpty.engine.client import engine_of
-from dockerpty.engine.twins import twin
-from dockerpty.errors import APIError, DockerptyError
+from dockerpty.errors import DockerptyError
 from dockerpty.host_io import NoInput, flush, open_input, open_output, same_target, unless_closed
 from dockerpty.io import Pump, Stream
 from dockerpty.modes import ModeTracker
+from dockerpty.plan import drive
 from dockerpty.pumps import InputPump, OutputPump, WatchPump
 from dockerpty.signals import Resizer
 from dockerpty.tty import first_size, is_terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
+    from collections.abc import Callable, Generator
+    from typing import Any, TypeVar
 
     from dockerpty.engine.calls import Reply
-    from dockerpty.engine.client import Control
+    from dockerpty.engine.client import Control, Engine
     from dockerpty.errors import SessionTimeout
     from dockerpty.loop import Loop
     from dockerpty.result import Reason, SessionResult
     from dockerpty.typist import Typist
 
+    T = TypeVar("T")
+
 #: A resize past this closes the control connection: Engine 20.10 takes ten seconds to refuse one for an exec.
 RESIZE_LIMIT_S = 10.0
-
-#: What a container may be that runs, as the engine says, and that nobody can get at: the last that it is says most.
-STANDS_STILL = ("Dead", "Restarting", "Paused")
-#: What helps a container that does not run into a state in which it can be attached to.
-_REMEDIES = {"paused": "unpause it first", "restarting": "wait until it runs", "dead": "remove it"}
 
 
 class Operation:
@@ -411,6 +409,18 @@ class EngineOperation(Operation):
             self._engine.close()
 
 
+def ask(engine: Engine, asking: Generator[calls.Call | float, Any, T]) -> T:
+    """Run a plan to its end that yields calls, and seconds to wait before the next one."""
+
+    def answer(request: calls.Call | float) -> Reply | None:
+        if isinstance(request, float):
+            time.sleep(request)
+            return None
+        return engine.send(request)
+
+    return drive(asking, answer)
+
+
 def _recording(record: Any) -> Any:
     """Return what keeps the session: a `Recording`, made from a path or a file if it is none."""
     if record is None:
@@ -441,71 +451,3 @@ def _both(first: Callable[[memoryview], None] | None, second: Callable[[memoryvi
         second(piece)
 
     return observe
-
-
-def identity(container: Any) -> str:
-    """Return the id or name in whatever names a container."""
-    if isinstance(container, dict):
-        container = container.get("Id") or container.get("ID")
-    elif not isinstance(container, str):
-        container = getattr(container, "id", None)
-    if not isinstance(container, str) or not container:
-        raise DockerptyError(
-            "find",
-            "the container",
-            "it is no id, name, dict with an Id or object with an id",
-            "pass one of these",
-        )
-    return container
-
-
-def name_for(container: Any) -> str:
-    """Return what messages call a container."""
-    name = getattr(container, "name", None)
-    return name if isinstance(name, str) and name else identity(container)
-
-
-def conflict(action: str, subject: str, reason: str, hint: str) -> APIError:
-    """Return the error that the engine's own 409 would be: a state that forbids the request."""
-    return twin(APIError(action, subject, reason, hint, status_code=409, explanation=reason))
-
-
-def is_ready(state: dict[str, Any]) -> bool:
-    """Say whether `State` of an inspection is that of a container whose processes can be got at."""
-    return bool(state.get("Running")) and not any(state.get(each) for each in STANDS_STILL)
-
-
-def why_not_ready(state: dict[str, Any]) -> tuple[str, str]:
-    """Return in which state a container is in which nobody can get at its process, and what helps it out of that.
-
-    Args:
-        state: `State` of its inspection.
-    """
-    # Podman 4.3 has names of its own for two that Docker knows under others.
-    status = str(state.get("Status") or "not running")
-    status = {"configured": "created", "stopped": "exited"}.get(status, status)
-    for each in STANDS_STILL:
-        if state.get(each):
-            status = each.lower()
-    return f"it is {status}", _REMEDIES.get(status, "start it first")
-
-
-def refusal(action: str, container: str, state: dict[str, Any], waited: str = "") -> APIError:
-    """Return the error for a container that is not ready.
-
-    Args:
-        action: what cannot be done.
-        state: `State` of its inspection.
-        waited: what was tried: `" after 3 s"`.
-    """
-    reason, hint = why_not_ready(state)
-    return conflict(action, container, f"{reason}{waited}", hint)
-
-
-def environment_list(environment: Any) -> list[str]:
-    """Return `NAME=value` lines from a dict (None as value leaves the name out) or a list."""
-    if environment is None:
-        return []
-    if isinstance(environment, dict):
-        return [f"{name}={value}" for name, value in environment.items() if value is not None]
-    return list(environment)

@@ -13,12 +13,13 @@ from dockerpty import keys, log
 from dockerpty import plain_signal as signal
 from dockerpty.attach import RunOperation
 from dockerpty.bridge import Bridge, Options
-from dockerpty.container.spec import with_term
+from dockerpty.container.reference import identity, name_for
+from dockerpty.container.spec import environment_list, exec_config, with_term
 from dockerpty.engine.client import engine_of
 from dockerpty.errors import DockerptyError, EngineError
-from dockerpty.exec import ExecOperation, create_exec, exec_config
+from dockerpty.exec import ExecOperation, create_exec
 from dockerpty.loop import Loop
-from dockerpty.operation import EngineOperation, Operation, environment_list, identity, name_for
+from dockerpty.operation import EngineOperation, Operation
 from dockerpty.result import SessionResult
 from dockerpty.signals import Coalescer, kept_from_readline
 from dockerpty.tty import first_size, is_terminal

@@ -11,8 +11,10 @@ import errno
 import select
 import time
 
+from dockerpty import keys
 from dockerpty.errors import DockerptyError
-from dockerpty.io import HIGH_WATER, NEWLINE, READ_SIZE, STDERR, Pump
+from dockerpty.io import HIGH_WATER, READ_SIZE, STDERR, Pump
+from dockerpty.unstarted import START_ERROR_WAIT_S, StartError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,23 +24,9 @@ if TYPE_CHECKING:
     from dockerpty.keys import Matcher
     from dockerpty.modes import ModeTracker
 
-EOT = b"\x04"
 #: What was typed before the detach keys has so long to be taken by the process.
 _DETACH_FLUSH_S = 2.0
 _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL if hasattr(select, "poll") else 0
-
-#: The text of a failed start is one short line that ends in CR LF (Engine 20.10, postContainerExecStart).
-_START_ERROR_LIMIT = 4096
-_START_ERROR_WAIT = 0.25
-#: Podman 4.3 says a second thing, about its own connection to the process that was not.
-_PODMAN_AFTERWORD = b"Error: read unixpacket"
-_START_ERROR_MARKS = (
-    b"OCI runtime",
-    b"exec failed",
-    b"unable to find user",
-    b"no matching entries",
-    b"executable file",
-)
 
 
 class InputPump(Pump):
@@ -133,8 +121,7 @@ class InputPump(Pump):
         if self.to_stream.closed:
             return
         if self._at_end == "eot":
-            # In the middle of a line the first one only ends the line (POSIX termios, 11.1.9, EOF).
-            self._forward(EOT if self.last == NEWLINE else EOT + EOT)
+            self._forward(keys.end_of_input(self.last))
         elif self._at_end == "half-close":
             self._half_close = True
         elif self._at_end == "close":
@@ -202,7 +189,7 @@ class OutputPump(Pump):
             self.gate = self._withholds
         if modes is not None:
             self.observer = modes.feed
-        self._withheld: tuple[int, bytes] | None = None
+        self._start_error = StartError(self._framed)
         self._withheld_until = 0.0
 
     def interest(self) -> list[tuple[int, int]]:
@@ -224,15 +211,15 @@ class OutputPump(Pump):
 
     def release_at(self) -> float | None:
         """Say when the withheld text is output after all."""
-        return self._withheld_until if self._withheld is not None and not self.eof else None
+        return self._withheld_until if self._start_error.held is not None and not self.eof else None
 
     def release(self) -> None:
         """Write the withheld text where it came for, and keep nothing back from now on."""
         self.gate = None
-        if self._withheld is not None:
-            (stream, text), self._withheld = self._withheld, None
+        held = self._start_error.release()
+        if held is not None:
             self.holds = False
-            self.deliver(stream, [memoryview(text)])
+            self.deliver(held[0], [memoryview(held[1])])
 
     def say_on_stderr(self, text: bytes) -> None:
         """Write what is no output of the process."""
@@ -259,11 +246,8 @@ class OutputPump(Pump):
                 self._guarded(sink, sink.fd.drain)
 
     def take_withheld(self) -> bytes:
-        """Return the text that was not written, without Podman's second line, and forget it."""
-        withheld, self._withheld = self._withheld, None
-        if withheld is None:
-            return b""
-        return b"".join(line for line in withheld[1].splitlines(True) if _PODMAN_AFTERWORD not in line)
+        """Return the text that was not written, and forget it."""
+        return self._start_error.take()
 
     def end(self) -> None:
         self.eof = True
@@ -284,22 +268,13 @@ class OutputPump(Pump):
 
     def _withholds(self, stream: int, pieces: list[memoryview]) -> bool:
         """The gate of what may not start: keep the first output back if it may be the text of a failed start."""
-        text = b"".join(pieces)
-        if self._withheld is None:
-            if self._looks_like_start_error(text):
-                self._withheld = (stream, text)
-                self._withheld_until = time.monotonic() + _START_ERROR_WAIT
-                self.holds = True
-                return True
-        elif _PODMAN_AFTERWORD in text and len(text) <= _START_ERROR_LIMIT:
-            return True
-        self.release()
-        return False
-
-    def _looks_like_start_error(self, text: bytes) -> bool:
-        if len(text) > _START_ERROR_LIMIT:
+        if not self._start_error.takes(stream, b"".join(pieces)):
+            self.release()
             return False
-        return (self._framed and text.endswith(b"\r\n")) or any(mark in text for mark in _START_ERROR_MARKS)
+        if not self.holds:
+            self.holds = True
+            self._withheld_until = time.monotonic() + START_ERROR_WAIT_S
+        return True
 
 
 class WatchPump(OutputPump):

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import time
 
+from dockerpty.container.state import is_ready, refusal
 from dockerpty.engine import calls
 from dockerpty.errors import DockerptyError
-from dockerpty.operation import is_ready, refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ import signal
 import time
 
 from dockerpty import log
+from dockerpty.container.state import is_ready
 from dockerpty.engine import calls
 from dockerpty.errors import (
     APIError,
@@ -19,7 +20,6 @@ from dockerpty.errors import (
     SessionLost,
     SessionTimeout,
 )
-from dockerpty.operation import is_ready
 from dockerpty.pty import PseudoTerminal
 from dockerpty.result import KILLED_CODE
 

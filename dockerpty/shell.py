@@ -12,14 +12,19 @@ import select
 import time
 
 from dockerpty import log
+from dockerpty.container import ending
 from dockerpty.container.ownership import our_labels
+from dockerpty.container.reference import identity, name_for
+from dockerpty.container.spec import exec_config
+from dockerpty.container.state import is_ready, refusal
 from dockerpty.engine import calls
 from dockerpty.engine.pull import with_image
 from dockerpty.errors import APIError, CannotStart, DockerptyError, ImageNotFound, NotFound
-from dockerpty.exec import ExecOperation, create_exec, end_of, exec_config
+from dockerpty.exec import ExecOperation, create_exec
 from dockerpty.frames import STDOUT, Decoder
-from dockerpty.operation import identity, is_ready, name_for, refusal
+from dockerpty.operation import ask
 from dockerpty.result import CANNOT_RUN_CODE, NOT_FOUND_CODE, start_error_code
+from dockerpty.unstarted import never_started
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -565,11 +570,13 @@ def _ask(engine: Engine, container: Any, config: dict[str, Any]) -> _Answer:
         out, err = _read(stream, lambda _: False, who)
     finally:
         stream.close()
-    code, started = end_of(lambda: engine.send(calls.inspect_exec(exec_id)).json())
-    if not started and (out or err):
-        return _unstarted(who, (out or err).decode("utf-8", "replace"), code or 0)
+    end = ask(engine, ending.of_exec(exec_id, identity(container)))
+    if end.error is not None:
+        raise end.error
+    if never_started(end.info) and (out or err):
+        return _unstarted(who, (out or err).decode("utf-8", "replace"), end.code or 0)
     lines = out.decode("utf-8", "surrogateescape").split("\n")
-    return _Answer(True, code, next((line for line in reversed(lines) if line), ""))
+    return _Answer(True, end.code, next((line for line in reversed(lines) if line), ""))
 
 
 def _unstarted(who: str, text: str, code: int) -> _Answer:

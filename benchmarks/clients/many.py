@@ -35,9 +35,8 @@ def report(cpu, rss, threads):
 def ours(n, lines, container):
     import asyncio
 
-    from dockerpty.process import exec_
-
     from dockerpty.engine.client import from_environment
+    from dockerpty.process import exec_
 
     async def main():
         engine = from_environment()

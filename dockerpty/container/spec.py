@@ -1,4 +1,4 @@
-"""A container's configuration from what `run` was asked: the body of `POST /containers/create`.
+"""What is asked of a new container, or of a new process in one, as the engine takes it.
 
 The rules for variables, volumes and labels are those of docker's command (docker/cli, `opts`). What is asked for less
 often is in `options`, which is loaded only then.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from dockerpty import keys
 from dockerpty.errors import DockerptyError
 
 TYPE_CHECKING = False
@@ -121,6 +122,46 @@ def container_config(
     return config
 
 
+def exec_config(
+    command: list[str] | str,
+    tty: bool,
+    stdin: bool,
+    environment: list[str],
+    user: str,
+    workdir: str | None,
+    privileged: bool,
+) -> dict[str, Any]:
+    """Return the body of `POST /containers/{id}/exec`; a string is split as a shell would."""
+    if isinstance(command, str):
+        import shlex
+
+        try:
+            command = shlex.split(command)
+        except ValueError as error:
+            reason = str(error)[:1].lower() + str(error)[1:]
+            raise DockerptyError(
+                "split the command", repr(command), reason, "give a list, which is taken as it is"
+            ) from error
+    config: dict[str, Any] = {
+        "Cmd": list(command),
+        "Tty": tty,
+        "AttachStdin": stdin,
+        "AttachStdout": True,
+        "AttachStderr": True,
+        # The engine would withhold the first of its keys, and kill the process at the last: give it some nobody types.
+        "DetachKeys": keys.NEUTRAL,
+    }
+    if environment:
+        config["Env"] = environment
+    if user:
+        config["User"] = user
+    if workdir:
+        config["WorkingDir"] = workdir
+    if privileged:
+        config["Privileged"] = True
+    return config
+
+
 def environment(
     given: Sequence[str], files: Sequence[str] = (), here: Mapping[str, str] | None = None
 ) -> list[str]:
@@ -154,6 +195,15 @@ def with_term(variables: Sequence[str], here: Mapping[str, str] | None = None) -
     if not term or any(entry.partition("=")[0] == "TERM" for entry in variables):
         return list(variables)
     return [*variables, f"TERM={term}"]
+
+
+def environment_list(environment: Any) -> list[str]:
+    """Return `NAME=value` lines from a dict (None as value leaves the name out) or a list."""
+    if environment is None:
+        return []
+    if isinstance(environment, dict):
+        return [f"{name}={value}" for name, value in environment.items() if value is not None]
+    return list(environment)
 
 
 def parse_environment_file(text: str, here: Mapping[str, str], path: str = "") -> list[str]:

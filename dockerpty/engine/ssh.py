@@ -73,6 +73,15 @@ class SSHTransport(SocketTransport):
         self._heard = self._heard or bool(count)
         return count
 
+    def end_waits(self) -> bool:
+        """Say whether the end has come, of `ssh` or of the stream: only ssh's own end tells which."""
+        if self._ahead or not self._heard:
+            return False
+        try:
+            return not self._socket.recv(1, socket.MSG_PEEK)
+        except OSError:
+            return False  # nothing is there, or what is wrong will be told by reading
+
     def never_arrived(self) -> str:
         """Tell by how ssh ended: it takes what we send long before anybody is there to have it."""
         if self._heard or not (self._process.returncode in _NEVER_STOOD or _NO_ENGINE in self._words):

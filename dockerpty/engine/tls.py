@@ -11,6 +11,7 @@ import os
 import select
 import ssl
 import time
+import weakref
 
 from dockerpty.engine.transport import SocketTransport
 from dockerpty.errors import EngineUnreachable
@@ -47,6 +48,9 @@ _DISTRUST = {
 }
 # What versions of OpenSSL say of an answer that is no TLS.
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+
+
+_contexts: weakref.WeakValueDictionary[tuple[object, ...], ssl.SSLContext] = weakref.WeakValueDictionary()
 
 
 class TLSTransport(SocketTransport):
@@ -196,7 +200,7 @@ def handshake(sock: socket.socket, endpoint: Endpoint, deadline: float) -> TLSTr
         EngineUnreachable: a certificate, or the other side, is not what it should be.
     """
     try:
-        context = context_of(endpoint.tls)
+        context = shared_context(endpoint.tls)
     except OSError as error:
         sock.close()
         raise _unreachable(endpoint, _reason(error), _FILES) from error
@@ -218,6 +222,19 @@ def handshake(sock: socket.socket, endpoint: Endpoint, deadline: float) -> TLSTr
         transport.close()
         raise
     return transport
+
+
+def shared_context(tls: TLS | None) -> ssl.SSLContext:
+    """Give the settings that other connections have which are open, unless the files have changed since.
+
+    They take 25 KiB, and a MiB with the system's authorities: many connections have them once. Raises as `context_of`.
+    """
+    files = [os.stat(file) for file in ((tls.ca, tls.cert, tls.key) if tls else ()) if file]
+    key = (tls, *((file.st_ino, file.st_mtime_ns, file.st_size) for file in files))
+    context = _contexts.get(key)
+    if context is None:
+        context = _contexts[key] = context_of(tls)
+    return context
 
 
 def context_of(tls: TLS | None) -> ssl.SSLContext:

@@ -65,6 +65,10 @@ class Transport:
         """Return the system's own way to do `send`, and what it takes behind the data; or None."""
         return None
 
+    def end_waits(self) -> bool:
+        """Say whether the end is what `recv_into` will find next, and will wait for something else to be sure of it."""
+        return False
+
     def unread(self, data: bytes) -> None:
         """Put bytes back in front of what comes next."""
         self._ahead = data + self._ahead

@@ -178,6 +178,11 @@ def twin(error: E, original: Exception | None = None) -> E:
     return copy
 
 
+def conflict(action: str, subject: str, reason: str, hint: str) -> APIError:
+    """Return the error that the engine's own 409 would be: a state that forbids the request."""
+    return twin(APIError(action, subject, reason, hint, status_code=409, explanation=reason))
+
+
 def _class(ours: type, theirs: list[type]) -> Any:
     # Without those that another one implies: Python refuses a base in front of its own subclass.
     bases = dict.fromkeys([ours, *theirs])

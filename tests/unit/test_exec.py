@@ -1,4 +1,4 @@
-"""What is refused before an exec is asked for, what one is created with, and what is learned of its end."""
+"""What is refused before an exec is asked for, and what one is created with."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from dockerpty import exec as execs
+from dockerpty.container.spec import exec_config
 from dockerpty.engine.client import from_environment
 from dockerpty.engine.interface import Engine
 from dockerpty.errors import DockerptyError
-from dockerpty.exec import ExecOperation, _is_younger, end_of, exec_config
+from dockerpty.exec import ExecOperation
 from tests.unit.loopback import ScriptedEngine, answer
 
 
@@ -38,43 +38,6 @@ def test_a_command_with_an_open_quote_is_refused() -> None:
     )
 
 
-# How one has ended
-
-
-def info(running: Any = False, code: int | None = 0, **more: int) -> dict[str, Any]:
-    return {"Running": running, "ExitCode": code, **more}
-
-
-@pytest.mark.parametrize(
-    ("ended", "code", "started"),
-    [
-        (info(code=0, Pid=9), 0, True),
-        (info(code=127, Pid=9), 127, True),
-        # Podman has no number for what has ended.
-        (info(code=7), 7, True),
-        (info(code=125), 125, False),
-        (info(code=126, Pid=0), 126, False),
-        (info(code=127, Pid=0), 127, False),
-        # ... and -1 for what it does not know.
-        (info(code=-1), None, True),
-        (info(code=None), None, True),
-        (info(running=None, code=3, Pid=9), 3, True),
-    ],
-    ids=str,
-)
-def test_an_exec_has_ended_or_was_never_started_by_its_number_and_its_code(
-    ended: dict[str, Any], code: int | None, started: bool
-) -> None:
-    answers = [info(True, None, Pid=9), info(True, 0, Pid=9), ended]
-    assert end_of(lambda: answers.pop(0)) == (code, started)
-    assert answers == []
-
-
-def test_a_code_that_does_not_come_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execs, "_EXIT_CODE_WAIT_S", 0.02)
-    assert end_of(lambda: info(True, 0)) == (None, True)
-
-
 @pytest.mark.parametrize(("tty", "size"), [(True, [31, 97]), (False, None)])
 def test_an_exec_with_a_terminal_is_told_its_size_at_its_creation_and_at_its_start(
     tty: bool, size: list[int] | None, window: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -90,24 +53,3 @@ def test_an_exec_with_a_terminal_is_told_its_size_at_its_creation_and_at_its_sta
     engine.close()
     assert engine.lines == ["POST /containers/web/exec", "POST /v1.44/exec/e4ec/start"]
     assert [json.loads(each.body).get("ConsoleSize") for each in engine.requests] == [size, size]
-
-
-@pytest.mark.parametrize(
-    ("created", "date", "younger"),
-    [
-        ("2026-11-21T16:14:20.123456789Z", "Sat, 21 Nov 2026 16:14:22 GMT", False),
-        # The same second tells nothing: of the date what is below it is not known.
-        ("2026-11-21T16:14:22.999999999Z", "Sat, 21 Nov 2026 16:14:22 GMT", False),
-        ("2026-11-21T16:14:23Z", "Sat, 21 Nov 2026 16:14:22 GMT", True),
-        ("2026-11-21T18:14:22+02:00", "Sat, 21 Nov 2026 16:14:22 GMT", False),
-        ("2026-11-21T18:14:23+02:00", "Sat, 21 Nov 2026 16:14:22 GMT", True),
-        ("2026-11-21T16:14:23Z", "", False),
-        ("some day", "Sat, 21 Nov 2026 16:14:22 GMT", False),
-        ("2026-11-21T16:14:23", "Sat, 21 Nov 2026 16:14:22 GMT", False),
-        (None, "Sat, 21 Nov 2026 16:14:22 GMT", False),
-    ],
-)
-def test_a_container_that_was_made_after_an_answer_is_not_the_one_that_was_asked_about(
-    created: str | None, date: str, younger: bool
-) -> None:
-    assert _is_younger({"Created": created}, date) is younger

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dockerpty.errors import DetachKeysError
-from dockerpty.keys import DEFAULT, NEUTRAL, Matcher, parse
+from dockerpty.keys import DEFAULT, NEUTRAL, Matcher, end_of_input, parse
 from tests.unit import strategies
 
 P, Q = b"\x10", b"\x11"
@@ -259,3 +259,8 @@ def test_with_releases_anywhere_no_byte_is_lost_and_the_engine_never_sees_its_ke
         if matcher.detached:
             return
         assert sent + matcher.held == typed
+
+
+@pytest.mark.parametrize(("last", "typed"), [(0x0A, b"\x04"), (0x61, b"\x04\x04")])
+def test_the_end_of_a_terminals_input_is_typed_twice_in_the_middle_of_a_line(last: int, typed: bytes) -> None:
+    assert end_of_input(last) == typed

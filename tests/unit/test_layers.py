@@ -16,6 +16,8 @@ PACKAGE = Path(dockerpty.__file__).parent
 # Who may lean on whom, from the ground up. A new module gets a row here, above what it uses and below what uses it.
 ALLOWED = {
     "result": set(),
+    "plan": set(),
+    "unstarted": {"result"},
     "errors": {"result"},
     "log": set(),
     "plain_signal": set(),
@@ -76,7 +78,7 @@ ALLOWED = {
     "tty": {"errors", "log", "modes"},
     "host_io": {"errors", "log", "io", "tty"},
     # A session. The bridge runs one of any operation; operations know the engine, the bridge does not.
-    "pumps": {"errors", "log", "io", "keys", "modes", "tty", "host_io", "engine.interface"},
+    "pumps": {"errors", "log", "io", "keys", "modes", "tty", "host_io", "unstarted", "engine.interface"},
     "loop": {"errors", "log", "io", "engine.interface", "pumps"},
     "container.ownership": set(),
     # What is asked for a container, from its notation on a command line.
@@ -84,7 +86,12 @@ ALLOWED = {
     "container.mounts": {"errors", "container.notation"},
     "container.networks": {"errors", "container.notation"},
     "container.options": {"errors", "container.notation", "container.mounts", "container.networks"},
-    "container.spec": {"errors", "engine.calls", "container.ownership", "container.options"},
+    "container.spec": {"errors", "keys", "engine.calls", "container.ownership", "container.options"},
+    # What is found of a container, and of what runs in it.
+    "container.reference": {"errors"},
+    "container.state": {"errors", "engine.twins"},
+    "container.attachment": {"keys", "engine.calls", "engine.interface", "engine.transport"},
+    "container.ending": {"errors", "log", "result", "engine.calls", "container.state"},
     "signals": {
         "errors",
         "log",
@@ -115,10 +122,10 @@ ALLOWED = {
     "operation": {
         "errors",
         "result",
+        "plan",
         "engine.calls",
         "keys",
         "modes",
-        "engine.twins",
         "engine.client",
         "io",
         "tty",
@@ -149,8 +156,9 @@ _KINDS = {
     "operation",
 }
 ALLOWED["container.detached"] = {"log"}
-ALLOWED["attach"] = {*_KINDS, "container.detached"}
-ALLOWED["exec"] = {*_KINDS, "container.spec"}
+_KINDS |= {"container.reference", "container.state", "container.ending"}
+ALLOWED["attach"] = {*_KINDS, "container.attachment", "container.detached"}
+ALLOWED["exec"] = {*_KINDS, "unstarted", "container.spec", "engine.twins"}
 ALLOWED["shell"] = {
     *(
         "errors",
@@ -164,7 +172,12 @@ ALLOWED["shell"] = {
         "operation",
         "attach",
         "exec",
+        "unstarted",
         "container.ownership",
+        "container.reference",
+        "container.spec",
+        "container.state",
+        "container.ending",
     ),
     "loop",
 }
@@ -179,10 +192,21 @@ ALLOWED["container.leftovers"] = {
 ALLOWED["archive"] = {"errors"}
 ALLOWED["tree"] = {"errors", "archive"}
 ALLOWED["transfer"] = {"errors", "engine.calls", "archive", "tree", "engine.interface"}
-BRIDGE = set(ALLOWED)
+# Attached processes for programs, on a loop of asyncio: beside the bridge, and not above it.
+ALLOWED["pool"] = {"engine.calls", "engine.client", "engine.interface"}
+ALLOWED["streams"] = {
+    *("errors", "frames", "keys", "unstarted"),
+    *("container.attachment", "engine.transport"),
+}
+ALLOWED["process"] = {
+    *("errors", "log", "plan", "unstarted", "signals", "pool", "streams"),
+    *("container.attachment", "container.ending", "container.reference", "container.spec", "container.state"),
+    *("engine.calls", "engine.interface", "engine.transport", "engine.twins"),
+}
+BRIDGE = set(ALLOWED) - {"pool", "streams", "process"}
 ALLOWED["pty"] = {*_KINDS, "attach", "exec", "container.spec"}
-ALLOWED["readiness"] = {"errors", "engine.calls", "engine.client", "operation"}
-ALLOWED["reconnection"] = {"errors", "log", "result", "engine.calls", "operation", "pty"}
+ALLOWED["readiness"] = {"errors", "engine.calls", "engine.client", "container.state"}
+ALLOWED["reconnection"] = {"errors", "log", "result", "engine.calls", "container.state", "pty"}
 # The doors of the two folders are bare: who wants a room names it.
 ALLOWED["engine"] = ALLOWED["container"] = set()
 ALLOWED[""] = {"errors", "io", "tty", "pty"}
@@ -213,7 +237,12 @@ PURE = {
     "engine.calls",
     "modes",
     "result",
+    "plan",
+    "unstarted",
     "container.notation",
+    "container.reference",
+    "container.attachment",
+    "container.ending",
     "engine.proxies",
 }
 PURE |= {"cli.grammar", "cli.table", "cli.units", "cli.template", "cli.cursor", "cli.groups", "cli.manual"}

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from dockerpty.engine.endpoint import TLS, Endpoint, parse
 from dockerpty.engine.http11 import Answer, request
 from dockerpty.engine.ssh import SSHTransport, arguments
 from dockerpty.engine.threaded import ThreadTransport, open_channel
-from dockerpty.engine.tls import TLSTransport, context_of, handshake
+from dockerpty.engine.tls import TLSTransport, context_of, handshake, shared_context
 from dockerpty.errors import EngineUnreachable, ProtocolError
 from tests.bed.certificates import Certificates
 from tests.bed.channels import Plain, Tls
@@ -528,6 +529,23 @@ def test_an_authority_may_be_the_systems_or_a_directory(tmp_path: Path) -> None:
     assert context_of(TLS(verify=False)).verify_mode == ssl.CERT_NONE
 
 
+def test_open_connections_share_what_their_files_say_until_these_change(tmp_path: Path) -> None:
+    certificates = Certificates(tmp_path)
+    tls = TLS(str(certificates.ca), str(certificates.cert), str(certificates.key))
+    first = shared_context(tls)
+    assert shared_context(TLS(*tls)) is first
+    assert shared_context(TLS(tls.ca)) is not first
+    Certificates(tmp_path)
+    second = shared_context(tls)
+    assert second is not first
+    kept = weakref.ref(second)
+    del second
+    assert kept() is None
+    certificates.key.unlink()
+    with pytest.raises(FileNotFoundError):
+        shared_context(tls)
+
+
 # ssh
 
 
@@ -575,6 +593,26 @@ def test_the_end_of_an_ssh_in_the_middle_is_no_end_of_the_stream(
         transport.send(b"some, and what nobody reads any more")
         with pytest.raises(ConnectionResetError):
             read_all(transport)
+    finally:
+        transport.close()
+
+
+def test_the_end_of_an_ssh_is_seen_before_it_is_waited_for(fake_ssh: Callable[[str], Path]) -> None:
+    fake_ssh("os.write(1, os.read(0, 4)); os.read(0, 1)")
+    transport = connect(parse("ssh://me@host"), 5.0)
+    try:
+        assert not transport.end_waits()
+        transport.send(b"some")
+        assert wait_for([(transport.fileno(), select.POLLIN)], soon())
+        assert not transport.end_waits()
+        transport.unread(transport.recv(4))
+        assert not transport.end_waits()
+        assert transport.recv(10) == b"some"
+        assert not transport.end_waits()
+        transport.half_close()
+        assert wait_for([(transport.fileno(), select.POLLIN)], soon())
+        assert transport.end_waits()
+        assert transport.recv(10) == b""
     finally:
         transport.close()
 
