@@ -64,6 +64,11 @@ class Reader(_StreamReader):
         """Say whether it is worth while to read again for this."""
         return self._awaited or 2 * len(self._buffer) <= self._limit
 
+    def feed(self, data: bytes | memoryview) -> None:
+        """Take what has come; whoever waited looks at it first before he may ask for more."""
+        self._awaited = False
+        self.feed_data(data)
+
     def lose(self, error: DockerptyError) -> None:
         """Raise `error` to whoever wants more than is there; what is there can still be read."""
         if not self._eof:
@@ -109,7 +114,18 @@ class Output:
     """
 
     __slots__ = (
-        *("_buffer", "_ended", "_frames", "_gate", "_gate_timer", "_in_thread", "_loop", "_name", "_stopped"),
+        *(
+            "_again",
+            "_buffer",
+            "_ended",
+            "_frames",
+            "_gate",
+            "_gate_timer",
+            "_in_thread",
+            "_loop",
+            "_name",
+            "_stopped",
+        ),
         *("_transport", "err", "moved", "out", "reads"),
     )
 
@@ -135,6 +151,7 @@ class Output:
         self._in_thread = in_thread
         self._gate = gate
         self._gate_timer: asyncio.TimerHandle | None = None
+        self._again: asyncio.Handle | None = None
         self._stopped = False
         self.out = Reader(limit, loop, self._more_room)
         self.err = None if tty else Reader(limit, loop, self._more_room)
@@ -181,7 +198,7 @@ class Output:
         gate, self._gate = self._gate, None
         text = b"" if gate is None else gate.take()
         if text:
-            (self.err or self.out).feed_data(text.rstrip() + b"\n")
+            (self.err or self.out).feed(text.rstrip() + b"\n")
         return text
 
     def _watch(self, wanted: bool) -> None:
@@ -195,8 +212,13 @@ class Output:
         self._look_inside()
 
     def _look_inside(self) -> None:
-        if self._transport.pending():
-            self._loop.call_soon(self._receive)
+        """Come back soon for what no poll tells of."""
+        if self._again is None and self._transport.pending():
+            self._again = self._loop.call_soon(self._receive_again)
+
+    def _receive_again(self) -> None:
+        self._again = None
+        self._receive()
 
     def _room(self) -> int:
         room = self.out.room()
@@ -264,9 +286,9 @@ class Output:
                 return
             self.release()
         if stream == STDERR and self.err is not None:
-            self.err.feed_data(data)
+            self.err.feed(data)
         else:
-            self.out.feed_data(data)
+            self.out.feed(data)
 
     def _end_learned(self, outcome: asyncio.Future[Any]) -> None:
         error = outcome.exception()

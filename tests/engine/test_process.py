@@ -106,12 +106,17 @@ def test_lines_are_answered_one_by_one(client: Engine, box: Container) -> None:
 
 @pytest.mark.parametrize("door", ["own", "client", "methods"])
 def test_twenty_megabytes_go_through_cat_and_come_back_exactly(
-    door: str, client: Engine, transport: Transport, box: Container, request: pytest.FixtureRequest
+    door: str, client: Engine, transport: Transport, box: Container
 ) -> None:
     name = f"{transport.name}-{door}"
     if name == "ssh-methods":
         pytest.skip("docker-py leaves sockets and programs of its own behind with the system's ssh")
-    api = None if door == "own" else transport.docker_client().api
+    api = None
+    if door != "own":
+        # With a version given docker-py makes no connection, which it would leave open with the system's ssh.
+        by_ssh = transport.name == "ssh"
+        api = docker.APIClient(transport.host_url, "1.41", use_ssh_client=True) if by_ssh else None
+        api = api or transport.docker_client().api
     data = os.urandom(1 << 16) * (MEGABYTES >> 16)
 
     async def main() -> None:
@@ -215,17 +220,13 @@ def test_the_engine_does_not_look_for_detach_keys(client: Engine, box: Container
 @pytest.mark.parametrize("tty", [False, True])
 @pytest.mark.parametrize(("command", "code"), [("/nosuch", 127), ("/etc/passwd", 126)])
 def test_what_cannot_be_started_is_a_result_with_the_reason(
-    command: str, code: int, tty: bool, client: Engine, box: Container, transport: Transport
+    command: str, code: int, tty: bool, client: Engine, box: Container
 ) -> None:
     async def main() -> None:
-        if transport.name == "podman":
-            with pytest.raises(APIError):
-                await exec_(client, box, [command], tty=tty)
-            return
         started = await exec_(client, box, [command], tty=tty)
         out, err = await started.communicate()
         assert (started.returncode, started.pid) == (code, None)
-        assert b"OCI runtime exec failed" in (out if err is None else err)
+        assert b"exec failed" in (out if err is None else err)
         assert err is None or out == b""
 
     run(main)
@@ -258,7 +259,9 @@ def test_signals_reach_it_and_its_children(client: Engine, box: Container, bench
         await started.terminate()
         assert await started.stdout.read() == b"bye\n"
         assert await started.wait() == 9
-        started = await exec_(client, box, ["sh", "-c", "sleep 301 & sleep 302 & echo up; wait"])
+        started = await exec_(
+            client, box, ["sh", "-c", "sleep 301 & sleep 302 & echo up; while :; do sleep 0.1; done"]
+        )
         await up(started)
         await started.kill()
         assert await started.wait() == 137
@@ -377,7 +380,9 @@ def test_descriptors_above_1024_are_as_good_as_others(client: Engine, box: Conta
 
 
 @pytest.mark.parametrize("how", ["kill", "remove"])
-def test_a_container_that_goes_takes_its_processes_with_it(how: str, client: Engine, bench: Bench) -> None:
+def test_a_container_that_goes_takes_its_processes_with_it(
+    how: str, client: Engine, bench: Bench, transport: Transport
+) -> None:
     container = bench.container("trap '' TERM; echo up; while :; do sleep 1; done", start=True)
     bench.wait_for_log(container, b"up")
 
@@ -388,7 +393,9 @@ def test_a_container_that_goes_takes_its_processes_with_it(how: str, client: Eng
             await asyncio.to_thread(container.kill)
         else:
             await asyncio.to_thread(container.remove, force=True)
-        assert [await first.wait(), await second.wait()] == [137, 137]
+        codes = [await first.wait(), await second.wait()]
+        # Podman 4.3 may say of one that was removed that it has ended with 0.
+        assert codes == [137, 137] or (transport.name, how, codes) == ("podman", "remove", [0, 137])
 
     run(main)
 

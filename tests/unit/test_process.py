@@ -708,12 +708,26 @@ def test_signals_arrive_in_their_order_by_execs_that_look_for_the_mark(scripted:
 def test_a_signal_that_could_not_be_sent_is_told_to_who_awaits_it(scripted: Scripted) -> None:
     stream = Stream()
     kill = [answer(201, b'{"Id": "k"}'), Stream(encode(2, b"sh: not found"), at_once=True), over(127)]
-    engine, _ = scripted(CREATED, stream, RUNS, *kill)
+    engine, _ = scripted(CREATED, stream, RUNS, *kill, RUNS)
 
     async def main() -> None:
         async with await exec_(engine, "web", ["true"]) as started:
             with pytest.raises(DockerptyError, match="cannot send INT to the process in web: sh: not found"):
                 await started.send_signal(2)
+
+    run(main())
+
+
+def test_a_signal_that_ended_the_process_was_sent_though_the_engine_does_not_tell(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_REAP_PATIENCE_S", 0.05)
+    stream = Stream()
+    engine, _ = scripted(CREATED, stream, RUNS, answer(201, b'{"Id": "k"}'), Stream(), over(137))
+
+    async def main() -> None:
+        async with await exec_(engine, "web", ["yes"]) as started:
+            await started.kill()
 
     run(main())
 

@@ -132,6 +132,33 @@ def test_what_came_with_the_head_of_the_answer_is_the_first_that_is_read() -> No
     run(main())
 
 
+def test_what_no_poll_tells_of_is_read_to_its_end_and_no_faster_than_there_is_room() -> None:
+    data, most, wires = os.urandom(50_000), [0], list[Wire]()
+
+    class Plain(SocketTransport):
+        """Gives the loop as much as it asks for, at once and again and again."""
+
+        def recv_into(self, buffer: bytearray | memoryview) -> int:
+            count = super().recv_into(buffer)
+            most.append(len(wires[0].out._buffer) + count)
+            return count
+
+    async def main() -> None:
+        made = Wire(Plain, tty=True, limit=1000)
+        wires.append(made)
+        made.transport.unread(data)
+        made.far.sendall(b"!")
+        made.output.start()
+        got = b""
+        while len(got) < len(data) + 1:
+            got += await made.out.read(700)
+        assert got == data + b"!"
+        assert max(most) <= 1000
+        made.close()
+
+    run(main())
+
+
 def test_lines_are_read_as_of_any_stream() -> None:
     async def main() -> None:
         with wire() as made:
