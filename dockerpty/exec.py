@@ -364,7 +364,7 @@ class ExecOperation(EngineOperation):
 
     def _gone(self, result: SessionResult) -> Reason:
         """Tell apart why the engine has forgotten the exec: its container was removed, or the engine started anew."""
-        container = self._container_reference or (self._info or {}).get("ContainerID", "-")
+        container = (self._info or {}).get("ContainerID") or self._container_reference or "-"
         try:
             found = self._engine.send(calls.inspect_container(container)).json()
         except NotFound:
@@ -430,14 +430,10 @@ def _is_younger(container: dict[str, Any], date: str) -> bool:
     from email.utils import parsedate_to_datetime
 
     try:
-        age = datetime.fromisoformat(container["Created"]) - parsedate_to_datetime(date)
-    except (
-        KeyError,
-        TypeError,
-        ValueError,
-    ):  # no such dates: a client that is not ours, or no docker's engine
-        return False
-    return age.total_seconds() >= 1
+        lag = datetime.fromisoformat(container["Created"]) - parsedate_to_datetime(date)
+    except (KeyError, TypeError, ValueError):
+        return False  # somebody's own client, which keeps no headers, or an engine with dates of its own
+    return lag.total_seconds() >= 1
 
 
 def create_exec(engine: Engine, container: str, config: dict[str, Any], subject: str) -> Reply:
