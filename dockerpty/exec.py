@@ -372,9 +372,7 @@ class ExecOperation(EngineOperation):
         except DockerptyError as error:
             _log.debug("no exit code: %s", error)
             return "lost"
-        # Of a container that it removes the engine forgets the execs first.
-        going = ("removing", "dead")
-        if found is None or found["State"].get("Status") in going or _is_younger(found, self._created_at):
+        if found is None or _is_going(found) or _is_younger(found, self._created_at):
             result.exit_code = KILLED_CODE
             return "removed"
         return "lost"
@@ -417,6 +415,13 @@ def end_of(inspect: Callable[[], dict[str, Any]]) -> tuple[int | None, bool]:
 
 def _discard(problem: str) -> None:
     _log.debug("last will: %s", problem)
+
+
+def _is_going(container: dict[str, Any]) -> bool:
+    """Say by its inspection whether a container is being removed: the engine forgets its execs first."""
+    status = container["State"].get("Status")
+    removes_itself = (container.get("HostConfig") or {}).get("AutoRemove")
+    return status in ("removing", "dead") or (status == "exited" and bool(removes_itself))
 
 
 def _is_younger(container: dict[str, Any], date: str) -> bool:
