@@ -462,7 +462,7 @@ class Bridge:
                 return None
             if result.reason == "lost":
                 if self._is_terminal_gone():
-                    operation._abandoned(signal.SIGHUP)
+                    self._warn(operation._abandoned(signal.SIGHUP))
                     # Of our controlling terminal the kernel also tells by SIGHUP, and then we die by that.
                     heard = self._heard_hang_up or signal.SIGHUP in unserved
                     if heard and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:

@@ -340,7 +340,7 @@ class ExecOperation(EngineOperation):
         self._controlled().submit(calls.inspect_exec(self.exec_id), answered, RESIZE_LIMIT_S)
 
     def _finish(self, result: SessionResult) -> Reason:
-        container = self._container_reference or (self._info or {}).get("ContainerID", "")
+        container = (self._info or {}).get("ContainerID") or self._container_reference
         end = ask(self._engine, ending.of_exec(self.exec_id, container, self._created_at))
         result.container_id = end.info.get("ContainerID")
         result.exit_code = end.code

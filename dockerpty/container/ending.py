@@ -93,7 +93,7 @@ def _forgotten(container: str, created: str) -> Generator[Call | float, Any, Rea
         _log.debug("no exit code: %s", error)
         return "lost"
     # Of a container that it removes the engine forgets the execs first. One that is younger only has the same name.
-    return "removed" if is_going(found["State"]) or is_younger(found, created) else "lost"
+    return "removed" if is_going(found) or is_younger(found, created) else "lost"
 
 
 def of_container(

@@ -21,9 +21,11 @@ def is_ready(state: dict[str, Any]) -> bool:
     return bool(state.get("Running")) and not any(state.get(each) for each in STANDS_STILL)
 
 
-def is_going(state: dict[str, Any]) -> bool:
-    """Say whether the engine is removing a container."""
-    return state.get("Status") in ("removing", "dead")
+def is_going(container: dict[str, Any]) -> bool:
+    """Say by its inspection whether a container is being removed: the engine forgets its execs first."""
+    status = container["State"].get("Status")
+    removes_itself = (container.get("HostConfig") or {}).get("AutoRemove")
+    return status in ("removing", "dead") or (status == "exited" and bool(removes_itself))
 
 
 def is_younger(container: dict[str, Any], date: str) -> bool:
@@ -37,14 +39,10 @@ def is_younger(container: dict[str, Any], date: str) -> bool:
     from email.utils import parsedate_to_datetime
 
     try:
-        age = datetime.fromisoformat(container["Created"]) - parsedate_to_datetime(date)
-    except (
-        KeyError,
-        TypeError,
-        ValueError,
-    ):  # no such dates: a client that is not ours, or no docker's engine
-        return False
-    return age.total_seconds() >= 1
+        lag = datetime.fromisoformat(container["Created"]) - parsedate_to_datetime(date)
+    except (KeyError, TypeError, ValueError):
+        return False  # somebody's own client, which keeps no headers, or an engine with dates of its own
+    return lag.total_seconds() >= 1
 
 
 def why_not_ready(state: dict[str, Any]) -> tuple[str, str]:

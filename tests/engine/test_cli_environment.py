@@ -1,7 +1,8 @@
-"""The variables of whoever types: which of them count here, and which reach the process in the container."""
+"""What is around whoever types: variables, here and in the container, the locale; and what -D tells of it all."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from docker.models.containers import Container
 
 from tests.bed.engine import IMAGE, Bench
-from tests.bed.terminal import Terminal
+from tests.bed.terminal import PIPE, TTY, Terminal
 from tests.engine.command import dpty, typed
 from tests.engine.conftest import Sessions
 
@@ -120,3 +121,39 @@ def test_in_a_locale_without_letters_for_it_a_text_is_shown_all_the_same(
         assert (done.returncode, done.stdout) == (code, b"")
         assert done.stderr.startswith(b"dpty: cannot ")
         assert done.stderr.count(b"\n") == 1
+
+
+# What -D tells
+
+
+@pytest.mark.parametrize("where", ["terminal", "pipe"])
+def test_what_debug_tells_of_a_raw_session_waits_until_the_terminal_is_given_back(
+    where: str, bench: Bench, sessions: Sessions
+) -> None:
+    script = "trap 'echo caught' USR1; echo up; until read line; do :; done; echo down; exit 4"
+    container = bench.container(script, tty=True, stdin_open=True)
+    stderr = PIPE if where == "pipe" else TTY
+    terminal = typed(sessions, "-D", "start", "-ai", name_of(container), stderr=stderr)
+    terminal.expect("up\r\n")
+    assert terminal.is_raw()
+
+    def told() -> bytes:
+        return terminal.stderr if where == "pipe" else terminal.output
+
+    terminal.read_for(0.3)  # what was told before may be on its way by a pipe
+    before = told()
+    assert b"dpty: dockerpty." in before
+    # To pass a signal on is a step that is told of.
+    terminal.signal(signal.SIGUSR1)
+    terminal.expect("caught")
+    terminal.read_for(0.5)
+    assert terminal.is_raw()
+    assert told().removeprefix(before).replace(b"caught\r\n", b"") == b""
+    terminal.send("\r")
+    assert terminal.wait() == 4
+    assert terminal.is_as_before()
+    said = terminal.stderr if where == "pipe" else terminal.output.partition(b"down\r\n")[2]
+    assert said.count(b"kill answered") == 1
+    assert b"caught" not in said
+    # Where it stands on the terminal, each line begins at its left edge.
+    assert where == "pipe" or said.count(b"\r\n") == said.count(b"\n")

@@ -529,17 +529,19 @@ def test_an_exec_that_the_engine_has_forgotten_is_lost_where_its_container_is_st
     assert proxy.count("GET", "/containers/.*/json") == 1
 
 
+@pytest.mark.parametrize("status", ["removing", "dead", "exited"])
 def test_a_container_that_is_being_removed_is_as_good_as_removed(
-    bench: Bench, proxy: Proxy, sessions: Sessions
+    status: str, bench: Bench, proxy: Proxy, sessions: Sessions
 ) -> None:
-    container = bench.container(start=True)
+    # One that has ended is about to be removed if it removes itself.
+    container = bench.container(start=True, host={"auto_remove": status == "exited"})
     terminal = typed(
         sessions, "exec", name_of(container), "sh", "-c", "echo up; sleep 1000", stdout=PIPE, stderr=PIPE
     )
     terminal.expect_stdout("up")
     # For a moment the engine has forgotten the exec and still knows the container.
     container.reload()
-    going = {**container.attrs, "State": {**container.attrs["State"], "Status": "removing", "Running": False}}
+    going = {**container.attrs, "State": {**container.attrs["State"], "Status": status, "Running": False}}
     proxy.on("GET", "/exec/.*/json", answer=(404, b'{"message": "No such exec instance"}'))
     inspected = proxy.on(
         "GET", f"/containers/{container.name}/json", answer=(200, json.dumps(going).encode())
