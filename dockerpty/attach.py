@@ -70,12 +70,22 @@ class RunOperation(EngineOperation):
         read_only: bool = False,
         stdin_eof: str = "auto",
         detach_timeout: float = 0.5,
+        size: tuple[int, int] | None = None,
         record: Any = None,
         expect: Any = None,
         transport: Any = None,
     ) -> None:
         options = Options(
-            detach_keys, sig_proxy, resize, raw, timeout, idle_timeout, read_only, stdin_eof, detach_timeout
+            detach_keys,
+            sig_proxy,
+            resize,
+            raw,
+            timeout,
+            idle_timeout,
+            read_only,
+            stdin_eof,
+            detach_timeout,
+            size,
         )
         super().__init__(client, interactive, stdout, stderr, stdin, transport, options, record, expect)
         self.container = container
@@ -433,7 +443,9 @@ class RunOperation(EngineOperation):
             if not (self._container_info().get("HostConfig") or {}).get("AutoRemove"):
                 ended = "removed"
         except DockerptyError as error:
-            _log.debug("no exit code: %s", error)
+            if code is None:
+                raise self._unlearned(error) from error
+            _log.debug("no more than the exit code: %s", error)
         result.exit_code = code
         return "lost" if code is None else ended
 

@@ -74,6 +74,7 @@ class ExecOperation(EngineOperation):
         read_only: bool = False,
         stdin_eof: str = "auto",
         detach_timeout: float = 0.5,
+        size: tuple[int, int] | None = None,
         record: Any = None,
         expect: Any = None,
         transport: Any = None,
@@ -81,7 +82,16 @@ class ExecOperation(EngineOperation):
         container: str = "",
     ) -> None:
         options = Options(
-            detach_keys, sig_proxy, resize, raw, timeout, idle_timeout, read_only, stdin_eof, detach_timeout
+            detach_keys,
+            sig_proxy,
+            resize,
+            raw,
+            timeout,
+            idle_timeout,
+            read_only,
+            stdin_eof,
+            detach_timeout,
+            size,
         )
         super().__init__(client, interactive, stdout, stderr, stdin, transport, options, record, expect)
         found: Any = exec_id.get("Id") if isinstance(exec_id, dict) else exec_id
@@ -353,8 +363,7 @@ class ExecOperation(EngineOperation):
         except NotFound:
             return self._gone(result)
         except DockerptyError as error:
-            _log.debug("no exit code: %s", error)
-            return "lost"
+            raise self._unlearned(error) from error
         result.container_id = self._exec_info().get("ContainerID")
         if code is None:
             return "lost"
@@ -370,8 +379,7 @@ class ExecOperation(EngineOperation):
         except NotFound:
             found = None
         except DockerptyError as error:
-            _log.debug("no exit code: %s", error)
-            return "lost"
+            raise self._unlearned(error) from error
         if found is None or _is_going(found) or _is_younger(found, self._created_at):
             result.exit_code = KILLED_CODE
             return "removed"

@@ -9,7 +9,7 @@ from dockerpty.bridge import Options
 from dockerpty.engine import calls
 from dockerpty.engine.client import engine_of
 from dockerpty.engine.twins import twin
-from dockerpty.errors import APIError, DockerptyError
+from dockerpty.errors import APIError, DockerptyError, SessionLost
 from dockerpty.host_io import NoInput, flush, open_input, open_output, same_target, unless_closed
 from dockerpty.io import Pump, Stream
 from dockerpty.modes import ModeTracker
@@ -186,6 +186,7 @@ class EngineOperation(Operation):
         self.read_only = options.read_only
         self.stdin_eof = options.stdin_eof
         self.detach_timeout = options.detach_timeout
+        self.size = options.size
         self.transport = transport
         self.record = _recording(record)
         self.expect = _script(expect)
@@ -216,6 +217,7 @@ class EngineOperation(Operation):
             self.read_only,
             self.stdin_eof,
             self.detach_timeout,
+            self.size,
         )
 
     def israw(self, **kwargs: Any) -> bool:
@@ -322,8 +324,12 @@ class EngineOperation(Operation):
         if container:
             self._controlled().submit(calls.inspect_container(container), answered, RESIZE_LIMIT_S)
 
+    def _unlearned(self, error: DockerptyError) -> SessionLost:
+        """Return the error for a process that has ended, or not, while the engine does not tell."""
+        return SessionLost("learn the exit code of", self.describe(), str(error))
+
     def _host_size(self) -> tuple[int, int] | None:
-        return first_size(self.stdout, self.stdin, self.stderr)
+        return self.size or first_size(self.stdout, self.stdin, self.stderr)
 
     def _output_pumps(self, out: Any, err: Any, *, may_fail_to_start: bool = False) -> list[Pump]:
         """Return the pumps of what the container writes: one, or two where stdout and stderr come on their own."""
