@@ -15,7 +15,7 @@ from dockerpty.container.state import STANDS_STILL, is_ready, refusal
 from dockerpty.engine import calls
 from dockerpty.errors import APIError, DockerptyError, EngineUnreachable, SessionLost
 from dockerpty.io import Demuxer, Pump, Stream
-from dockerpty.operation import RESIZE_LIMIT_S, EngineOperation, ask
+from dockerpty.operation import RESIZE_LIMIT_S, EngineOperation
 from dockerpty.result import KILLED_CODE
 from dockerpty.signals import name_of
 
@@ -73,12 +73,22 @@ class RunOperation(EngineOperation):
         read_only: bool = False,
         stdin_eof: str = "auto",
         detach_timeout: float = 0.5,
+        size: tuple[int, int] | None = None,
         record: Any = None,
         expect: Any = None,
         transport: Any = None,
     ) -> None:
         options = Options(
-            detach_keys, sig_proxy, resize, raw, timeout, idle_timeout, read_only, stdin_eof, detach_timeout
+            detach_keys,
+            sig_proxy,
+            resize,
+            raw,
+            timeout,
+            idle_timeout,
+            read_only,
+            stdin_eof,
+            detach_timeout,
+            size,
         )
         super().__init__(client, interactive, stdout, stderr, stdin, transport, options, record, expect)
         self.container = container
@@ -412,7 +422,7 @@ class RunOperation(EngineOperation):
             # A client that cannot wait is asked for as long as the container runs.
             until_it_ends=self._wait is None,
         )
-        end = ask(self._engine, asking)
+        end = self._learn(asking)
         result.exit_code = end.code
         if end.code == KILLED_CODE and end.info:
             result.oom_killed = bool(end.info["State"].get("OOMKilled"))

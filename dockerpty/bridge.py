@@ -61,6 +61,7 @@ class Options:
         "read_only",
         "resize",
         "sig_proxy",
+        "size",
         "stdin_eof",
         "timeout",
     )
@@ -76,6 +77,7 @@ class Options:
         read_only: bool = False,
         stdin_eof: str = "auto",
         detach_timeout: float = 0.5,
+        size: tuple[int, int] | None = None,
     ) -> None:
         if stdin_eof not in ("auto", "close", "eot", "ignore"):
             raise ValueError(f"stdin_eof is {stdin_eof!r}, not one of auto, close, eot, ignore")
@@ -86,6 +88,8 @@ class Options:
         ):
             if seconds is not None and not seconds >= 0:
                 raise ValueError(f"{name} is {seconds!r}, not a number of seconds")
+        if size is not None and not (len(size) == 2 and all(0 < number <= 65535 for number in size)):
+            raise ValueError(f"size is {size!r}, not rows and columns from 1 to 65535")
         self.detach_keys = detach_keys
         self.sig_proxy = sig_proxy
         self.resize = resize
@@ -95,6 +99,7 @@ class Options:
         self.read_only = read_only
         self.stdin_eof = stdin_eof
         self.detach_timeout = detach_timeout
+        self.size = size
 
 
 class Bridge:

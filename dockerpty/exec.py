@@ -16,7 +16,7 @@ from dockerpty.engine import calls
 from dockerpty.engine.twins import conflict
 from dockerpty.errors import APIError, DockerptyError, NotFound
 from dockerpty.io import Demuxer, Pump, Stream
-from dockerpty.operation import RESIZE_LIMIT_S, EngineOperation, ask
+from dockerpty.operation import RESIZE_LIMIT_S, EngineOperation
 from dockerpty.signals import marker, reap
 from dockerpty.tty import is_terminal
 
@@ -66,6 +66,7 @@ class ExecOperation(EngineOperation):
         read_only: bool = False,
         stdin_eof: str = "auto",
         detach_timeout: float = 0.5,
+        size: tuple[int, int] | None = None,
         record: Any = None,
         expect: Any = None,
         transport: Any = None,
@@ -73,7 +74,16 @@ class ExecOperation(EngineOperation):
         container: str = "",
     ) -> None:
         options = Options(
-            detach_keys, sig_proxy, resize, raw, timeout, idle_timeout, read_only, stdin_eof, detach_timeout
+            detach_keys,
+            sig_proxy,
+            resize,
+            raw,
+            timeout,
+            idle_timeout,
+            read_only,
+            stdin_eof,
+            detach_timeout,
+            size,
         )
         super().__init__(client, interactive, stdout, stderr, stdin, transport, options, record, expect)
         found: Any = exec_id.get("Id") if isinstance(exec_id, dict) else exec_id
@@ -341,7 +351,7 @@ class ExecOperation(EngineOperation):
 
     def _finish(self, result: SessionResult) -> Reason:
         container = (self._info or {}).get("ContainerID") or self._container_reference
-        end = ask(self._engine, ending.of_exec(self.exec_id, container, self._created_at))
+        end = self._learn(ending.of_exec(self.exec_id, container, self._created_at))
         result.container_id = end.info.get("ContainerID")
         result.exit_code = end.code
         if end.reason == "exited":

@@ -9,7 +9,7 @@ from dockerpty import keys
 from dockerpty.bridge import Options
 from dockerpty.engine import calls
 from dockerpty.engine.client import engine_of
-from dockerpty.errors import DockerptyError
+from dockerpty.errors import DockerptyError, SessionLost
 from dockerpty.host_io import NoInput, flush, open_input, open_output, same_target, unless_closed
 from dockerpty.io import Pump, Stream
 from dockerpty.modes import ModeTracker
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from typing import Any, TypeVar
 
+    from dockerpty.container.ending import Asking, Ending
     from dockerpty.engine.calls import Reply
     from dockerpty.engine.client import Control, Engine
     from dockerpty.errors import SessionTimeout
@@ -184,6 +185,7 @@ class EngineOperation(Operation):
         self.read_only = options.read_only
         self.stdin_eof = options.stdin_eof
         self.detach_timeout = options.detach_timeout
+        self.size = options.size
         self.transport = transport
         self.record = _recording(record)
         self.expect = _script(expect)
@@ -214,6 +216,7 @@ class EngineOperation(Operation):
             self.read_only,
             self.stdin_eof,
             self.detach_timeout,
+            self.size,
         )
 
     def israw(self, **kwargs: Any) -> bool:
@@ -320,8 +323,19 @@ class EngineOperation(Operation):
         if container:
             self._controlled().submit(calls.inspect_container(container), answered, RESIZE_LIMIT_S)
 
+    def _learn(self, asking: Asking) -> Ending:
+        """Ask what became of the process.
+
+        Raises:
+            SessionLost: the engine could not be asked.
+        """
+        end = ask(self._engine, asking)
+        if end.engine_is_away:
+            raise SessionLost("learn the exit code of", self.describe(), str(end.error)) from end.error
+        return end
+
     def _host_size(self) -> tuple[int, int] | None:
-        return first_size(self.stdout, self.stdin, self.stderr)
+        return self.size or first_size(self.stdout, self.stdin, self.stderr)
 
     def _output_pumps(self, out: Any, err: Any, *, may_fail_to_start: bool = False) -> list[Pump]:
         """Return the pumps of what the container writes: one, or two where stdout and stderr come on their own."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from dockerpty.container.attachment import AtEnd, Attachment
-    from dockerpty.container.ending import Asking
+    from dockerpty.container.ending import Asking, Ending
     from dockerpty.engine.interface import Engine, Pending
     from dockerpty.engine.transport import Transport
     from dockerpty.pool import Way
@@ -289,8 +289,13 @@ class Process:
                 self._settle(code, error)
 
     async def _learn_code(self) -> int | None:
+        return (await self._ending()).code
+
+    async def _ending(self) -> Ending:
         end = await drive_on_loop(await self._asking(), self._way.answer)
-        return end.code
+        if end.engine_is_away:
+            raise SessionLost("learn the exit code of", self._name, str(end.error)) from end.error
+        return end
 
     def _settle(self, code: int | None = None, error: DockerptyError | None = None) -> None:
         """Tell everybody how it ended. The first time counts."""
@@ -441,7 +446,7 @@ class _Exec(Process):
         return ending.of_exec(self.exec_id, self.container_id, self._created)
 
     async def _learn_code(self) -> int | None:
-        end = await drive_on_loop(await self._asking(), self._way.answer)
+        end = await self._ending()
         self._know(end.info)
         if end.code is None or not (end.info and unstarted.never_started(end.info)):
             return end.code

@@ -86,11 +86,11 @@ class PseudoTerminal:
         operation = self.operation
         result = self.result = SessionResult()
         places = (operation.stdout, operation.stdin, operation.stderr)
-        result.size = first_size(*places)
         loop = Loop()
         options = getattr(operation, "_options", None) or Options()
+        result.size = options.size or first_size(*places)
         # Also where the size is not known yet: somebody may be about to set it.
-        follows = options.resize and any(is_terminal(place) for place in places)
+        follows = options.resize and options.size is None and any(is_terminal(place) for place in places)
         window = WINCHHandler(self, loop=loop) if follows else _NoWindow()
         if isinstance(window, WINCHHandler) and not isinstance(operation, EngineOperation):
             window._burst.event()  # the first size; our own operations send it when they know that it can be taken
@@ -104,12 +104,14 @@ class PseudoTerminal:
         """Set the remote terminal's size.
 
         Args:
-            size: `(rows, cols)`; None is that of the host's terminal, and does nothing without one.
+            size: `(rows, cols)`; None is that of the session, or of the host's terminal, and does nothing without one.
         """
         operation = self.operation
         if not operation.is_tty():
             return
-        size = size or first_size(operation.stdout, operation.stdin, operation.stderr)
+        if size is None:
+            size = getattr(operation, "size", None)
+            size = size or first_size(operation.stdout, operation.stdin, operation.stderr)
         if size is not None:
             rows, cols = size
             try:
@@ -263,6 +265,7 @@ def start(
     read_only: bool = False,
     stdin_eof: str = "auto",
     detach_timeout: float = 0.5,
+    size: tuple[int, int] | None = None,
     record: Any = None,
     expect: Any = None,
     transport: Any = None,
@@ -285,6 +288,7 @@ def start(
         stdin_eof: what the end of input does: `close` ends the process's stdin, `eot` sends Ctrl-D, `ignore` nothing;
             `auto` is `eot` for a terminal and `close` otherwise.
         detach_timeout: seconds until a withheld first detach key is released.
+        size: `(rows, cols)` of the process's terminal, in place of the host's, which is then not followed.
         record: keep the session as asciicast: a path that does not exist yet, a file open for writing, or a
             `dockerpty.recording.Recording`, which can also keep what is typed, and write over a file.
         expect: what types in place of stdin: the text of a script, or a `dockerpty.expect.Script`. What it waits for in
@@ -315,6 +319,7 @@ def start(
         read_only=read_only,
         stdin_eof=stdin_eof,
         detach_timeout=detach_timeout,
+        size=size,
         record=record,
         expect=expect,
         transport=transport,
@@ -345,6 +350,7 @@ def exec_command(
     read_only: bool = False,
     stdin_eof: str = "auto",
     detach_timeout: float = 0.5,
+    size: tuple[int, int] | None = None,
     record: Any = None,
     expect: Any = None,
     transport: Any = None,
@@ -387,6 +393,7 @@ def exec_command(
         read_only=read_only,
         stdin_eof=stdin_eof,
         detach_timeout=detach_timeout,
+        size=size,
         record=record,
         expect=expect,
         transport=transport,
@@ -411,6 +418,7 @@ def start_exec(
     read_only: bool = False,
     stdin_eof: str = "auto",
     detach_timeout: float = 0.5,
+    size: tuple[int, int] | None = None,
     record: Any = None,
     expect: Any = None,
     transport: Any = None,
@@ -439,6 +447,7 @@ def start_exec(
         read_only=read_only,
         stdin_eof=stdin_eof,
         detach_timeout=detach_timeout,
+        size=size,
         record=record,
         expect=expect,
         transport=transport,

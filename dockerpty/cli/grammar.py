@@ -29,6 +29,7 @@ LIST = "list"  # takes a value; all count
 SECONDS = "seconds"  # takes a number above 0, most often of seconds
 NUMBER = "number"  # takes a whole number, from 0 on
 CHOICE = "choice"  # takes one of its words
+SIZE = "size"  # takes ROWSxCOLS
 
 UNSAID = "unsaid"
 
@@ -80,7 +81,7 @@ class Flag:
     @property
     def takes_value(self) -> bool:
         """Whether the next word is its value when none is attached."""
-        return self.kind in (TEXT, LIST, SECONDS, NUMBER, CHOICE)
+        return self.kind in (TEXT, LIST, SECONDS, NUMBER, CHOICE, SIZE)
 
 
 class Command:
@@ -207,6 +208,18 @@ def read(command: Command, argv: Sequence[str]) -> Line:
     return Line(command, values, rest)
 
 
+def size_of(text: str) -> tuple[int, int]:
+    """Read the size of a terminal.
+
+    Raises:
+        ValueError: it is not written as `24x80`, or one of the numbers is not from 1 to 65535.
+    """
+    numbers = [int(each) for each in text.split("x") if each.isascii() and each.isdigit() and len(each) < 6]
+    if text.count("x") != 1 or len(numbers) != 2 or not all(0 < number <= 65535 for number in numbers):
+        raise ValueError("it takes ROWSxCOLS, for example 24x80")
+    return numbers[0], numbers[1]
+
+
 def unknown_command(name: str, known: Sequence[str]) -> UsageError:
     """Make the error for a command that there is not."""
     return UsageError(
@@ -273,6 +286,11 @@ def _set(command: Command, flag: Flag, name: str, values: dict[str, Any], text: 
         values[flag.dest] = _seconds(command, flag, name, text or "")
     elif kind == NUMBER:
         values[flag.dest] = _number(command, f"{name} {text}", text or "")
+    elif kind == SIZE:
+        try:
+            values[flag.dest] = size_of(text or "")
+        except ValueError as error:
+            raise UsageError("use", f"{name} {text}", str(error), command.see) from None
     elif kind == CHOICE:
         if text not in flag.words:
             raise UsageError(

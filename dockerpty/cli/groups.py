@@ -23,7 +23,7 @@ GROUPS = {
     ),
     "The session": (
         *("timeout", "idle_timeout", "reconnect", "no_reap", "record", "record_input", "force", "expect"),
-        *("json", "quiet"),
+        *("size", "json", "quiet"),
     ),
     "Network": (
         *("network", "publish", "publish_all", "expose", "network_alias", "ip", "ip6", "link_local_ip"),

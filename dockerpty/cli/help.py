@@ -16,9 +16,11 @@ from dockerpty.cli.grammar import (
     OFF,
     OPTIONAL,
     SECONDS,
+    SIZE,
     UNSAID,
     Command,
     Flag,
+    size_of,
     unknown_command,
 )
 from dockerpty.cli.groups import grouped, spelled
@@ -128,4 +130,4 @@ def command(line: Line) -> int:
 def _type_of(flag: Flag) -> Any:
     if flag.kind == CHOICE:
         return click.Choice(flag.words)
-    return {SECONDS: float, NUMBER: click.IntRange(min=0)}.get(flag.kind, str)
+    return {SECONDS: float, NUMBER: click.IntRange(min=0), SIZE: size_of}.get(flag.kind, str)

@@ -98,7 +98,7 @@ def refuse_session_flags(line: Line, where: str = "with --detach") -> None:
         DetachKeysError: keys that nobody can type.
     """
     values = line.values
-    for dest in ("timeout", "idle_timeout", "record", "expect", "reconnect"):
+    for dest in ("timeout", "idle_timeout", "record", "expect", "reconnect", "size"):
         # Of a statement False is what it is without the flag.
         if values.get(dest) not in (None, False):
             flag = f"--{dest.replace('_', '-')}"
@@ -117,6 +117,7 @@ def keywords(line: Line, tty: bool) -> dict[str, Any]:
         "sig_proxy": values.get("sig_proxy", False),
         "timeout": values["timeout"],
         "idle_timeout": values["idle_timeout"],
+        "size": values.get("size"),
         # As docker has it.
         "raw": False if os.environ.get("NORAW") else None,
         **_observers(line),

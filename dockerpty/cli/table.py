@@ -15,6 +15,7 @@ from dockerpty.cli.grammar import (
     OFF,
     OPTIONAL,
     SECONDS,
+    SIZE,
     TEXT,
     UNSAID,
     Command,
@@ -86,11 +87,18 @@ _RECORD_INPUT = Flag("--record-input", "record_input", BOOL, "Keep what is typed
 _FORCE = Flag("--force", "force", BOOL, "Write over a recording that exists")
 _EXPECT = Flag("--expect", "expect", TEXT, "Let a file of expect and send lines do the typing", "FILE")
 _ATTACH = Flag("-a --attach", "attach", LIST, "Attach only to this: stdin, stdout or stderr", "STREAM")
+_SIZE = Flag(
+    "--size",
+    "size",
+    SIZE,
+    "Size of the process's terminal, in place of the window's, which is then not followed",
+    "ROWSxCOLS",
+)
 
 # What every session takes, whichever command began it: one whose process is made for it, and one that joins another's.
 _FOLLOWED = (_RECORD, _RECORD_INPUT, _FORCE, _EXPECT)
-_MADE = (*_FOLLOWED, _TIMEOUT, _IDLE_TIMEOUT)
-_JOINED = (*_FOLLOWED, _LEAVE, _IDLE_TIMEOUT)
+_MADE = (*_FOLLOWED, _TIMEOUT, _IDLE_TIMEOUT, _SIZE)
+_JOINED = (*_FOLLOWED, _LEAVE, _IDLE_TIMEOUT, _SIZE)
 _SESSION = (_INTERACTIVE, _TTY, _NO_TTY, _NO_INPUT, _DETACH_KEYS, _SIG_PROXY, *_MADE)
 _PROCESS = (_ENV, _ENV_FILE, _TERM_ENV, _USER, _WORKDIR, _PRIVILEGED)
 

@@ -36,7 +36,7 @@ class Ending:
         reason: `exited`, `removed` or `lost`.
         code: its exit code; None if it is lost.
         info: the last inspection, empty where there was none.
-        error: what an exec was asked for and had no answer by; None where it had one.
+        error: why the last question had no answer; None where it had one.
     """
 
     __slots__ = ("code", "error", "info", "reason")
@@ -52,6 +52,11 @@ class Ending:
         self.code = code
         self.info = info
         self.error = error
+
+    @property
+    def engine_is_away(self) -> bool:
+        """Whether it is lost since the engine could not be asked, and not since the engine does not know."""
+        return self.reason == "lost" and self.error is not None and not isinstance(self.error, NotFound)
 
 
 def of_exec(exec_id: str, container: str, created: str = "") -> Asking:
@@ -72,10 +77,8 @@ def of_exec(exec_id: str, container: str, created: str = "") -> Asking:
             waited += pause
             pause = min(pause * 2, 0.1)
     except NotFound as error:
-        reason = yield from _forgotten(container or info.get("ContainerID") or "-", created)
-        return Ending(reason, KILLED_CODE if reason == "removed" else None, {}, error)
+        return (yield from _forgotten(error, container or info.get("ContainerID") or "-", created))
     except DockerptyError as error:
-        _log.debug("no exit code: %s", error)
         return Ending("lost", None, {}, error)
     code = info["ExitCode"]
     if info["Running"] or code is None or code < 0:
@@ -83,17 +86,18 @@ def of_exec(exec_id: str, container: str, created: str = "") -> Asking:
     return Ending("exited", code, info)
 
 
-def _forgotten(container: str, created: str) -> Generator[Call | float, Any, Reason]:
+def _forgotten(error: NotFound, container: str, created: str) -> Asking:
     """Tell apart why the engine has forgotten an exec: its container was removed, or the engine started anew."""
     try:
         found = (yield calls.inspect_container(container)).json()
     except NotFound:
-        return "removed"
-    except DockerptyError as error:
-        _log.debug("no exit code: %s", error)
-        return "lost"
+        return Ending("removed", KILLED_CODE, {}, error)
+    except DockerptyError as away:
+        return Ending("lost", None, {}, away)
     # Of a container that it removes the engine forgets the execs first. One that is younger only has the same name.
-    return "removed" if is_going(found) or is_younger(found, created) else "lost"
+    if is_going(found) or is_younger(found, created):
+        return Ending("removed", KILLED_CODE, {}, error)
+    return Ending("lost", None, {}, error)
 
 
 def of_container(
@@ -125,7 +129,9 @@ def of_container(
     except NotFound:
         return Ending("exited" if removes_itself else "removed", KILLED_CODE if code is None else code, info)
     except DockerptyError as error:
-        _log.debug("no exit code: %s", error)
+        if code is None:
+            return Ending("lost", None, info, error)
+        _log.debug("no more than the exit code: %s", error)
     if code is None or code < 0:
         return Ending("lost", None, info)
     return Ending("exited", code, info)

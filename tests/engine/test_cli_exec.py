@@ -529,6 +529,21 @@ def test_an_exec_that_the_engine_has_forgotten_is_lost_where_its_container_is_st
     assert proxy.count("GET", "/containers/.*/json") == 1
 
 
+def test_an_engine_that_is_gone_when_the_exit_code_is_asked_for_is_told_from_one_that_has_forgotten_it(
+    box: Container, proxy: Proxy, sessions: Sessions
+) -> None:
+    terminal = typed(
+        sessions, "exec", name_of(box), "sh", "-c", "echo up; exec sleep 1000", stdout=PIPE, stderr=PIPE
+    )
+    terminal.expect_stdout("up")
+    proxy.refuse_connections()
+    proxy.drop_connections()
+    assert terminal.wait(30) == 255
+    words = b"dpty: cannot learn the exit code of %s: cannot reach the engine " % name_of(box).encode()
+    assert terminal.stderr.startswith(words)
+    assert len(terminal.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize("status", ["removing", "dead", "exited"])
 def test_a_container_that_is_being_removed_is_as_good_as_removed(
     status: str, bench: Bench, proxy: Proxy, sessions: Sessions

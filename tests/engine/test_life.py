@@ -289,7 +289,7 @@ def test_a_recording_that_may_not_grow_ends_and_the_session_goes_on(
     box: Container, sessions: Sessions, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.cast"
-    line = f"ulimit -f 64; dpty exec --record {path} {name_of(box)} sh -c 'seq 50000; exit 4'"
+    line = f"ulimit -f 256; dpty exec --record {path} {name_of(box)} sh -c 'seq 50000; exit 4'"
     done = shell(sessions, line)
     numbers = b"".join(b"%d\n" % number for number in range(1, 50001))
     assert (done.returncode, done.stdout) == (4, numbers)

@@ -14,7 +14,7 @@ from tests.bed.engine import IMAGE, Bench
 from tests.bed.proxy import Proxy
 from tests.bed.terminal import NULL, PIPE, Terminal
 from tests.bed.transports import Transport
-from tests.engine.command import typed
+from tests.engine.command import dpty, typed
 from tests.engine.conftest import Sessions
 
 ASK = "echo up; while read line; do stty size; done"
@@ -81,6 +81,48 @@ def test_the_first_size_that_a_process_has_is_the_right_one_and_was_sent_with_it
     bodies = [json.loads(each.body) for each in proxy.seen("POST", "/create|/exec") if each.body]
     sent = [body.get("HostConfig", body).get("ConsoleSize") for body in bodies]
     assert sent == {"run": [[31, 97]], "start": [], "exec": [[31, 97]] * 2}[verb]
+
+
+ENDS_WITH_ITS_SIZE = SAYS_ITS_SIZE.replace("exec cat", "")
+
+
+@pytest.mark.parametrize("verb", ["run", "start", "exec", "shell"])
+def test_a_size_that_is_asked_for_is_the_processs_where_there_is_no_window(
+    verb: str, bench: Bench, box: Container, sessions: Sessions
+) -> None:
+    command = ["sh", "-c", ENDS_WITH_ITS_SIZE]
+    stdin = b""
+    if verb == "run":
+        argv = ["run", "--rm", "-t", "--network", "none", "--size", "31x97", IMAGE, *command]
+    elif verb == "start":
+        argv = ["start", "-a", "--size", "31x97", str(bench.container(command, tty=True).name)]
+    elif verb == "exec":
+        argv = ["exec", "-t", "--size=31x97", str(box.name), *command]
+    else:
+        # No window, and no terminal: nothing has a size, and the flag does no harm.
+        argv, stdin = ["shell", "--size=31x97", str(box.name)], b"stty size; echo =31 97=\r\n"
+    done = dpty(sessions, *argv, stdin=stdin)
+    assert (done.returncode, done.stdout.rstrip()) == (0, b"=31 97=")
+
+
+def test_a_size_that_is_asked_for_stays_whatever_becomes_of_the_window(
+    box: Container, proxy: Proxy, sessions: Sessions
+) -> None:
+    terminal = typed(
+        sessions, "exec", "-it", "--size", "31x97", str(box.name), "sh", "-c", ASK, rows=24, cols=80
+    )
+    terminal.expect("up")
+    wait_for_size(terminal, "31 97")
+    terminal.set_winsize(20, 70)
+    terminal.send("\r")
+    terminal.expect("31 97")
+    assert set(sizes(proxy)) == {(31, 97)}
+
+
+def test_a_script_gives_its_process_a_size(box: Container, sessions: Sessions) -> None:
+    terminal = sessions.exec_command(box, ASK, size=(31, 97), term_rows=24, term_cols=80)
+    terminal.expect("up")
+    wait_for_size(terminal, "31 97")
 
 
 def test_five_thousand_window_changes_end_with_the_right_size_and_few_requests(

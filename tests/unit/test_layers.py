@@ -120,6 +120,7 @@ ALLOWED = {
         "guardian",
     },
     "operation": {
+        "container.ending",
         "errors",
         "result",
         "plan",

@@ -50,7 +50,9 @@ OLD_ARGUMENTS = {
     "start_exec": "client exec_id interactive stdout stderr stdin",
     "exec_create": "client container command interactive",
 }
-SESSION = "detach_keys sig_proxy resize raw timeout idle_timeout read_only stdin_eof detach_timeout transport"
+SESSION = (
+    "detach_keys sig_proxy resize raw timeout idle_timeout read_only stdin_eof detach_timeout size transport"
+)
 
 
 def test_all_is_what_the_contract_names() -> None:

@@ -220,19 +220,49 @@ def test_an_object_with_write_takes_it_as_text_or_as_bytes(make: Callable[[], An
 # When it is written, and what if it cannot be ------------------------------------------------------------------------
 
 
-def test_it_is_written_in_the_first_turn_in_which_nothing_comes(tmp_path: Path) -> None:
+def test_a_turn_writes_a_part_once_there_is_enough_for_one(tmp_path: Path) -> None:
     path = tmp_path / "a.cast"
     kept = begun(path)
-    kept.output(b"x" * recording.TURN_SIZE)
-    assert kept.busy()
-    kept.serve({})
-    assert events(path) == []  # in this turn something came
-    kept.serve({7: 1})
-    assert events(path) == []  # in this one, something else is to be done
-    kept.serve({})
-    assert [event[1:] for event in events(path)] == [("o", "x" * recording.TURN_SIZE)]
+    kept.output(b"x" * (recording.TURN_SIZE - 1 - recording._ENTRY_COST))
+    assert not kept.busy()
+    kept.output(b"y" * (recording.TURN_SIZE + 1))
+    for number in (1, 2):
+        assert kept.busy()
+        kept.serve({7: 1})  # whatever else is to be done
+        assert sum(len(event[2]) for event in events(path)) == number * recording.TURN_SIZE - (
+            recording._ENTRY_COST if number == 2 else 0
+        )
     assert not kept.busy()
     kept.close()
+
+
+def test_what_is_shown_in_one_moment_is_one_line(tmp_path: Path) -> None:
+    clock = Clock()
+    kept = begun(tmp_path / "a.cast", clock=clock, keeps_input=True)
+    for seconds, call, piece in (
+        (0.0, kept.output, b"one "),
+        (recording.TOGETHER_S * 0.75, kept.output, b"and "),
+        (recording.TOGETHER_S * 0.5, kept.output, b"later "),
+        (0.0, kept.input, b"k"),
+        (0.0, kept.input, b"e"),
+        (0.0, kept.output, b"y"),
+    ):
+        clock.now += seconds
+        call(piece)
+    kept.close()
+    told = [event[1:] for event in events(tmp_path / "a.cast")]
+    assert told == [("o", "one and "), ("o", "later "), ("i", "k"), ("i", "e"), ("o", "y")]
+
+
+def test_a_moment_with_much_in_it_is_lines_of_a_turn_each(tmp_path: Path) -> None:
+    kept = begun(tmp_path / "a.cast", clock=Clock())
+    for number in range(100):
+        kept.output(f"{number:04}".encode() * 250)
+    kept.close()
+    told = [event[2] for event in events(tmp_path / "a.cast")]
+    assert "".join(told) == "".join(f"{number:04}" * 250 for number in range(100))
+    assert max(map(len, told)) <= recording.TURN_SIZE
+    assert len(told) < 10
 
 
 def test_a_key_and_its_echo_wait_a_moment_for_more(tmp_path: Path) -> None:
@@ -329,6 +359,7 @@ def test_what_comes_too_fast_is_lost_and_counted_where_it_is_missing(
 ) -> None:
     monkeypatch.setattr(recording, "QUEUE_LIMIT", 2000)
     monkeypatch.setattr(recording, "TURN_SIZE", 100)
+    monkeypatch.setattr(recording, "TOGETHER_S", 0.0)
     kept = begun(tmp_path / "a.cast")
     for number in range(30):
         kept.output(b"%04d" % number)
@@ -348,9 +379,9 @@ def test_what_comes_too_fast_is_lost_and_counted_where_it_is_missing(
 
 
 def test_a_great_many_small_pieces_are_bounded_too(tmp_path: Path) -> None:
-    kept = begun(tmp_path / "a.cast")
+    kept = begun(tmp_path / "a.cast", keeps_input=True)
     for _ in range(recording.QUEUE_LIMIT // 100):
-        kept.output(b"x")
+        kept.input(b"x")
     assert len(kept._queue) <= recording.QUEUE_LIMIT // recording._ENTRY_COST + 1
     assert "lacks" in kept.close()
 

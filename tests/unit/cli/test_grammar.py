@@ -16,6 +16,7 @@ from dockerpty.cli.grammar import (
     OFF,
     OPTIONAL,
     SECONDS,
+    SIZE,
     TEXT,
     UNSAID,
     Command,
@@ -308,6 +309,14 @@ def test_a_statement_that_was_not_made_leaves_it_to_others(line: str, value: boo
             "cannot use --pull soon: 'soon' is none of always, missing, never; see dpty run --help",
         ),
         (RUN, "--pull", "cannot use --pull: it needs a value: --pull WHEN; see dpty run --help"),
+        *(
+            (
+                EXEC,
+                f"--size {text} web sh",
+                f"cannot use --size {text}: it takes ROWSxCOLS, for example 24x80; see dpty exec --help",
+            )
+            for text in ("80", "24x", "x80", "0x80", "24x65536", "24x80x1", "24X80", "-1x80", "²x80")
+        ),
         (RUN, "--reconnect=x y", "cannot use --reconnect=x: it takes a whole number; see dpty run --help"),
         (COMMANDS["ps"], "-n x", "cannot use -n x: it takes a whole number; see dpty ps --help"),
         (COMMANDS["ps"], "-an", "cannot use -n: it needs a value: -n NUMBER; see dpty ps --help"),
@@ -336,6 +345,7 @@ TABLE = Command(
         Flag("-l --list", "list", LIST, "", "ITEM"),
         Flag("-s --seconds", "seconds", SECONDS, "", "SECONDS"),
         Flag("-n --number", "number", NUMBER, "", "NUMBER"),
+        Flag("-z --size", "size", SIZE, "", "ROWSxCOLS"),
         Flag("-c --choice", "choice", CHOICE, "", "WORD", words=("one", "other")),
         Flag("-m --many", "many", OPTIONAL, "", words=("#",)),
         Flag("-u --unsaid", "unsaid", BOOL, "", default=UNSAID),
@@ -385,6 +395,7 @@ def test_long_and_short_names_mean_the_same(flag: Flag, data: st.DataObject) -> 
             SECONDS: st.floats(0, 1e9, exclude_min=True).map(str),
             NUMBER: st.integers(0, 10**18 - 1).map(str),
             CHOICE: st.sampled_from(flag.words or ("",)),
+            SIZE: st.tuples(*[st.integers(1, 65535)] * 2).map(lambda size: "{}x{}".format(*size)),
         }
         text = data.draw(texts[flag.kind])
         spellings = [[short, text], [long, text], [f"{long}={text}"], [f"{short}={text}"], [f"{short}{text}"]]

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dockerpty.cli.grammar import CHOICE, NUMBER, SECONDS, Command, Flag, read
+from dockerpty.cli.grammar import CHOICE, NUMBER, SECONDS, SIZE, Command, Flag, read
 from dockerpty.cli.groups import GROUPS, OTHERS, grouped
 from dockerpty.cli.help import WIDTH, HelpCommand, text
 from dockerpty.cli.table import COMMANDS, COMMON
@@ -28,7 +28,7 @@ LINES = [
     (EXEC, "-itu0 web sh"),
     (EXEC, "--user=root --workdir /tmp web ls"),
     (EXEC, "-e A=1 --env B -eC=3 web env"),
-    (EXEC, "--timeout 2.5 --idle-timeout=3 web ls"),
+    (EXEC, "--timeout 2.5 --idle-timeout=3 --size 30x100 web ls"),
     (EXEC, "-t -T web ls"),
     (EXEC, "-T -t web ls"),
     (EXEC, "--stdin --no-tty -dn web ls"),
@@ -73,7 +73,9 @@ def command_named(name: str) -> Command:
 def read_by_click(command: Command, argv: list[str]) -> tuple[dict[str, Any], list[str]]:
     context = HelpCommand(command).make_context(command.title, list(argv))
     values = {
-        key: list(value) if isinstance(value, tuple) else value for key, value in context.params.items()
+        # click makes tuples of what may come more than once; of a size we do, too.
+        key: list(value) if isinstance(value, tuple) and key != "size" else value
+        for key, value in context.params.items()
     }
     return values, values.pop("words")
 
@@ -107,7 +109,7 @@ def spellings(draw: st.DrawFn, flag: Flag) -> list[str]:
     name = draw(st.sampled_from(flag.names))
     if not flag.takes_value:
         return [name]
-    values = {SECONDS: ["1", "2.5"], NUMBER: ["0", "12"], CHOICE: list(flag.words)}
+    values = {SECONDS: ["1", "2.5"], NUMBER: ["0", "12"], SIZE: ["24x80"], CHOICE: list(flag.words)}
     value = draw(st.sampled_from(values.get(flag.kind, ["1", "root", "A=1", "-x", "a b"])))
     if not name.startswith("--"):
         return [name, value] if draw(st.booleans()) else [name + value]

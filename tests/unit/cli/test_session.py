@@ -111,14 +111,16 @@ def test_settings_are_the_librarys_keywords(configuration: Path, monkeypatch: py
         "sig_proxy": True,
         "timeout": None,
         "idle_timeout": None,
+        "size": None,
         "raw": None,
     }
-    flags = "--detach-keys none --sig-proxy=false --timeout 2 --idle-timeout 1.5"
+    flags = "--detach-keys none --sig-proxy=false --timeout 2 --idle-timeout 1.5 --size 30x100"
     assert session.keywords(line_of(flags), tty=True) == {
         "detach_keys": "none",
         "sig_proxy": False,
         "timeout": 2.0,
         "idle_timeout": 1.5,
+        "size": (30, 100),
         "raw": None,
     }
 

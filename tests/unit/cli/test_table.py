@@ -28,6 +28,7 @@ RECORD: Row = ("--record", "text", None)
 RECORD_INPUT: Row = ("--record-input", "bool", False)
 FORCE: Row = ("--force", "bool", False)
 EXPECT: Row = ("--expect", "text", None)
+SIZE: Row = ("--size", "size", None)
 LATEST: Row = ("-l --latest", "bool", False)
 WAIT: Row = ("--wait", "seconds", None)
 RECONNECT: Row = ("--reconnect", "optional number", False)
@@ -36,7 +37,7 @@ QUIET: Row = ("--quiet", "bool", False)
 HELP: Row = ("-h --help", "bool", False)
 
 TTY: list[Row] = [("-t --tty", "optional auto", False), ("-T --no-tty", "off", None)]
-KEPT = [RECORD, RECORD_INPUT, FORCE, EXPECT, TIMEOUT, IDLE_TIMEOUT]
+KEPT = [RECORD, RECORD_INPUT, FORCE, EXPECT, TIMEOUT, IDLE_TIMEOUT, SIZE]
 PROCESS: list[Row] = [
     ("-e --env", "list", []),
     ("--env-file", "list", []),
@@ -299,6 +300,8 @@ def lines(spelling: str, kind: str) -> list[tuple[list[str], Any]]:
         return [(words, "x") for words in with_value(spelling, "x")]
     if kind == "list":
         return [(words * 2, ["x", "x"]) for words in with_value(spelling, "x")]
+    if kind == "size":
+        return [(words, (30, 100)) for words in with_value(spelling, "30x100")]
     if kind == "seconds":
         return [(words, 2.5) for words in with_value(spelling, "2.5")]
     if kind == "number":

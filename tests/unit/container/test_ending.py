@@ -130,6 +130,7 @@ def test_an_exec_is_gone_with_its_container_though_that_is_going_still_or_anothe
     end, _, _ = ended(asking, gone(), reply(**found))
     assert (end.reason, end.code) == (reason, 137 if reason == "removed" else None)
     assert isinstance(end.error, NotFound)
+    assert not end.engine_is_away
 
 
 def test_the_container_of_an_exec_is_known_by_an_earlier_answer() -> None:
@@ -142,7 +143,8 @@ def test_the_container_of_an_exec_is_known_by_an_earlier_answer() -> None:
 def test_an_exec_whose_engine_is_away_is_lost(answers: list[DockerptyError]) -> None:
     end, _, _ = ended(ending.of_exec("e", "c"), *answers)
     assert (end.reason, end.code) == ("lost", None)
-    assert end.error is answers[0]
+    assert end.error is answers[-1]
+    assert end.engine_is_away
 
 
 def container(
@@ -187,6 +189,13 @@ def test_without_a_wait_the_inspection_tells_the_code() -> None:
     assert (end.reason, end.code, len(asked), waited) == ("exited", 3, 1, 0)
     end, _, _ = ended(container(None), state(Running=False, ExitCode=-1))
     assert (end.reason, end.code) == ("lost", None)
+
+
+def test_a_container_whose_engine_is_away_is_lost() -> None:
+    error = away()
+    end, _, _ = ended(container(None), error)
+    assert (end.reason, end.code, end.error) == ("lost", None, error)
+    assert end.engine_is_away
 
 
 def test_a_container_that_runs_on_without_its_stream_is_lost_unless_nobody_could_wait() -> None:
