@@ -9,12 +9,12 @@ from dockerpty import keys, log, unstarted
 from dockerpty import plain_signal as signal
 from dockerpty.bridge import Options
 from dockerpty.container import ending
+from dockerpty.container.creation import create_exec
 from dockerpty.container.reference import identity, name_for
 from dockerpty.container.spec import environment_list, exec_config, with_term
-from dockerpty.container.state import is_ready, why_not_ready
 from dockerpty.engine import calls
 from dockerpty.engine.twins import conflict
-from dockerpty.errors import APIError, DockerptyError, NotFound
+from dockerpty.errors import DockerptyError, NotFound
 from dockerpty.io import Demuxer, Pump, Stream
 from dockerpty.operation import RESIZE_LIMIT_S, EngineOperation
 from dockerpty.signals import marker, reap
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Self
 
-    from dockerpty.engine.calls import Reply
     from dockerpty.engine.client import Engine
     from dockerpty.result import Reason, SessionResult
 
@@ -375,32 +374,3 @@ class ExecOperation(EngineOperation):
 
 def _discard(problem: str) -> None:
     _log.debug("last will: %s", problem)
-
-
-def create_exec(engine: Engine, container: str, config: dict[str, Any], subject: str) -> Reply:
-    """Create an exec from the engine's own form of configuration.
-
-    Args:
-        subject: what messages call its container.
-
-    Raises:
-        NotFound: there is no such container.
-        APIError: it does not run; which state it is in is asked only then.
-    """
-    try:
-        return engine.send(calls.create_exec(container, config), subject=subject)
-    except APIError as error:
-        if error.status_code in (409, 500):  # Docker's and Podman's
-            _name_state(engine, container, error)
-        raise
-
-
-def _name_state(engine: Engine, container: str, error: APIError) -> None:
-    """Say in an error which state the container is in: of that the engine tells at most that it does not run."""
-    try:
-        state = engine.send(calls.inspect_container(container)).json()["State"]
-    except DockerptyError as another:
-        _log.debug("state unknown: %s", another)
-        return
-    if not is_ready(state):
-        error.reason, error.hint = why_not_ready(state)

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import select
+import socket
 import time
 
 from dockerpty import log, unstarted
 from dockerpty.container import attachment, ending
+from dockerpty.container.creation import create_exec
 from dockerpty.container.reference import identity, name_for
 from dockerpty.container.spec import environment_list, exec_config
 from dockerpty.container.state import is_ready, refusal
 from dockerpty.engine import calls
+from dockerpty.engine.transport import SocketTransport
 from dockerpty.engine.twins import conflict
-from dockerpty.errors import APIError, DockerptyError, NotFound, SessionLost
+from dockerpty.errors import APIError, DockerptyError, NotFound, SessionLost, StartRefused
+from dockerpty.frames import encode
 from dockerpty.plan import drive_on_loop
 from dockerpty.pool import way_to
 from dockerpty.signals import Resizer, marker, name_of, reap
@@ -454,6 +458,26 @@ class _Exec(Process):
         return unstarted.exit_code(text, end.code) if text else end.code
 
 
+class _Refused(_Exec):
+    """A process that the engine refused to start: other engines write why into the stream, this one answered it."""
+
+    __slots__ = ("_code",)
+
+    def __init__(self, way: Way, name: str, refused: StartRefused, *, tty: bool, **more: Any) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            text = refused.explanation.rstrip().encode() + b"\n"
+            theirs.sendall(text if tty else encode(2, text))
+        super().__init__(way, name, SocketTransport(ours, name), tty=tty, **more)
+        self._code = refused.exit_code
+
+    async def _started(self, size: tuple[int, int] | None) -> None:
+        """It never will be."""
+
+    async def _learn_code(self) -> int | None:
+        return self._code
+
+
 class _Attached(Process):
     """The first process of a container."""
 
@@ -562,7 +586,7 @@ async def exec_(
     way = way_to(client)
     try:
         reference = identity(container)
-        created = await way.send(calls.create_exec(reference, config), subject=name)
+        created = await way.run(lambda engine: create_exec(engine, reference, config, name))
         exec_id = str(created.json()["Id"])
         start = calls.start_exec(exec_id, tty=tty, size=size)
 
@@ -570,22 +594,24 @@ async def exec_(
             transport.close()
             _end_unseen(engine, exec_id, mark, user)
 
-        transport = await way.run(lambda engine: engine.hijack(start, subject=f"in {name}"), take_back)
-        process = _Exec(
-            way,
-            name,
-            transport,
-            container=reference,
-            exec_id=exec_id,
-            created=created.headers.get("date", ""),
-            mark=mark,
-            user=user,
-            tty=tty,
-            limit=limit,
-        )
+        about: Any = {
+            "container": reference,
+            "exec_id": exec_id,
+            "created": created.headers.get("date", ""),
+            "mark": mark,
+            "user": user,
+            "tty": tty,
+            "limit": limit,
+        }
+        try:
+            transport = await way.run(lambda engine: engine.hijack(start, subject=f"in {name}"), take_back)
+            process = _Exec(way, name, transport, **about)
+        except StartRefused as refused:
+            process = _Refused(way, name, refused, **about)
         if stdin:
             # An exec has one connection for both directions.
-            process.stdin = Writer(transport, "eot" if tty else "half-close", process._loop, _not_closed)
+            at_end: AtEnd = "eot" if tty else "half-close"
+            process.stdin = Writer(process._transport, at_end, process._loop, _not_closed)
         process._begin(_SILENCE_S)
         try:
             await process._started(size if tty else None)

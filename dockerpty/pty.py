@@ -13,11 +13,12 @@ from dockerpty import keys, log
 from dockerpty import plain_signal as signal
 from dockerpty.attach import RunOperation
 from dockerpty.bridge import Bridge, Options
+from dockerpty.container.creation import create_exec
 from dockerpty.container.reference import identity, name_for
 from dockerpty.container.spec import environment_list, exec_config, with_term
 from dockerpty.engine.client import engine_of
 from dockerpty.errors import DockerptyError, EngineError
-from dockerpty.exec import ExecOperation, create_exec
+from dockerpty.exec import ExecOperation
 from dockerpty.loop import Loop
 from dockerpty.operation import EngineOperation, Operation
 from dockerpty.result import SessionResult

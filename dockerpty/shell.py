@@ -13,6 +13,7 @@ import time
 
 from dockerpty import log
 from dockerpty.container import ending
+from dockerpty.container.creation import create_exec
 from dockerpty.container.ownership import our_labels
 from dockerpty.container.reference import identity, name_for
 from dockerpty.container.spec import exec_config
@@ -20,7 +21,7 @@ from dockerpty.container.state import is_ready, refusal
 from dockerpty.engine import calls
 from dockerpty.engine.pull import with_image
 from dockerpty.errors import APIError, CannotStart, DockerptyError, ImageNotFound, NotFound
-from dockerpty.exec import ExecOperation, create_exec
+from dockerpty.exec import ExecOperation
 from dockerpty.frames import STDOUT, Decoder
 from dockerpty.operation import ask
 from dockerpty.result import CANNOT_RUN_CODE, NOT_FOUND_CODE, start_error_code

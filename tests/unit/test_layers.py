@@ -91,6 +91,7 @@ ALLOWED = {
     "container.reference": {"errors"},
     "container.state": {"errors", "engine.twins"},
     "container.attachment": {"keys", "engine.calls", "engine.interface", "engine.transport"},
+    "container.creation": {"errors", "log", "engine.calls", "engine.interface", "container.state"},
     "container.ending": {"errors", "log", "result", "engine.calls", "container.state"},
     "signals": {
         "errors",
@@ -157,7 +158,7 @@ _KINDS = {
     "operation",
 }
 ALLOWED["container.detached"] = {"log"}
-_KINDS |= {"container.reference", "container.state", "container.ending"}
+_KINDS |= {"container.reference", "container.state", "container.creation", "container.ending"}
 ALLOWED["attach"] = {*_KINDS, "container.attachment", "container.detached"}
 ALLOWED["exec"] = {*_KINDS, "unstarted", "container.spec", "engine.twins"}
 ALLOWED["shell"] = {
@@ -178,6 +179,7 @@ ALLOWED["shell"] = {
         "container.reference",
         "container.spec",
         "container.state",
+        "container.creation",
         "container.ending",
     ),
     "loop",
@@ -200,8 +202,9 @@ ALLOWED["streams"] = {
     *("container.attachment", "engine.transport"),
 }
 ALLOWED["process"] = {
-    *("errors", "log", "plan", "unstarted", "signals", "pool", "streams"),
-    *("container.attachment", "container.ending", "container.reference", "container.spec", "container.state"),
+    *("errors", "log", "frames", "plan", "unstarted", "signals", "pool", "streams"),
+    *("container.attachment", "container.creation", "container.ending", "container.reference"),
+    *("container.spec", "container.state"),
     *("engine.calls", "engine.interface", "engine.transport", "engine.twins"),
 }
 BRIDGE = set(ALLOWED) - {"pool", "streams", "process"}

@@ -298,6 +298,28 @@ def test_a_command_that_is_not_there_is_a_result(scripted: Scripted) -> None:
     run(main())
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [("exec failed: executable file not found in $PATH", 127), ("exec failed: permission denied", 126)],
+)
+@pytest.mark.parametrize("tty", [False, True])
+def test_a_command_that_the_engine_refuses_to_start_is_the_same_result(
+    words: str, code: int, tty: bool, scripted: Scripted
+) -> None:
+    engine, _ = scripted(CREATED, refused(500, words))
+
+    async def main() -> None:
+        started = await exec_(engine, "web", ["nosuch"], tty=tty, stdin=True)
+        out, err = await started.communicate(b"typed")
+        assert (out if tty else err) == words.encode() + b"\n"
+        assert tty or out == b""
+        assert (started.returncode, started.pid) == (code, None)
+        with pytest.raises(ProcessLookupError):
+            started.kill()
+
+    run(main())
+
+
 def test_a_process_that_ends_with_127_itself_keeps_its_output(scripted: Scripted) -> None:
     engine, _ = scripted(CREATED, Stream(encode(1, START_ERROR), at_once=True), over(127), over(127))
 
@@ -313,7 +335,7 @@ def test_a_process_that_ends_with_127_itself_keeps_its_output(scripted: Scripted
     ("refusal", "kind"),
     [
         (refused(404, "No such container: web"), NotFound),
-        (refused(409, "Container web is paused, unpause the container before exec"), APIError),
+        (refused(400, "that makes no sense"), APIError),
         (None, EngineUnreachable),
     ],
 )
@@ -325,6 +347,17 @@ def test_a_refusal_is_raised_and_leaves_nothing(
 
     async def main() -> None:
         with pytest.raises(kind):
+            await exec_(engine, "web", ["true"])
+
+    run(main())
+
+
+def test_a_container_that_cannot_take_a_process_is_named_with_its_state(scripted: Scripted) -> None:
+    paused = ok(Id="full", Config={}, State={"Status": "paused", "Running": True, "Paused": True})
+    engine, _ = scripted(refused(409, "Container web is paused, unpause the container before exec"), paused)
+
+    async def main() -> None:
+        with pytest.raises(APIError, match=r"cannot .*web: it is paused; unpause it first"):
             await exec_(engine, "web", ["true"])
 
     run(main())
