@@ -24,6 +24,7 @@ from tests.bed.proxy import Proxy
 from tests.bed.transports import Transport
 from tests.bed.waiting import SLACK
 
+SOAK = os.environ.get("DPTY_SOAK") == "1"
 MEGABYTES = 20 * 1024 * 1024
 SLEEPER = ["sh", "-c", "echo up; exec sleep 300"]
 
@@ -331,9 +332,8 @@ def threads() -> list[str]:
 
 
 @pytest.mark.own_socket
-def test_a_hundred_at_once_take_four_threads_and_leave_nothing(client: Engine, box: Container) -> None:
-    count = 100
-
+@pytest.mark.parametrize("count", [100, 1000] if SOAK else [100])
+def test_many_at_once_take_four_threads_and_leave_nothing(count: int, client: Engine, box: Container) -> None:
     async def main() -> None:
         before = set(os.listdir("/proc/self/fd"))
         command = ["sh", "-c", "cat; exit 5"]
