@@ -34,8 +34,7 @@ EVERY_MODULE = """
 import pkgutil, dockerpty
 names = [each.name for each in pkgutil.walk_packages(dockerpty.__path__, "dockerpty.")]
 for name in names:
-    if name != "dockerpty.__main__":
-        __import__(name)
+    __import__(name)
 print(len(names))
 """
 

@@ -237,6 +237,24 @@ def test_closed_descriptors_are_no_fault() -> None:
     assert in_shell("dpty nosuch 2>&-").returncode == 125
 
 
+@pytest.mark.parametrize("loaded", ["table", "looks"])  # the one at its start, the other for its error
+def test_ctrl_c_while_something_is_being_loaded_is_died_of_without_a_traceback(loaded: str) -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "class Impatient:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == 'dockerpty.cli.{loaded}':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Impatient())\n"
+        "from dockerpty.__main__ import main\n"
+        "sys.exit(main())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code, "nonsense"], capture_output=True, timeout=SECONDS, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
+
+
 def modules_loaded_by(line: str) -> tuple[int, set[str]]:
     """Run a line in a fresh interpreter, as the installed command does; its code and all modules that are loaded."""
     code = (
