@@ -65,7 +65,12 @@ class SSHTransport(SocketTransport):
 
     def recv_into(self, buffer: bytearray | memoryview) -> int:
         """Receive once. An end that is the end of `ssh` itself, and not of the stream, is a loss."""
-        count = super().recv_into(buffer)
+        try:
+            count = super().recv_into(buffer)
+        except ConnectionResetError:
+            # It ended before it had read all that we sent. What it wrote has been read, for it was written on this
+            # machine: so this is an end like any other.
+            count = 0
         if not count and self._heard and len(buffer) and self._ends_within(_LAST_WORDS_S):
             code = self._process.returncode
             if code < 0 or code == _OWN_FAILURE:
@@ -79,6 +84,8 @@ class SSHTransport(SocketTransport):
             return False
         try:
             return not self._socket.recv(1, socket.MSG_PEEK)
+        except ConnectionResetError:
+            return True
         except OSError:
             return False  # nothing is there, or what is wrong will be told by reading
 

@@ -156,7 +156,7 @@ class FakeSsh(Transport):
         self.arguments = directory / "arguments"
         script = directory / "ssh"
         script.write_text(
-            f'#!/bin/sh\necho "$*" >>{self.arguments}\n'
+            f'#!/bin/sh\necho "$*" >{self.arguments}\n'
             f"unset DOCKER_HOST DOCKER_CONTEXT\nexec {docker_cli} -H {engine_url()} system dial-stdio\n"
         )
         script.chmod(0o755)

@@ -7,11 +7,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import docker
 import pytest
 from docker.models.containers import Container
 
 import dockerpty
+from dockerpty.engine.client import from_environment
 from tests.bed.engine import Bench
 from tests.engine.command import dpty, environment, typed
 from tests.engine.conftest import Sessions
@@ -210,7 +210,7 @@ def test_the_library_takes_the_text_of_a_script(
 ) -> None:
     for name, value in environment(sessions).items():
         monkeypatch.setenv(name, value)
-    client = docker.from_env()
+    client = from_environment()
     try:
         command = ["sh", "-c", "echo up; read line; echo got $line; exit 2"]
         code = dockerpty.exec_command(client, box.id, command, expect="expect up\nsend go\\n\n")

@@ -9,12 +9,12 @@ import stat
 from pathlib import Path
 from typing import Any
 
-import docker
 import pyte
 import pytest
 from docker.models.containers import Container
 
 import dockerpty
+from dockerpty.engine.client import from_environment
 from dockerpty.recording import Cast, Recording
 from tests.bed.engine import Bench
 from tests.bed.screen import Screen
@@ -258,7 +258,7 @@ def test_the_library_records_to_a_path_and_to_a_file(
 ) -> None:
     for name, value in environment(sessions).items():
         monkeypatch.setenv(name, value)
-    client = docker.from_env()
+    client = from_environment()
     quiet: dict[str, Any] = {"stdout": io.BytesIO(), "stderr": io.BytesIO()}
     try:
         for target in (tmp_path / "a.cast", io.StringIO(), Recording(tmp_path / "b.cast")):

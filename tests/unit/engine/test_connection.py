@@ -597,6 +597,16 @@ def test_the_end_of_an_ssh_in_the_middle_is_no_end_of_the_stream(
         transport.close()
 
 
+def test_an_ssh_that_ends_well_with_input_of_ours_unread_is_an_end(fake_ssh: Callable[[str], Path]) -> None:
+    fake_ssh("os.read(0, 4); os.write(1, b'all of it')")
+    transport = connect(parse("ssh://me@host"), 5.0)
+    try:
+        transport.send(b"some, and what nobody reads any more")
+        assert read_all(transport) == b"all of it"
+    finally:
+        transport.close()
+
+
 def test_the_end_of_an_ssh_is_seen_before_it_is_waited_for(fake_ssh: Callable[[str], Path]) -> None:
     fake_ssh("os.write(1, os.read(0, 4)); os.read(0, 1)")
     transport = connect(parse("ssh://me@host"), 5.0)
