@@ -211,6 +211,17 @@ def test_with_an_engine_at_hand_it_is_the_command_and_nothing_more(checkout: Pat
     assert done.stderr.decode() == f"engine: the engine is at {engine_url()}\n"
 
 
+@pytest.mark.engine
+@pytest.mark.usefixtures("engine")
+def test_the_engine_that_it_finds_counts_before_a_context_of_dockers(checkout: Path, tmp_path: Path) -> None:
+    if engine_url() != "unix:///var/run/docker.sock":
+        missing("the engine is not where bin/engine looks first")
+    (tmp_path / "config.json").write_text('{"currentContext": "elsewhere"}')
+    env: dict[str, Any] = {"DOCKER_HOST": "", "DOCKER_CONTEXT": "elsewhere", "DOCKER_CONFIG": str(tmp_path)}
+    done = run("bin/engine", "printenv", "DOCKER_HOST", cwd=checkout, **env)
+    assert (done.returncode, done.stdout.decode(), done.stderr) == (0, f"{engine_url()}\n", b"")
+
+
 @pytest.mark.parametrize(
     ("words", "env", "said"),
     [
