@@ -50,7 +50,7 @@ ALLOWED = {
     # Engines: what all have in common, and two ways to have one.
     "engine.interface": {"errors", "engine.calls", "engine.transport"},
     "engine.twins": {"errors", "result", "engine.calls", "engine.plain_json"},
-    "engine.pull": {"errors", "engine.calls", "engine.interface", "engine.plain_json"},
+    "engine.pull": {"errors", "engine.calls", "engine.interface", "engine.plain_json", "engine.twins"},
     "engine.foreign": {
         "errors",
         "log",
