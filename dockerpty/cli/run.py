@@ -154,9 +154,14 @@ def _in_the_background(
     call = calls.create_container(config, values["name"], platform_of(line))
     answer = engine.send(call, timeout=_CREATE_LIMIT_S).json()
     container: str = answer["Id"]
-    created(answer)
-    subject = values["name"] or container[:12]
-    engine.send(calls.start_container(container), subject=subject, timeout=_CREATE_LIMIT_S)
+    try:
+        created(answer)
+        subject = values["name"] or container[:12]
+        engine.send(calls.start_container(container), subject=subject, timeout=_CREATE_LIMIT_S)
+    except BaseException:
+        if values["rm"]:
+            _remove_unstarted(engine, container)
+        raise
     if values["json"]:
         from dockerpty.cli.capture import show_detached
 
@@ -164,6 +169,15 @@ def _in_the_background(
     else:
         show(container)
     return 0
+
+
+def _remove_unstarted(engine: Engine, container: str) -> None:
+    """Remove what never started: that never ends, and the engine removes only what has ended."""
+    try:
+        # Not by force: if it runs after all, it is the user's, and removes itself.
+        engine.send(calls.remove_container(container, volumes=True))
+    except DockerptyError:
+        return  # mostly that the engine has done it
 
 
 def _tell_created(line: Line, answer: dict[str, Any], file: CidFile | None) -> None:
