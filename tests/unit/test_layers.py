@@ -104,7 +104,7 @@ ALLOWED = {
     },
     "guardian": {"log", "plain_signal"},
     # Who follows a session: loaded when one is followed.
-    "recording": {"errors", "io"},
+    "recording": {"errors", "io", "host_io"},
     "expect": {"errors"},
     "typist": {"errors", "io", "expect"},
     "bridge": {
