@@ -8,6 +8,7 @@ from dockerpty.cli.grammar import UsageError
 from dockerpty.cli.outcome import flush, show
 from dockerpty.cli.pull import fetch, fetch_missing, platform_of
 from dockerpty.cli.session import (
+    START_LIMIT_S,
     bridge,
     is_interactive,
     keywords,
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from dockerpty.engine.client import Engine
 
 _STREAMS = ("stdin", "stdout", "stderr")
-# As long as for a session's container: pulling up volumes and networks may take the engine minutes.
-_CREATE_LIMIT_S = 300.0
 # Which engines came to know late: older ones would pass over them without a word.
 _SINCE = {"annotation": (1, 43), "health_start_interval": (1, 44)}
 
@@ -152,12 +151,12 @@ def _in_the_background(
 ) -> int:
     values = line.values
     call = calls.create_container(config, values["name"], platform_of(line))
-    answer = engine.send(call, timeout=_CREATE_LIMIT_S).json()
+    answer = engine.send(call, timeout=START_LIMIT_S).json()
     container: str = answer["Id"]
     try:
         created(answer)
         subject = values["name"] or container[:12]
-        engine.send(calls.start_container(container), subject=subject, timeout=_CREATE_LIMIT_S)
+        engine.send(calls.start_container(container), subject=subject, timeout=START_LIMIT_S)
     except BaseException:
         if values["rm"]:
             _remove_unstarted(engine, container)
