@@ -192,18 +192,20 @@ def test_a_stopped_replay_gives_the_terminal_back_and_goes_on_where_it_was(
     shell.expect("PROMPT> ")
     shell.send(f"{' '.join(DPTY)} replay {path}\n")
     shell.expect("one")
+    one_at = time.monotonic()
     shell.wait_until(shell.is_raw, 10, "the raw terminal")
     pid = os.tcgetpgrp(shell.master)
 
+    stopped_at = time.monotonic()
     os.kill(pid, signal.SIGTSTP)
     shell.expect("PROMPT> ")
     assert shell.is_as_before()
     assert b"two" not in shell.read_for(5.0)
-    began = time.monotonic()
+    stopped_s = time.monotonic() - stopped_at
     shell.send("fg\n")
     shell.wait_until(shell.is_raw, 10, "the raw terminal")
     shell.expect("two")
-    assert time.monotonic() - began > 1.0  # what was left of the pause
+    assert time.monotonic() - one_at > stopped_s + 2.0  # of the four seconds, most were still to come
 
     os.kill(pid, signal.SIGSTOP)
     shell.expect("PROMPT> ")
