@@ -10,7 +10,7 @@ DockerptyError
 ├── TerminalError                               no raw mode here, or a second session on one terminal
 ├── ArchiveError (ValueError)                   a tar archive that is broken, or that must not be unpacked
 ├── ProtocolError (ConnectionError)             a frame or an answer that cannot be
-├── SessionTimeout (TimeoutError)               the session's own time limits
+├── SessionTimeout (TimeoutError)               a time limit of the session, or of its script
 ├── SessionLost (ConnectionError)               the stream broke and the exit code cannot be learned
 └── EngineError
     ├── APIError                                the engine answered with an error
@@ -95,7 +95,10 @@ class ProtocolError(DockerptyError, ConnectionError):
 
 
 class SessionTimeout(DockerptyError, TimeoutError):
-    """The session reached its `timeout` or its `idle_timeout`; `.result` says how far it came."""
+    """The session reached its `timeout` or its `idle_timeout`, or its script waited in vain.
+
+    `.result` says how far it came.
+    """
 
 
 class SessionLost(DockerptyError, ConnectionError):

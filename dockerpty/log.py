@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # Lines kept while a terminal is raw; the oldest give way, for a session may last for days.
 HELD_LINES = 1000
 
-_DEBUG, _INFO, _WARNING = 10, 20, 30
+_DEBUG, _WARNING = 10, 30
 _raw_terminals: list[None] = []
 _held: list[tuple[logging.Logger, logging.LogRecord]] = []
 
@@ -31,10 +31,6 @@ class Log:
     def debug(self, message: str, *args: object) -> None:
         """Tell a step of one operation: `started`, `complete`, `failed`, with key=value."""
         self._log(_DEBUG, message, args)
-
-    def info(self, message: str, *args: object) -> None:
-        """Tell what whoever runs a server wants to know."""
-        self._log(_INFO, message, args)
 
     def warning(self, message: str, *args: object) -> None:
         """Tell what went wrong and did not end the operation."""

@@ -302,6 +302,7 @@ def start(
     Raises:
         NotFound, APIError, EngineUnreachable: also docker-py's classes of these.
         SessionTimeout, SessionLost, DetachKeysError, DockerptyError: see `dockerpty.errors`.
+        ValueError: a keyword has a value that it does not take.
     """
     operation = RunOperation(
         client,

@@ -17,6 +17,7 @@ import stat
 import time
 
 from dockerpty.errors import DockerptyError
+from dockerpty.host_io import ObjectOutput
 from dockerpty.io import Stream
 
 TYPE_CHECKING = False
@@ -294,6 +295,8 @@ class Recording:
     def _guarded(self, action: Callable[..., Any], *arguments: Any) -> None:
         try:
             action(*arguments)
+        except DockerptyError as error:
+            self._fail(error.reason)
         except (OSError, ValueError) as error:  # ValueError: a file object that was closed
             self._fail(os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error))
         if self._stream is not None and not self._stream.needs_write():
@@ -335,31 +338,17 @@ def _take_over(fd: int) -> None:
     os.ftruncate(fd, 0)
 
 
-class _Object:
-    """A caller's object with `write`: bytes, or text if it says that it has an encoding."""
-
-    def __init__(self, target: Any) -> None:
-        self._target = target
-        self._takes_text = hasattr(target, "encoding") or _is_text(target)
-
-    def fileno(self) -> int:
-        raise OSError(errno.EBADF, "this object has no descriptor")
+class _Object(ObjectOutput):
+    """A caller's object with `write`. What it has of lines is passed on at once; to close it is the caller's affair."""
 
     def send(self, data: Any) -> int:
-        raw = bytes(data)
-        self._target.write(raw.decode() if self._takes_text else raw)
+        count = super().send(data)
         if hasattr(self._target, "flush"):
             self._target.flush()
-        return len(raw)
+        return count
 
     def close(self) -> None:
         """It is the caller's."""
-
-
-def _is_text(target: Any) -> bool:
-    import io
-
-    return isinstance(target, io.TextIOBase)
 
 
 class Encoder:

@@ -154,12 +154,10 @@ class Signals:
         """Say whether a signal is noted."""
         return number in self._previous
 
-    def forget(self, number: int) -> bool:
-        """Give one signal its previous handler back; say whether it was noted."""
-        if number not in self._previous:
-            return False
-        signal.signal(number, self._previous.pop(number))
-        return True
+    def forget(self, number: int) -> None:
+        """Give one signal, if it was noted, its previous handler back."""
+        if number in self._previous:
+            signal.signal(number, self._previous.pop(number))
 
     def stop(self) -> None:
         """Put every handler back as it was."""

@@ -43,8 +43,8 @@ def command(line: Line) -> int:
             "the terminal",
             hint="give a file or a program for it: `> FILE`, `| tar t`",
         )
-    endings = Endings()
     engine = engine_of(line)
+    endings = Endings()
     try:
         if to_stdout:
             stream_out(engine, there, source, _writer(), follow_link=follow_link)
@@ -72,6 +72,7 @@ def command(line: Line) -> int:
         # Whoever ends us finds no half file either.
         return -endings.number
     finally:
+        endings.hold()
         engine.close()
         endings.forget()
 

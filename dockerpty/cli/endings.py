@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import signal
 
-# SIGINT interrupts anyhow.
-_ENDINGS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+from dockerpty.signals import forwardable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# Ctrl-T of the BSDs, which ends nothing.
+_HARMLESS = getattr(signal, "SIGINFO", 0)
 
 
 class Endings:
@@ -18,9 +24,12 @@ class Endings:
     def __init__(self) -> None:
         self.number = int(signal.SIGINT)
         self._interrupts = True
-        for number in _ENDINGS:
+        self._before: dict[int, Any] = {}
+        for number in forwardable() - {_HARMLESS}:
+            before = signal.getsignal(number)
             # One that is ignored, as under nohup, stays so.
-            if signal.getsignal(number) is signal.SIG_DFL:
+            if before in (signal.SIG_DFL, signal.default_int_handler):
+                self._before[number] = before
                 signal.signal(number, self._end)
 
     def hold(self) -> None:
@@ -29,9 +38,9 @@ class Endings:
 
     def forget(self) -> None:
         """Let each do again what it did before."""
-        for number in _ENDINGS:
+        for number, before in self._before.items():
             if signal.getsignal(number) == self._end:
-                signal.signal(number, signal.SIG_DFL)
+                signal.signal(number, before)
 
     def _end(self, number: int, frame: object) -> None:
         if self._interrupts:

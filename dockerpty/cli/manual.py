@@ -63,7 +63,7 @@ _ENVIRONMENT = (
 _FILES = (
     (
         "~/.docker/config.json",
-        "docker's client configuration: detachKeys, psFormat and currentContext count.",
+        "docker's own: currentContext, detachKeys, psFormat, proxies, auths, credsStore and credHelpers count.",
     ),
     ("~/.docker/contexts", "docker's contexts, for -c."),
     ("/var/run/docker.sock", "The engine, if nothing names another."),

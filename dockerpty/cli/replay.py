@@ -7,6 +7,7 @@ import io
 import os
 import re
 import select
+import signal
 import sys
 import time
 
@@ -15,6 +16,7 @@ from dockerpty.cli.outcome import say
 from dockerpty.errors import DockerptyError
 from dockerpty.modes import ModeTracker
 from dockerpty.recording import Cast, schedule
+from dockerpty.signals import undisturbed
 from dockerpty.tty import Terminal, is_terminal, size
 
 TYPE_CHECKING = False
@@ -62,9 +64,25 @@ def _play(fd: int, name: str, speed: float, idle_limit: float | None, to_end: bo
     if not is_terminal(fd):
         source.player = player
     endings = Endings()
+    stops = _Stops(terminal, player)
     left, code = True, 0
-    try:
+
+    def enter() -> None:
         terminal.start()
+        stops.start()
+
+    def leave() -> None:
+        try:
+            screen.clear_up(left)
+            if keyboard is not None:
+                _forget_answers(keyboard)
+        finally:
+            terminal.stop()
+            stops.forget()
+            endings.forget()
+
+    try:
+        undisturbed(enter)
         for at, text in schedule(cast, speed, idle_limit):
             if not player.wait_until(0.0 if to_end else at):
                 break
@@ -74,14 +92,9 @@ def _play(fd: int, name: str, speed: float, idle_limit: float | None, to_end: bo
     except KeyboardInterrupt:
         code = -endings.number
     finally:
-        endings.hold()
         try:
-            screen.clear_up(left)
-            if keyboard is not None:
-                _forget_answers(keyboard)
+            undisturbed(leave)
         finally:
-            terminal.stop()
-            endings.forget()
             if keyboard is not None:
                 os.close(keyboard)
     return code
@@ -147,6 +160,48 @@ class _Screen:
                     raise
 
 
+class _Stops:
+    """Job control: while we are stopped the terminal is as it was, and the replay stands still."""
+
+    def __init__(self, terminal: Terminal, player: _Player) -> None:
+        self._terminal = terminal
+        self._player = player
+        self._listens = False
+
+    def start(self) -> None:
+        """Listen, unless somebody does already."""
+        if signal.getsignal(signal.SIGTSTP) is signal.getsignal(signal.SIGCONT) is signal.SIG_DFL:
+            self._listens = True
+            signal.signal(signal.SIGTSTP, self._stop)
+            signal.signal(signal.SIGCONT, self._go_on)
+
+    def forget(self) -> None:
+        """Let both do again what they did before."""
+        if self._listens:
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+            signal.signal(signal.SIGCONT, signal.SIG_DFL)
+
+    def _stop(self, number: int, frame: object) -> None:
+        began = time.monotonic()
+        undisturbed(self._step_back)  # at its end we are stopped
+        self._player.stood_still(time.monotonic() - began)
+        # An orphan is not stopped at all, and hears of no SIGCONT.
+        self._go_on(number, frame)
+
+    def _step_back(self) -> None:
+        self._terminal.suspend()
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTSTP)
+
+    def _go_on(self, number: int, frame: object) -> None:
+        undisturbed(self._step_forward)
+
+    def _step_forward(self) -> None:
+        signal.signal(signal.SIGTSTP, self._stop)
+        self._terminal.start()  # of a replay that came up in the background
+        self._terminal.suspended()
+
+
 class _Player:
     """Waits as the recording does, and for the user's keys: blank pauses and goes on, q and Ctrl-C leave.
 
@@ -157,7 +212,15 @@ class _Player:
     def __init__(self, keyboard: int | None) -> None:
         self.left = False
         self._keyboard = keyboard
-        self._began = time.monotonic()
+        self._stood_still_s = 0.0
+        self._began = self._now()
+
+    def _now(self) -> float:
+        return time.monotonic() - self._stood_still_s
+
+    def stood_still(self, seconds: float) -> None:
+        """Leave out of the replay's time what passed while we were stopped."""
+        self._stood_still_s += seconds
 
     def wait_until(self, at: float) -> bool:
         """Wait until so many seconds of the replay have passed, pauses not counted; False to leave.
@@ -166,7 +229,7 @@ class _Player:
             KeyboardInterrupt: at Ctrl-C.
         """
         while True:
-            left = self._began + at - time.monotonic()
+            left = self._began + at - self._now()
             if self._keyboard is None:
                 time.sleep(min(max(0.0, left), _LONGEST_S))
                 if left <= _LONGEST_S:
@@ -174,10 +237,10 @@ class _Player:
                 continue
             key = self._pressed(min(max(0.0, left), _LONGEST_S))
             if key == _PAUSE:
-                paused = time.monotonic()
+                paused = self._now()
                 while (key := self._pressed(None)) not in (_PAUSE, _QUIT):
                     pass
-                self._began += time.monotonic() - paused
+                self._began += self._now() - paused
             if key == _QUIT:
                 return False
             if not key and left <= 0:

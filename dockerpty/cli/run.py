@@ -8,6 +8,7 @@ from dockerpty.cli.grammar import UsageError
 from dockerpty.cli.outcome import flush, show
 from dockerpty.cli.pull import fetch, fetch_missing, platform_of
 from dockerpty.cli.session import (
+    START_LIMIT_S,
     bridge,
     is_interactive,
     keywords,
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from dockerpty.engine.client import Engine
 
 _STREAMS = ("stdin", "stdout", "stderr")
-# As long as for a session's container: pulling up volumes and networks may take the engine minutes.
-_CREATE_LIMIT_S = 300.0
 # Which engines came to know late: older ones would pass over them without a word.
 _SINCE = {"annotation": (1, 43), "health_start_interval": (1, 44)}
 
@@ -152,11 +151,16 @@ def _in_the_background(
 ) -> int:
     values = line.values
     call = calls.create_container(config, values["name"], platform_of(line))
-    answer = engine.send(call, timeout=_CREATE_LIMIT_S).json()
+    answer = engine.send(call, timeout=START_LIMIT_S).json()
     container: str = answer["Id"]
-    created(answer)
-    subject = values["name"] or container[:12]
-    engine.send(calls.start_container(container), subject=subject, timeout=_CREATE_LIMIT_S)
+    try:
+        created(answer)
+        subject = values["name"] or container[:12]
+        engine.send(calls.start_container(container), subject=subject, timeout=START_LIMIT_S)
+    except BaseException:
+        if values["rm"]:
+            _remove_unstarted(engine, container)
+        raise
     if values["json"]:
         from dockerpty.cli.capture import show_detached
 
@@ -164,6 +168,15 @@ def _in_the_background(
     else:
         show(container)
     return 0
+
+
+def _remove_unstarted(engine: Engine, container: str) -> None:
+    """Remove what never started: that never ends, and the engine removes only what has ended."""
+    try:
+        # Not by force: if it runs after all, it is the user's, and removes itself.
+        engine.send(calls.remove_container(container, volumes=True))
+    except DockerptyError:
+        return  # mostly that the engine has done it
 
 
 def _tell_created(line: Line, answer: dict[str, Any], file: CidFile | None) -> None:

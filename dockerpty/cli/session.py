@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from dockerpty.engine.client import Engine
     from dockerpty.pty import Operation
 
+#: For creating or starting what nobody attaches to: pulling up volumes and networks may take the engine minutes.
+START_LIMIT_S = 300.0
+
 
 def is_interactive(line: Line) -> bool:
     """Say whether stdin is read: -i asks for it, and -n for the opposite, which wins as it does in ssh."""

@@ -7,7 +7,7 @@ import sys
 from dockerpty.cli.engine import engine_of
 from dockerpty.cli.grammar import UsageError
 from dockerpty.cli.outcome import FAILED, code_of, show
-from dockerpty.cli.session import bridge, keywords, refuse_session_flags
+from dockerpty.cli.session import START_LIMIT_S, bridge, keywords, refuse_session_flags
 from dockerpty.engine import calls
 from dockerpty.errors import DockerptyError, EngineUnreachable
 from dockerpty.pty import RunOperation
@@ -17,9 +17,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dockerpty.cli.grammar import Line
     from dockerpty.engine.client import Engine
-
-#: The engine may have volumes and networks to pull up.
-_LIMIT_S = 300.0
 
 
 def command(line: Line) -> int:
@@ -53,7 +50,7 @@ def _start(engine: Engine, containers: list[str], line: Line) -> int:
     codes = set()
     for container in containers:
         try:
-            engine.send(calls.start_container(container), subject=container, timeout=_LIMIT_S)
+            engine.send(calls.start_container(container), subject=container, timeout=START_LIMIT_S)
         except EngineUnreachable:
             raise  # nor would it answer for the others
         except DockerptyError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dockerpty.engine import plain_json
 from dockerpty.engine.calls import Call, no_engine
+from dockerpty.engine.twins import twin
 from dockerpty.errors import APIError, ImageNotFound
 
 TYPE_CHECKING = False
@@ -78,14 +79,9 @@ class Progress:
             raise no_engine("it is no JSON") from error
         failure = step.get("error") if isinstance(step, dict) else None
         if failure:
-            raise APIError(
-                "pull",
-                self._image,
-                str(failure),
-                "is its name right, and may you have it?",
-                status_code=200,
-                explanation=str(failure),
-            )
+            words = str(failure)
+            hint = "is its name right, and may you have it?"
+            raise twin(APIError("pull", self._image, words, hint, status_code=200, explanation=words))
         if self._show is not None and isinstance(step, dict):
             self._show(step)
 

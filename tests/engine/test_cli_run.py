@@ -574,6 +574,35 @@ def test_nobodys_id_is_written_over_and_without_a_container_there_is_no_file(
     assert not path.exists()
 
 
+def test_what_cannot_leave_its_id_is_not_left_behind_in_the_background(
+    bench: Bench, sessions: Sessions, name: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "id"
+    line = " ".join(["dpty", *RUN, "-d", "--rm", "--cidfile", str(path), "--name", name, IMAGE, "true"])
+    # No file may grow.
+    done = shell(sessions, f"ulimit -f 0; {line}")
+    assert seen(done) == (125, b"", f"dpty: cannot write --cidfile {path}: File too large\n".encode())
+    assert not path.exists()
+    expect_gone(bench, name)
+
+
+@pytest.mark.parametrize("flags", [["-d", "--rm"], ["-d"]])
+def test_ctrl_c_before_the_start_leaves_in_the_background_only_what_was_to_stay(
+    flags: list[str], bench: Bench, proxy: Proxy, sessions: Sessions, name: str
+) -> None:
+    held = threading.Event()
+    proxy.on("POST", "/start", hold_request=held)
+    try:
+        terminal = typed(sessions, *RUN, *flags, "--name", name, IMAGE, "sleep", "1000")
+        terminal.wait_until(lambda: proxy.count("POST", "/start"), what="the request to start it")
+        terminal.send("\x03")
+        assert terminal.wait() == -signal.SIGINT
+        container = found(bench, name)
+        assert container is None if "--rm" in flags else container and container.status == "created"
+    finally:
+        held.set()
+
+
 @pytest.mark.parametrize("flags", [[], ["-d"]])
 def test_what_the_engine_warns_of_is_passed_on(
     flags: list[str], bench: Bench, proxy: Proxy, sessions: Sessions, name: str

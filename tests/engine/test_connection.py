@@ -17,6 +17,7 @@ from dockerpty.engine.client import Engine, engine_of, from_environment
 from dockerpty.engine.connection import Transport, wait_for
 from dockerpty.engine.foreign import ForeignEngine
 from dockerpty.frames import Decoder
+from tests.bed.exchange import exchange
 from tests.bed.transports import KINDS, Unavailable
 from tests.bed.transports import Transport as Way
 from tests.conftest import missing
@@ -84,32 +85,14 @@ def started(engine: Engine, box: Container, command: str) -> tuple[str, Transpor
 
 def converse(transport: Transport, data: bytes, *, end: bool = True) -> dict[int, bytes]:
     """Send `data` and, with `end`, the end of it, while reading to the end of what comes: bytes by stream."""
-    view, ended, deadline = memoryview(data), not end, time.monotonic() + 60
-    decoder, buffer, got = Decoder(), bytearray(65536), {1: bytearray(), 2: bytearray()}
-    while True:
-        events = {transport.fileno(): select.POLLIN}
-        if view or transport.unsent():
-            events[transport.write_fileno()] = events.get(transport.write_fileno(), 0) | select.POLLOUT
-        if not transport.pending():
-            assert wait_for(list(events.items()), deadline), f"stuck with {len(got[1])} bytes"
-        try:
-            if view:
-                view = view[transport.send(view[:65536]) :]
-            else:
-                transport.flush()
-        except BlockingIOError:
-            pass
-        if not view and not ended:
-            transport.half_close()
-            ended = True
-        try:
-            count = transport.recv_into(buffer)
-        except BlockingIOError:
-            continue
-        if not count:
-            return {stream: bytes(text) for stream, text in got.items()}
-        for stream, payload in decoder.feed(memoryview(buffer)[:count]):
-            got[stream] += payload
+    decoder, got = Decoder(), {1: bytearray(), 2: bytearray()}
+
+    def take(piece: memoryview) -> None:
+        for stream, text in decoder.feed(piece):
+            got[stream] += text
+
+    exchange(transport, data, take, end=end)
+    return {stream: bytes(text) for stream, text in got.items()}
 
 
 def test_twenty_megabytes_go_through_cat_and_come_back_exactly(

@@ -211,6 +211,17 @@ def test_with_an_engine_at_hand_it_is_the_command_and_nothing_more(checkout: Pat
     assert done.stderr.decode() == f"engine: the engine is at {engine_url()}\n"
 
 
+@pytest.mark.engine
+@pytest.mark.usefixtures("engine")
+def test_the_engine_that_it_finds_counts_before_a_context_of_dockers(checkout: Path, tmp_path: Path) -> None:
+    if engine_url() != "unix:///var/run/docker.sock":
+        missing("the engine is not where bin/engine looks first")
+    (tmp_path / "config.json").write_text('{"currentContext": "elsewhere"}')
+    env: dict[str, Any] = {"DOCKER_HOST": "", "DOCKER_CONTEXT": "elsewhere", "DOCKER_CONFIG": str(tmp_path)}
+    done = run("bin/engine", "printenv", "DOCKER_HOST", cwd=checkout, **env)
+    assert (done.returncode, done.stdout.decode(), done.stderr) == (0, f"{engine_url()}\n", b"")
+
+
 @pytest.mark.parametrize(
     ("words", "env", "said"),
     [
@@ -299,3 +310,30 @@ def test_who_is_not_root_is_told_which_packages_to_install(checkout: Path) -> No
     )
     done = run("bin/packages", "dpty", cwd=checkout)
     assert (done.returncode, done.stderr) == (125, b"dpty: bin/packages: no packages named\n")
+
+
+# bin/bench
+
+
+def test_the_predecessor_is_set_up_once_and_again_when_it_is_to_be_another(tmp_path: Path) -> None:
+    def program(name: str, text: str) -> None:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+
+    shutil.copytree(ROOT / "bin", tmp_path / "bin")
+    program("bin/venv", "true")
+    program("bin/engine", "true")
+    # A Python that makes environments, of which each has a pip that says that it did its work.
+    pip = "#!/bin/sh\\necho installed"
+    program(
+        ".venv-bench/bin/python", f"mkdir -p $3/bin; printf '{pip}' >$3/bin/python; chmod +x $3/bin/python"
+    )
+    requirements = tmp_path / "benchmarks" / "requirements.txt"
+    requirements.parent.mkdir()
+    said = []
+    for wanted in ("dockerpty==0.4.1\n", "dockerpty==0.4.1\n", "dockerpty==0.4.0\n", "dockerpty==0.4.0\n"):
+        requirements.write_text(wanted)
+        said.append(run("bin/bench", cwd=tmp_path).stdout)
+    assert said == [b"installed\n", b"", b"installed\n", b""]

@@ -5,6 +5,7 @@ import importlib
 import pickle
 import pkgutil
 import re
+from pathlib import Path
 from types import ModuleType
 
 import docker.errors
@@ -48,6 +49,14 @@ def drawn_tree(text: str) -> dict[str, set[str]]:
 def test_the_tree_at_the_top_of_the_module_is_the_tree() -> None:
     actual = {each.__name__: {base.__name__ for base in each.__bases__} for each in exceptions_of(errors)}
     assert drawn_tree(errors.__doc__ or "") == actual
+
+
+def test_the_page_of_errors_draws_and_explains_the_same_ones() -> None:
+    page = (Path(dockerpty.__file__).parents[1] / "docs" / "errors.md").read_text()
+    drawn = page.partition("```text\n")[2].partition("```")[0]
+    assert drawn_tree(re.sub(r" +also (\w+)", r" (\1)", drawn)) == drawn_tree(errors.__doc__ or "")
+    explained = set(re.findall(r"^\| `(\w+)`", page.partition("## What each means")[2], re.M))
+    assert explained == set(drawn_tree(errors.__doc__ or "")) - {"ImageNotFound"}
 
 
 def test_the_drawn_tree_is_read_with_its_branches() -> None:

@@ -50,7 +50,7 @@ ALLOWED = {
     # Engines: what all have in common, and two ways to have one.
     "engine.interface": {"errors", "engine.calls", "engine.transport"},
     "engine.twins": {"errors", "result", "engine.calls", "engine.plain_json"},
-    "engine.pull": {"errors", "engine.calls", "engine.interface", "engine.plain_json"},
+    "engine.pull": {"errors", "engine.calls", "engine.interface", "engine.plain_json", "engine.twins"},
     "engine.foreign": {
         "errors",
         "log",
@@ -104,7 +104,7 @@ ALLOWED = {
     },
     "guardian": {"log", "plain_signal"},
     # Who follows a session: loaded when one is followed.
-    "recording": {"errors", "io"},
+    "recording": {"errors", "io", "host_io"},
     "expect": {"errors"},
     "typist": {"errors", "io", "expect"},
     "bridge": {

@@ -36,14 +36,13 @@ def test_a_line_is_logged_under_the_name_of_the_module_and_as_its_callers(
 def test_levels_are_those_of_logging(caplog: pytest.LogCaptureFixture) -> None:
     logger = log.get("dockerpty.pty")
     logger.debug("a")
-    logger.info("b")
-    logger.warning("c")
-    assert [record.levelname for record in caplog.records] == ["DEBUG", "INFO", "WARNING"]
+    logger.warning("b")
+    assert [record.levelname for record in caplog.records] == ["DEBUG", "WARNING"]
 
 
 def test_what_the_program_does_not_want_to_hear_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, logger="dockerpty.pty")
-    log.get("dockerpty.pty").info("quiet")
+    log.get("dockerpty.pty").debug("quiet")
     assert caplog.records == []
 
 
@@ -53,13 +52,13 @@ def test_lines_are_kept_back_while_a_terminal_is_raw_and_keep_their_order_and_ti
     logger = log.get("dockerpty.pty")
     log.hold()
     log.hold()
-    logger.info("first")
-    logger.info("second")
+    logger.warning("first")
+    logger.warning("second")
     made = time.time()
     log.release()
     assert caplog.records == []
     log.release()
-    logger.info("third")
+    logger.warning("third")
     assert [record.getMessage() for record in caplog.records] == ["first", "second", "third"]
     assert caplog.records[0].created <= made
 
@@ -67,7 +66,7 @@ def test_lines_are_kept_back_while_a_terminal_is_raw_and_keep_their_order_and_ti
 def test_only_so_many_lines_are_kept_back(caplog: pytest.LogCaptureFixture) -> None:
     log.hold()
     for number in range(log.HELD_LINES + 2):
-        log.get("dockerpty.pty").info("%d", number)
+        log.get("dockerpty.pty").warning("%d", number)
     log.release()
     assert len(caplog.records) == log.HELD_LINES
     assert caplog.records[-1].getMessage() == str(log.HELD_LINES + 1)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -129,6 +130,14 @@ def test_session_keywords_are_written_out_in_each_signature(name: str) -> None:
     parameters = inspect.signature(getattr(dockerpty, name)).parameters
     keywords = [each.name for each in parameters.values() if each.kind is each.KEYWORD_ONLY]
     assert [each for each in SESSION.split() if each not in keywords] == []
+
+
+def test_the_guides_table_of_options_has_every_keyword_of_a_session() -> None:
+    guide = (ROOT / "docs" / "guide.md").read_text()
+    table = guide.partition("## Options of a session")[2].partition("\n#")[0]
+    parameters = inspect.signature(dockerpty.start).parameters.values()
+    keywords = {each.name for each in parameters if each.kind is each.KEYWORD_ONLY}
+    assert set(re.findall(r"^\| `(\w+)`", table, re.M)) == keywords - {"transport"}
 
 
 @pytest.mark.parametrize("name", ["start", "exec_command", "start_exec"])

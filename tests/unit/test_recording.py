@@ -217,6 +217,35 @@ def test_an_object_with_write_takes_it_as_text_or_as_bytes(make: Callable[[], An
     assert not target.closed
 
 
+class Narrow(io.RawIOBase):
+    """A raw file that takes three bytes at a time, and of all no more than the limit."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.taken = b""
+
+    def write(self, data: Any) -> int | None:
+        piece = bytes(data[: min(3, self.limit - len(self.taken))])
+        self.taken += piece
+        return len(piece) or None
+
+
+def test_a_raw_file_that_takes_a_part_is_given_the_rest() -> None:
+    target = Narrow(10**6)
+    kept = begun(target)
+    kept.output(b"one")
+    assert kept.close() == ""
+    assert lines(target.taken)[1][1:] == ["o", "one"]
+
+
+def test_a_raw_file_that_takes_nothing_ends_the_recording_and_not_the_session() -> None:
+    target = Narrow(200)
+    kept = begun(target)
+    kept.output(b"x" * 200)
+    assert kept.close() == "the recording ends before the session did: it takes nothing now"
+    assert len(target.taken) == 200
+
+
 # When it is written, and what if it cannot be ------------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from dockerpty.archive import BLOCK, END, Member, Writer
-from dockerpty.cli import cp
+from dockerpty.cli import cp, main
 from dockerpty.cli.cp import Progress, places, split
 from dockerpty.cli.grammar import UsageError, read
 from dockerpty.cli.table import COMMANDS
@@ -341,6 +341,36 @@ def test_who_is_ended_in_the_middle_dies_of_it_and_leaves_the_old_file_and_no_ha
         stop.set()
     assert os.listdir(tmp_path) == ["f"]
     assert (tmp_path / "f").read_text() == "old"
+
+
+def test_who_is_ended_twice_leaves_no_half_file_either(bench: Bench, tmp_path: Path) -> None:
+    stop = threading.Event()
+    engine = bench.engine(send(10 * MB, stop, 5 * MB))
+    code = (
+        "import signal, sys; from dockerpty.cli import main; from dockerpty.tree import Unpacker\n"
+        "whole = Unpacker.close\n"
+        "def close(self): signal.raise_signal(signal.SIGINT); whole(self)\n"
+        "Unpacker.close = close; sys.exit(main(sys.argv[1:]))"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "DOCKER_API_VERSION": "1.41"}
+    argv = [sys.executable, "-c", code, "-H", engine.url, "cp", "web:/f", str(tmp_path)]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, env=env) as process:
+        try:
+            wait_for(lambda: _size_beside(tmp_path) >= 4 * MB, SECONDS, "half of the file")
+            process.send_signal(signal.SIGINT)
+            assert process.wait(SECONDS) == -signal.SIGINT
+        finally:
+            stop.set()
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_engine_that_makes_no_sense_leaves_the_callers_signals_as_they_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    assert main(["-H", "nonsense://", "cp", "web:/f", "."]) == 1
+    assert "nonsense" in capsys.readouterr().err
+    assert {number: signal.getsignal(number) for number in signal.valid_signals()} == before
 
 
 def _size_beside(folder: Path) -> int:

@@ -9,7 +9,7 @@ import pytest
 
 from dockerpty.cli.endings import Endings
 
-NUMBERS = [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
+NUMBERS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGIO]
 
 
 @pytest.fixture
@@ -31,6 +31,7 @@ def test_a_second_one_does_not_disturb_what_is_put_in_order_after_the_first(endi
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGHUP)
     signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGINT)
     assert endings.number == signal.SIGHUP
 
 
@@ -50,5 +51,6 @@ def test_one_that_is_ignored_stays_so_and_the_others_get_back_what_they_did() ->
         endings.forget()
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGHUP, before)

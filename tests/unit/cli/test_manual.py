@@ -71,6 +71,14 @@ def test_every_command_stands_in_the_lists_of_exit_codes_where_it_belongs() -> N
         ]
 
 
+def test_everything_that_counts_of_dockers_configuration_is_named() -> None:
+    sources = "".join(path.read_text() for path in Path(dockerpty.__file__).parent.rglob("*.py"))
+    asked = set(re.findall(r'onfiguration(?:_of\(line\))?\.(?:text|group)\("(\w+)"\)', sources))
+    assert {"detachKeys", "currentContext", "credHelpers", "proxies", "psFormat"} <= asked
+    row = section("FILES").partition("config.json")[2].partition("\\fB")[0]
+    assert asked == set(re.findall(r"\w+", row)) & asked
+
+
 def test_every_variable_that_is_asked_for_is_explained() -> None:
     sources = "".join(path.read_text() for path in Path(dockerpty.__file__).parent.rglob("*.py"))
     asked = set(re.findall(r'(?:environ|here|\))(?:\.get\(|\[)"([A-Z_]+)"', sources))

@@ -6,9 +6,11 @@ import json
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ import pytest
 
 from tests.bed.screen import Screen
 from tests.bed.terminal import CLOSED, PIPE, ROOT, Terminal
+from tests.conftest import missing
 
 DPTY = [sys.executable, "-m", "dockerpty"]
 CURSOR_OFF, CURSOR_ON = "\x1b[?25l", "\x1b[?25h"
@@ -35,16 +38,21 @@ def cast(tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.fixture
-def replay() -> Iterator[Callable[..., Terminal]]:
+def terminals() -> Iterator[Callable[..., Terminal]]:
     open_ones: list[Terminal] = []
 
-    def start(*arguments: str, **options: Any) -> Terminal:
-        open_ones.append(Terminal([*DPTY, "replay", *arguments], **options))
+    def start(argv: list[str], **options: Any) -> Terminal:
+        open_ones.append(Terminal(argv, **options))
         return open_ones[-1]
 
     yield start
     for each in open_ones:
         each.close()
+
+
+@pytest.fixture
+def replay(terminals: Callable[..., Terminal]) -> Callable[..., Terminal]:
+    return lambda *arguments, **options: terminals([*DPTY, "replay", *arguments], **options)
 
 
 def piped(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -151,7 +159,12 @@ def test_it_can_be_left_while_it_pauses(cast: Callable[..., str], replay: Callab
 
 
 @pytest.mark.parametrize(
-    ("how", "number"), [("key", signal.SIGINT), ("signal", signal.SIGTERM), ("signal", signal.SIGHUP)]
+    ("how", "number"),
+    [
+        ("key", signal.SIGINT),
+        *(("signal", getattr(signal, f"SIG{name}")) for name in ("TERM", "HUP", "QUIT", "USR1", "ALRM")),
+        ("signal", signal.SIGRTMAX),
+    ],
 )
 def test_ctrl_c_and_signals_leave_with_the_modes_undone(
     how: str, number: signal.Signals, cast: Callable[..., str], replay: Callable[..., Terminal]
@@ -164,6 +177,58 @@ def test_ctrl_c_and_signals_leave_with_the_modes_undone(
         terminal.signal(number)
     assert terminal.wait() == -number
     assert CURSOR_ON in terminal.output.decode()
+    assert terminal.is_as_before()
+
+
+def test_a_stopped_replay_gives_the_terminal_back_and_goes_on_where_it_was(
+    cast: Callable[..., str], terminals: Callable[..., Terminal]
+) -> None:
+    program = shutil.which("dash")
+    if program is None:
+        missing("no dash here: job control is tested under it")
+    path = cast((0.0, "one"), (4.0, "two\r\n"), (3600.0, "three"))
+    assert program is not None
+    shell = terminals([program, "-i"], env={"PS1": "PROMPT> ", "ENV": None})
+    shell.expect("PROMPT> ")
+    shell.send(f"{' '.join(DPTY)} replay {path}\n")
+    shell.expect("one")
+    one_at = time.monotonic()
+    shell.wait_until(shell.is_raw, 10, "the raw terminal")
+    pid = os.tcgetpgrp(shell.master)
+
+    stopped_at = time.monotonic()
+    os.kill(pid, signal.SIGTSTP)
+    shell.expect("PROMPT> ")
+    assert shell.is_as_before()
+    assert b"two" not in shell.read_for(5.0)
+    stopped_s = time.monotonic() - stopped_at
+    shell.send("fg\n")
+    shell.wait_until(shell.is_raw, 10, "the raw terminal")
+    shell.expect("two")
+    assert time.monotonic() - one_at > stopped_s + 2.0  # of the four seconds, most were still to come
+
+    os.kill(pid, signal.SIGSTOP)
+    shell.expect("PROMPT> ")
+    shell.send("stty sane\n")
+    shell.expect("PROMPT> ")
+    shell.send("fg\n")
+    shell.wait_until(shell.is_raw, 10, "the raw terminal")
+    shell.send("q")
+    shell.expect("PROMPT> ")
+    assert not shell.is_raw()
+
+
+def test_who_cannot_be_stopped_plays_on_in_a_raw_terminal(
+    cast: Callable[..., str], replay: Callable[..., Terminal]
+) -> None:
+    terminal = replay(cast((0.0, "one"), (1.0, "two"), (3600.0, "three")))
+    terminal.expect("one")
+    terminal.wait_until(terminal.is_raw, 10, "the raw terminal")
+    terminal.signal(signal.SIGTSTP)  # nobody would continue the leader of a session
+    terminal.expect("two")
+    assert terminal.is_raw()
+    terminal.send("q")
+    assert terminal.wait() == 0
     assert terminal.is_as_before()
 
 

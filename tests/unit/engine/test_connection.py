@@ -28,6 +28,7 @@ from dockerpty.engine.tls import TLSTransport, context_of, handshake, shared_con
 from dockerpty.errors import EngineUnreachable, ProtocolError
 from tests.bed.certificates import Certificates
 from tests.bed.channels import Plain, Tls
+from tests.bed.exchange import exchange
 from tests.unit.loopback import Server
 
 MEGABYTES = 20 * 1024 * 1024
@@ -84,31 +85,9 @@ def stuff(transport: Transport) -> None:
 
 def through_cat(transport: Transport, data: bytes) -> bytes:
     """Send `data` and the end of it while reading what comes back, as a session does, and give all that came."""
-    view, got, ended, deadline = memoryview(data), bytearray(), False, soon(120)
-    buffer = bytearray(5000)
-    while True:
-        events = {transport.fileno(): select.POLLIN}
-        if view or transport.unsent():
-            events[transport.write_fileno()] = events.get(transport.write_fileno(), 0) | select.POLLOUT
-        if not transport.pending():
-            assert wait_for(list(events.items()), deadline), f"stuck at {len(got)}"
-        try:
-            if view:
-                view = view[transport.send(view[:100_000]) :]
-            else:
-                transport.flush()
-        except BlockingIOError:
-            pass
-        if not view and not ended:
-            transport.half_close()
-            ended = True
-        try:
-            count = transport.recv_into(buffer)
-        except BlockingIOError:
-            continue
-        if not count:
-            return bytes(got)
-        got += buffer[:count]
+    got = bytearray()
+    exchange(transport, data, got.extend, seconds=120, buffer_size=5000)
+    return bytes(got)
 
 
 def waits(done: threading.Event) -> None:

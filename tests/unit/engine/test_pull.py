@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import docker.errors
 import pytest
 
 from dockerpty.engine.calls import Call, Reply
@@ -82,6 +83,15 @@ def test_a_failure_in_the_middle_of_the_answer_is_an_error() -> None:
         pull(engine, "busybox:1")
     assert str(caught.value) == "cannot pull busybox:1: denied; is its name right, and may you have it?"
     assert caught.value.explanation == "denied"
+
+
+def test_who_catches_docker_pys_error_catches_that_one_too() -> None:
+    with pytest.raises(docker.errors.APIError) as caught:
+        pull(Answering(b'{"error":"denied"}\r\n'), "busybox:1")
+    error: Exception = caught.value
+    assert isinstance(error, APIError)
+    assert error.explanation == "denied"
+    assert str(error) == "cannot pull busybox:1: denied; is its name right, and may you have it?"
 
 
 def test_a_failure_on_a_line_without_an_end_is_an_error() -> None:
