@@ -145,7 +145,9 @@ class Bridge:
         self._guardian: Guardian | None = None
         self._guarded_at: float | None = None
         self._typed_at: float | None = None
+        #: When something moved last; and when it was asked last why nothing does, which moves nothing.
         self._active = 0.0
+        self._asked_at = 0.0
 
     def run(self, sockets: Any) -> int | None:
         """Bridge until the session ends. See `dockerpty.pty.PseudoTerminal.start` for what is returned and raised."""
@@ -419,7 +421,7 @@ class Bridge:
         # Only while we were ready to take something: a stopped terminal is no silence of the far side's.
         for output in self._outputs:
             if not output.eof and output.has_room():
-                return self._active + float(self._operation._silence_s)
+                return max(self._active, self._asked_at) + float(self._operation._silence_s)
         return None
 
     def _stalled_at(self) -> float | None:
@@ -431,9 +433,10 @@ class Bridge:
 
     def _silent(self) -> None:
         # What came in this very turn is no silence: we may have been stopped for a while.
-        moved = self._count()
-        self._active = time.monotonic()
-        if not moved:
+        self._asked_at = time.monotonic()
+        if self._count():
+            self._active = self._asked_at
+        else:
             self._operation._silent()
 
     # The end ---------------------------------------------------------------------------------------------------------

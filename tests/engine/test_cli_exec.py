@@ -368,6 +368,26 @@ def test_past_its_idle_limit_the_process_is_ended_and_the_code_is_124(
     expect_gone(bench, box, mark)
 
 
+IDLE_BEYOND_SILENCE = """
+import dockerpty, sys, time
+from dockerpty.exec import ExecOperation
+from tests.bed.scripts.clients import from_env
+ExecOperation._silence_s = 0.2
+began = time.monotonic()
+try:
+    dockerpty.exec_command(from_env(), sys.argv[1], ["sleep", "15"], interactive=False, idle_timeout=1)
+except dockerpty.SessionTimeout:
+    print("over after", int(time.monotonic() - began))
+"""
+
+
+def test_an_idle_limit_above_the_time_after_which_silence_is_looked_into_is_kept(
+    box: Container, sessions: Sessions
+) -> None:
+    terminal = sessions.python(IDLE_BEYOND_SILENCE, name_of(box))
+    terminal.expect(re.compile(rb"over after [123]\r"), 12)
+
+
 def test_a_reader_that_has_gone_ends_both_by_sigpipe(
     bench: Bench, box: Container, sessions: Sessions, mark: str
 ) -> None:

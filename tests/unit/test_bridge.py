@@ -28,7 +28,10 @@ class Asked(Operation):
 
 class Moved:
     moved = 0
-    stdout_closed = lost = hung_up = False
+    eof = stdout_closed = lost = hung_up = False
+
+    def has_room(self) -> bool:
+        return True
 
 
 class Deaf(Operation):
@@ -45,8 +48,8 @@ class Deaf(Operation):
         return True
 
 
-def bridge(operation: Operation, notice: Any = print) -> Any:
-    options = Options(sig_proxy=True)
+def bridge(operation: Operation, notice: Any = print, **chosen: Any) -> Any:
+    options = Options(sig_proxy=True, **chosen)
     return Bridge(operation, Loop(), None, SessionResult(), options, notice)  # type: ignore[arg-type]
 
 
@@ -60,6 +63,24 @@ def test_bytes_of_the_very_turn_in_which_the_clock_ran_out_are_no_silence() -> N
     assert operation.asked == 0
     session._silent()
     assert operation.asked == 1
+
+
+def test_to_ask_why_all_is_silent_puts_the_idle_limit_off_by_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(bridge_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    operation, output = Asked(), Moved()
+    session = bridge(operation, idle_timeout=25.0)
+    session._outputs, session._active = [output], now[0]
+    while now[0] < 1025.0:
+        now[0] = min(session._idle_until(), session._silent_until())
+        if now[0] == session._silent_until():
+            session._silent()
+    assert operation.asked == 2
+    assert session._idle_until() == 1025.0
+    # What moves counts from when it moved, also where it is seen only as silence is looked into.
+    output.moved = 1
+    session._silent()
+    assert session._idle_until() == 1050.0
 
 
 @pytest.mark.parametrize(
