@@ -345,7 +345,7 @@ class RunOperation(EngineOperation):
             self._has_started = True
         else:
             self._starting = self._has_started = True
-            self._controlled().submit(call, self._start_answered, _START_LIMIT_S)
+            self._controlled(connects=True).submit(call, self._start_answered, _START_LIMIT_S)
 
     def _start_answered(self, answer: Any) -> None:
         self._starting = False

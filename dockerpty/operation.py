@@ -294,13 +294,14 @@ class EngineOperation(Operation):
             if observer is not None:
                 loop.watch(observer)
         if self.is_tty() and self._follows_size:
-            self._resizer = Resizer(self._controlled(), self._resize_call, RESIZE_LIMIT_S)
+            self._resizer = Resizer(self._controlled(connects=True), self._resize_call, RESIZE_LIMIT_S)
             loop.at(self._resizer.again_at, self._resizer.again)
 
-    def _controlled(self) -> Control:
+    def _controlled(self, *, connects: bool = False) -> Control:
+        """Return what takes calls inside the loop. Before that runs it may connect and fail; later a call is told."""
         assert self._loop is not None
         if self._control is None:
-            self._control = self._engine.control()
+            self._control = self._engine.control(connects=connects)
             self._loop.calls(self._control)
         return self._control
 

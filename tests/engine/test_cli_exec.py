@@ -388,6 +388,31 @@ def test_an_idle_limit_above_the_time_after_which_silence_is_looked_into_is_kept
     terminal.expect(re.compile(rb"over after [123]\r"), 12)
 
 
+SILENCE = """
+import dockerpty, sys
+from dockerpty.exec import ExecOperation
+from tests.bed.scripts.clients import from_env
+ExecOperation._silence_s = 0.1
+command = ["sh", "-c", "echo up; read line; echo $line; exit 6"]
+code = dockerpty.exec_command(from_env(), sys.argv[1], command, tty=False)
+print("code", code, file=sys.stderr)
+"""
+
+
+def test_a_session_goes_on_where_no_other_connection_can_be_made_to_ask_why_it_is_silent(
+    box: Container, proxy: Proxy, sessions: Sessions
+) -> None:
+    terminal = sessions.python(SILENCE, name_of(box), stdin=PIPE, stdout=PIPE, stderr=PIPE)
+    terminal.expect_stdout("up")
+    proxy.refuse_connections()
+    # Idle for several times as long as it takes to be asked.
+    assert terminal.read_for(0.5) == b""
+    terminal.feed(b"there\n", end=True)
+    terminal.expect_stdout("there")
+    assert terminal.wait() == 0, terminal.stderr
+    assert terminal.stderr == b"code 6\n"
+
+
 def test_a_reader_that_has_gone_ends_both_by_sigpipe(
     bench: Bench, box: Container, sessions: Sessions, mark: str
 ) -> None:
