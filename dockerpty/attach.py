@@ -40,6 +40,9 @@ _STOP_TIMEOUT_S = 10.0
 #: ... and what one of ours has whose reader has gone.
 _ABANDONED_S = 2.0
 
+#: The removal of what never started is done also where nobody waits for it any longer.
+_REMOVAL_S = 10.0
+
 #: What a session attaches to, unless it is told otherwise.
 STREAMS = ("stdin", "stdout", "stderr")
 
@@ -459,7 +462,7 @@ class RunOperation(EngineOperation):
             return
         # What never started never ends, and the engine removes only what has ended.
         try:
-            self._engine.send(calls.remove_container(self._full_id(), force=True))
+            self._engine.send(calls.remove_container(self._full_id(), force=True), timeout=_REMOVAL_S)
         except DockerptyError as error:
             _log.debug("not removed: %s", error)
 

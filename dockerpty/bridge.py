@@ -130,12 +130,14 @@ class Bridge:
         self._notice = notice
         self._terminal = Terminal(None, raw=False)
         self._holds_log = False
-        self._signals = Signals(self._signalled)
+        self._signals = Signals(self._signalled, self._meanwhile)
         self._pumps: list[Pump] = []
         self._inputs: list[InputPump] = []
         self._outputs: list[OutputPump] = []
         self._waited_for: list[Pump] = []
         self._die_by: int | None = None
+        #: Our end was insisted on before there was a loop.
+        self._gives_up = False
         self._timed_out = ""
         self._verdict: int | SessionTimeout | None = None
         self._insisted: list[float] = []
@@ -153,11 +155,12 @@ class Bridge:
         """Bridge until the session ends. See `dockerpty.pty.PseudoTerminal.start` for what is returned and raised."""
         operation = self._operation
         self._result.started = time.time()
+        code = None
         try:
             undisturbed(self._listen)
             operation._prepare()
             if sockets is None:
-                sockets = operation._attach()
+                sockets = self._attach()
             operation._bind(self._loop)
             try:
                 undisturbed(self._enter_terminal)
@@ -169,11 +172,16 @@ class Bridge:
                 # Whatever ended us here, what was started for us is not to live on. A stdout that is full is no better
                 # than one that is closed.
                 unwritable = isinstance(error, DockerptyError) and error.action == "write to"
-                problem = operation._abandoned(signal.SIGPIPE if unwritable else signal.SIGTERM)
+                problem = operation._abandoned(
+                    signal.SIGPIPE if unwritable else self._die_by or signal.SIGTERM
+                )
                 _log.debug("abandoned: %s", problem)
                 raise
             undisturbed(self._leave)
             code = self._end()
+        except SystemExit:
+            if not self._gives_up:
+                raise
         finally:
             try:
                 undisturbed(self._restore)
@@ -182,6 +190,9 @@ class Bridge:
             finally:
                 operation._close()
         if self._die_by is not None:
+            if self._gives_up:
+                # Callers that wait with us have something to put in order, too: Ctrl-C is theirs as it was before us.
+                signal.raise_signal(self._die_by)
             die_by(self._die_by)
             # The first process of a PID namespace does not die by default actions.
             raise SystemExit(128 + self._die_by)
@@ -193,6 +204,22 @@ class Bridge:
         self._signals.start()
         if self._options.sig_proxy:
             self._signals.note(forwardable())
+
+    def _attach(self) -> Any:
+        """Attach, which may take as long as the engine likes: it may be stuck."""
+        try:
+            return self._operation._attach()
+        except SystemExit:
+            if self._die_by is not None:
+                # What was asked for may be done yet.
+                self._warn(self._operation._abandoned(self._die_by))
+            raise
+
+    def _meanwhile(self, number: int) -> None:
+        """In a handler, before the loop: a signal is kept for the process, and whoever insists need not wait for it."""
+        if number in (signal.SIGINT, signal.SIGTERM) and self._insists():
+            self._die_by, self._gives_up = number, True
+            raise SystemExit(128 + number)
 
     def _leave(self) -> None:
         self._leave_terminal()
@@ -305,6 +332,9 @@ class Bridge:
         self._window.start()
 
     def _serve(self) -> None:
+        # What is noted is counted when it is acted on.
+        self._signals.meanwhile = None
+        self._insisted.clear()
         while not self._is_over():
             self._loop.turn(linger=self._may_linger())
             if self._count():
@@ -375,9 +405,7 @@ class Bridge:
                 return  # `_pass_on_hang_up` tells the process of both
             self._passed_on_hang_up_at = time.monotonic()
         if number in (signal.SIGINT, signal.SIGTERM):
-            now = time.monotonic()
-            self._insisted = [at for at in self._insisted if now - at < INSISTENCE_S] + [now]
-            if len(self._insisted) >= INSISTENCE:
+            if self._insists():
                 self._die_by = number
                 return
             if len(self._insisted) == 2 and self._operation._ignores_signals():
@@ -387,6 +415,12 @@ class Bridge:
                 )
         if not self._operation.send_signal(number):
             self._die_by = number
+
+    def _insists(self) -> bool:
+        """Say whether this signal that asks to end is one of many."""
+        now = time.monotonic()
+        self._insisted = [at for at in self._insisted if now - at < INSISTENCE_S] + [now]
+        return len(self._insisted) >= INSISTENCE
 
     def _tell(self, line: str) -> None:
         if self._terminal.original_attributes is None:

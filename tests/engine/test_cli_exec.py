@@ -498,6 +498,22 @@ def test_a_signal_ends_only_us_where_the_process_is_to_be_left(
     bench.run_inside(box, f"pkill -f 'sleep {mark}'")
 
 
+def test_the_third_ctrl_c_ends_us_while_an_engine_that_is_stuck_starts_nothing(
+    box: Container, proxy: Proxy, sessions: Sessions
+) -> None:
+    rule = proxy.on("POST", "/exec/.*/start", times=1, hold_request=threading.Event())
+    terminal = typed(sessions, "exec", name_of(box), "true", stderr=PIPE)
+    terminal.wait_until(lambda: rule.applied > 0)
+    for _ in range(3):
+        assert terminal.process.poll() is None
+        terminal.send("\x03")
+        # Two that come at once are one.
+        assert terminal.read_for(0.2) == b"^C"
+    assert terminal.wait() == -signal.SIGINT
+    assert terminal.stderr == b""
+    assert terminal.is_as_before()
+
+
 def test_ctrl_c_that_is_not_the_remotes_is_a_death_by_sigint(
     bench: Bench, box: Container, sessions: Sessions, mark: str
 ) -> None:

@@ -401,6 +401,28 @@ def test_the_third_signal_ends_us_and_not_a_process_that_ignores_it(
     assert attributes(bench, name)["State"]["Running"]
 
 
+@pytest.mark.parametrize("path", ["/containers/create", "/attach", "/wait"])
+@pytest.mark.parametrize("signal_name", ["SIGTERM", "SIGINT"])
+def test_the_third_signal_ends_us_also_while_an_engine_that_is_stuck_lets_us_wait(
+    signal_name: str, path: str, bench: Bench, proxy: Proxy, sessions: Sessions, name: str, tmp_path: Path
+) -> None:
+    number = getattr(signal, signal_name)
+    rule = proxy.on("POST", path, hold_request=threading.Event())
+    argv = [*RUN, "--rm", "--name", name, "--cidfile", str(tmp_path / "id"), IMAGE, "true"]
+    terminal = typed(sessions, *argv, stdout=PIPE, stderr=PIPE)
+    for _ in range(2):
+        terminal.wait_until(lambda: rule.applied > 0)
+        terminal.signal(number)
+        assert terminal.read_for(0.2) == b""
+        assert terminal.process.poll() is None
+    terminal.signal(number)
+    assert terminal.wait() == -number
+    assert terminal.stderr == b""
+    expect_gone(bench, name)
+    if number == signal.SIGINT and path == "/containers/create":
+        assert not (tmp_path / "id").exists()
+
+
 def test_in_a_raw_terminal_nothing_is_said_of_it_before_that_is_given_back(
     bench: Bench, proxy: Proxy, sessions: Sessions, name: str
 ) -> None:
