@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from dockerpty.io import Pump
     from dockerpty.loop import Loop
-    from dockerpty.result import SessionResult
+    from dockerpty.result import Reason, SessionResult
 
     class WindowWatch(Protocol):
         """What follows the size of the host's terminal."""
@@ -166,7 +166,8 @@ class Bridge:
                 undisturbed(self._enter_terminal)
                 self._begin(sockets)
                 self._serve()
-                self._verdict = operation._verdict()
+                if operation._over or not self._withholds():
+                    self._verdict = operation._verdict()
             except BaseException as error:
                 undisturbed(self._leave_terminal)
                 # Whatever ended us here, what was started for us is not to live on. A stdout that is full is no better
@@ -487,8 +488,7 @@ class Bridge:
         ):
             self._die_by = unserved[0]
         if self._die_by is not None or result.reason is not None:
-            for pump in self._outputs:
-                pump.release()  # nobody will learn any more whether this was the text of a failed start
+            self._release()  # nobody will learn any more whether this was the text of a failed start
         try:
             if self._die_by is not None:
                 self._warn(operation._abandoned(self._die_by))
@@ -516,6 +516,12 @@ class Bridge:
                 failure = next((pump.failure for pump in self._outputs if pump.failure is not None), None)
                 reason = str(failure or "the connection ended in the middle of a frame")
                 raise SessionLost("go on with", operation.describe(), reason) from failure
+            ended = None
+            if self._withholds() and not operation._over:
+                # A script may wait for that very text.
+                ended = self._finish()
+                self._verdict = operation._verdict()
+            self._release()
             verdict = self._verdict
             if verdict is not None:
                 # A script has the last word; the process ends as at a time limit.
@@ -523,13 +529,8 @@ class Bridge:
                 if isinstance(verdict, SessionTimeout):
                     raise verdict
                 result.reason, result.exit_code = "exited", verdict
-                return verdict
-            ended = operation._finish(result)
-            if ended == "lost":
-                raise SessionLost(
-                    "learn the exit code of", operation.describe(), "the engine no longer knows it"
-                )
-            result.reason = ended
+            else:
+                result.reason = ended or self._finish()
             for pump in self._outputs:
                 pump.drain()
                 if pump.stdout_closed:
@@ -542,6 +543,25 @@ class Bridge:
         finally:
             self._count()
             result.ended = time.time()
+
+    def _finish(self) -> Reason:
+        """Learn how the process ended. What was withheld is output, unless that takes it: nothing was started."""
+        try:
+            ended: Reason = self._operation._finish(self._result)
+        finally:
+            self._release()
+        if ended == "lost":
+            raise SessionLost(
+                "learn the exit code of", self._operation.describe(), "the engine no longer knows it"
+            )
+        return ended
+
+    def _withholds(self) -> bool:
+        return any(pump.holds for pump in self._outputs)
+
+    def _release(self) -> None:
+        for pump in self._outputs:
+            pump.release()
 
     def _warn(self, problem: str) -> None:
         if problem:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from dockerpty.engine.client import Engine
+    from dockerpty.errors import SessionTimeout
     from dockerpty.result import Reason, SessionResult
 
 _log = log.get(__name__)
@@ -101,6 +102,7 @@ class ExecOperation(EngineOperation):
         self._marker = ""
         self._user = ""
         self._words: list[str] = []
+        self._never_started = False
 
     @classmethod
     def create(
@@ -357,6 +359,10 @@ class ExecOperation(EngineOperation):
             self._place_output(end.info, result)
         return end.reason
 
+    def _verdict(self) -> int | SessionTimeout | None:
+        # A script that waits for what a process says was not disappointed by one that there never was.
+        return None if self._never_started else super()._verdict()
+
     def _place_output(self, info: dict[str, Any], result: SessionResult) -> None:
         """What was withheld is output, or why nothing was started: that belongs on stderr, and sets the code."""
         output = self._output
@@ -368,6 +374,7 @@ class ExecOperation(EngineOperation):
         text = output.take_withheld()
         if not text:
             return
+        self._never_started = True
         result.exit_code = unstarted.exit_code(text, info["ExitCode"])
         output.say_on_stderr(text.rstrip() + b"\n")
 
