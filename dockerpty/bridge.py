@@ -367,7 +367,7 @@ class Bridge:
         # Asked after each turn: plain loops, since a generator for each question costs more than the question.
         result, operation = self._result, self._operation
         for pump in self._inputs:
-            if pump.hung_up:
+            if pump.hung_up or pump.lost:
                 result.reason = "lost"
             elif pump.detached:
                 result.reason = "detached"
@@ -513,7 +513,8 @@ class Bridge:
                     gone = SessionLost("go on with", operation.describe(), "the terminal is gone")
                     gone.on_our_side = True
                     raise gone
-                failure = next((pump.failure for pump in self._outputs if pump.failure is not None), None)
+                failures = [pump.failure for pump in self._outputs] + [pump.failure for pump in self._inputs]
+                failure = next(filter(None, failures), None)
                 reason = str(failure or "the connection ended in the middle of a frame")
                 raise SessionLost("go on with", operation.describe(), reason) from failure
             ended = None

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import io
 import os
 import signal
 import socket
@@ -11,10 +13,11 @@ import pytest
 
 from dockerpty import bridge as bridge_module
 from dockerpty.bridge import INSISTENCE_S, Bridge, Options
+from dockerpty.errors import SessionLost
 from dockerpty.io import Pump, Stream
 from dockerpty.loop import Loop
 from dockerpty.pty import Operation, PseudoTerminal
-from dockerpty.pumps import OutputPump
+from dockerpty.pumps import InputPump, OutputPump
 from dockerpty.result import SessionResult
 
 
@@ -28,6 +31,7 @@ class Asked(Operation):
 
 class Moved:
     moved = 0
+    failure = None
     eof = stdout_closed = lost = hung_up = False
 
     def has_room(self) -> bool:
@@ -164,6 +168,38 @@ def test_a_hang_up_is_passed_on_once_whichever_way_it_is_heard_of(
 def test_an_option_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Options(**wrong)
+
+
+def test_a_connection_that_breaks_as_it_is_written_to_is_a_lost_session() -> None:
+    near, far = socket.socketpair()
+    readable, writable = os.pipe()
+
+    class NoWay:
+        def send(self, data: memoryview) -> int:
+            raise ConnectionResetError(errno.EHOSTUNREACH, "No route to host")
+
+        def fileno(self) -> int:
+            return near.fileno()
+
+    class Typed(Operation):
+        def israw(self, **kwargs: Any) -> bool:
+            return False
+
+        def start(self, **kwargs: Any) -> list[Pump]:
+            return [
+                InputPump(Stream(readable), Stream(NoWay())),
+                OutputPump(Stream(near), Stream(io.BytesIO())),
+            ]
+
+    terminal = PseudoTerminal(None, Typed())
+    os.write(writable, b"x")
+    near.setblocking(False)
+    with near, far, pytest.raises(SessionLost, match="No route to host"):
+        terminal.start()
+    os.close(readable)
+    os.close(writable)
+    assert terminal.result is not None
+    assert terminal.result.reason == "lost"
 
 
 def test_what_moved_is_counted_also_when_something_of_the_callers_raises() -> None:

@@ -300,6 +300,34 @@ def test_a_connection_that_cannot_be_half_closed_is_an_error_that_says_so() -> N
         pump.serve({}, memoryview(bytearray(10)))
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        # As the transports give them: the network timed out, has no route any more, or TLS failed.
+        ConnectionResetError(errno.ETIMEDOUT, "timed out"),
+        ConnectionResetError(errno.EHOSTUNREACH, "no route"),
+        BrokenPipeError(1, "TLS failed: BAD_LENGTH"),
+    ],
+)
+def test_input_that_the_connection_loses_is_a_loss_and_not_the_end_of_a_stdin(error: ConnectionError) -> None:
+    class Lost(Remote):
+        def send(self, data: bytes | bytearray | memoryview) -> int:
+            raise error
+
+    pump, _ = typing(b"x", remote=Lost([]))
+    run(pump)
+    assert (pump.lost, pump.failure, pump.eof) == (True, error, True)
+
+
+def test_a_process_that_has_closed_its_stdin_is_no_loss() -> None:
+    class Gone(Refusing, Remote):
+        pass
+
+    pump, _ = typing(b"x", remote=Gone([]))
+    run(pump)
+    assert (pump.lost, pump.failure, pump.eof) == (False, None, True)
+
+
 def test_input_waits_while_the_process_takes_none() -> None:
     pump, _ = typing(*[b"x" * 1000] * 500, remote=Remote([0] * 1000))
     buffer = memoryview(bytearray(1000))
