@@ -244,7 +244,7 @@ class Bridge:
             self._appoint_guardian()  # beside a thread nobody can be forked any more
         else:
             self._guarded_at = time.monotonic() + _GUARDED_AFTER_S
-            self._loop.at(lambda: self._guarded_at, self._appoint_guardian)
+            self._loop.at(lambda: self._guarded_at, lambda: undisturbed(self._appoint_guardian))
         self._loop.watch(self._signals)
 
     def _leave_terminal(self) -> None:
@@ -293,16 +293,19 @@ class Bridge:
         self._signals.forget(signal.SIGTSTP)
         for pump in self._outputs:
             pump.settle()
-        self._terminal.suspend()
+        undisturbed(self._terminal.suspend)
         signal.raise_signal(signal.SIGTSTP)
         self._signals.note({signal.SIGTSTP}, only_default=True)
         self._resume()
 
     def _resume(self) -> None:
+        undisturbed(self._retake_terminal)
+        self._operation._redraw()
+
+    def _retake_terminal(self) -> None:
         self._terminal.start()
         self._terminal.suspended()
         self._appoint_guardian()  # of a session that came up in the background
-        self._operation._redraw()
 
     # While it runs ---------------------------------------------------------------------------------------------------
 

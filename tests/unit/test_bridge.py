@@ -164,6 +164,44 @@ def test_a_hang_up_is_passed_on_once_whichever_way_it_is_heard_of(
     assert session._die_by is None
 
 
+class Watchful(Operation):
+    """Notes whether signals could come in between."""
+
+    def __init__(self) -> None:
+        self.disturbed: list[bool] = []
+
+    def note(self) -> None:
+        self.disturbed.append(signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+    def _last_will(self) -> None:
+        self.note()
+
+
+def test_the_guardian_is_appointed_as_a_whole_also_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bridge_module, "may_need_thread", lambda place, mode: False)
+    monkeypatch.setattr(bridge_module, "_GUARDED_AFTER_S", 0.0)
+    operation = Watchful()
+    monkeypatch.setattr(operation, "israw", lambda: False)
+    session = bridge(operation)
+    session._enter_terminal()
+    session._loop.turn()
+    assert operation.disturbed == [False]
+
+
+def test_the_terminal_is_given_and_taken_around_a_stop_as_a_whole() -> None:
+    operation = Watchful()
+    session = bridge(operation)
+    session._terminal = SimpleNamespace(
+        start=operation.note, suspended=operation.note, suspend=operation.note
+    )
+    previous = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+    try:
+        session._suspend()
+    finally:
+        signal.signal(signal.SIGTSTP, previous)
+    assert operation.disturbed == [False] * 4
+
+
 @pytest.mark.parametrize("wrong", [{"stdin_eof": "never"}, {"timeout": -1.0}, {"idle_timeout": float("nan")}])
 def test_an_option_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
