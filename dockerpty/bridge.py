@@ -169,6 +169,8 @@ class Bridge:
                 if operation._over or not self._withholds():
                     self._verdict = operation._verdict()
             except BaseException as error:
+                if isinstance(error, SessionLost):
+                    self._result.reason = "lost"  # it may have been started all the same
                 undisturbed(self._leave_terminal)
                 # Whatever ended us here, what was started for us is not to live on. A stdout that is full is no better
                 # than one that is closed.

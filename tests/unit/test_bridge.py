@@ -240,6 +240,31 @@ def test_a_connection_that_breaks_as_it_is_written_to_is_a_lost_session() -> Non
     assert terminal.result.reason == "lost"
 
 
+def test_a_session_that_is_lost_before_its_process_is_known_to_run_is_lost_in_its_result() -> None:
+    class Unknown(Operation):
+        reasons: tuple[Any, ...] = ()
+
+        def israw(self, **kwargs: Any) -> bool:
+            return False
+
+        def start(self, **kwargs: Any) -> list[Pump]:
+            self._failure = SessionLost("learn whether it started:", "web", "the engine did not answer")
+            return []
+
+        def _identify(self, result: SessionResult) -> None:
+            self.reasons += (result.reason,)
+
+    operation = Unknown()
+    terminal = PseudoTerminal(None, operation)
+    with pytest.raises(SessionLost) as caught:
+        terminal.start()
+    assert caught.value.result is terminal.result
+    assert terminal.result is not None
+    assert terminal.result.reason == "lost"
+    assert terminal.result.ended is not None
+    assert operation.reasons == ("lost",)
+
+
 def test_what_moved_is_counted_also_when_something_of_the_callers_raises() -> None:
     near, far = socket.socketpair()
     near.setblocking(False)
