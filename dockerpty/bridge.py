@@ -312,6 +312,8 @@ class Bridge:
     # While it runs ---------------------------------------------------------------------------------------------------
 
     def _begin(self, sockets: Any) -> None:
+        # Before the size is read and sent: of a change in between nobody else would tell.
+        self._window.start()
         self._pumps = self._operation.start(sockets=sockets)
         self._inputs = [pump for pump in self._pumps if isinstance(pump, InputPump)]
         self._outputs = [pump for pump in self._pumps if isinstance(pump, OutputPump)]
@@ -335,7 +337,6 @@ class Bridge:
         self._loop.at(self._silent_until, self._silent)
         if self._terminal.original_attributes is None:
             self._loop.at(self._stalled_at, self._stalled)
-        self._window.start()
 
     def _serve(self) -> None:
         # What is noted is counted when it is acted on.

@@ -202,6 +202,20 @@ def test_the_terminal_is_given_and_taken_around_a_stop_as_a_whole() -> None:
     assert operation.disturbed == [False] * 4
 
 
+def test_the_window_is_watched_before_its_size_is_read() -> None:
+    order: list[str] = []
+
+    class Sized(Operation):
+        def start(self, **kwargs: Any) -> list[Pump]:
+            order.append("size")
+            return []
+
+    session = bridge(Sized())
+    session._window = SimpleNamespace(start=lambda: order.append("window"))
+    session._begin(None)
+    assert order == ["window", "size"]
+
+
 @pytest.mark.parametrize("wrong", [{"stdin_eof": "never"}, {"timeout": -1.0}, {"idle_timeout": float("nan")}])
 def test_an_option_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
