@@ -269,7 +269,7 @@ class OutputPump(Pump):
         sink.abandon()
 
     def refused(self, sink: Any, error: OSError) -> None:
-        if error.errno == errno.EIO:
+        if error.errno == errno.EIO and getattr(sink.fd, "is_terminal", True):
             self.hung_up = True
             self.broken(sink)
         else:

@@ -447,10 +447,21 @@ def test_a_stderr_that_went_away_is_dropped_and_the_rest_goes_on() -> None:
 def test_a_terminal_that_is_gone_is_a_hang_up() -> None:
     class Gone(Refusing, Host):
         code = errno.EIO
+        is_terminal = True
 
     pump = OutputPump(framed((1, b"x")), Stream(Gone([])))
     run(pump)
     assert pump.hung_up
+
+
+def test_what_fails_and_is_no_terminal_is_no_hang_up() -> None:
+    class Failing(Refusing, Host):
+        code = errno.EIO
+
+    pump = OutputPump(framed((1, b"x")), Stream(Failing([])))
+    with pytest.raises(OSError, match="gone"):
+        run(pump)
+    assert not pump.hung_up
 
 
 def test_it_reads_no_more_at_once_than_the_sink_takes_well() -> None:
