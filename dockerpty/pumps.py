@@ -331,7 +331,9 @@ class WatchPump(OutputPump):
     def deliver(self, stream: int, pieces: list[memoryview]) -> None:
         sink = self.error_stream if stream == STDERR and self.error_stream is not None else self.to_stream
         if sink in self._skipped or sink.backlog() > HIGH_WATER:
-            self._skipped[sink] = self._skipped.get(sink, 0) + sum(map(len, pieces))
+            count = sum(map(len, pieces))
+            self._skipped[sink] = self._skipped.get(sink, 0) + count
+            self.moved += count  # it came: that is no silence of the far side's
         else:
             super().deliver(stream, pieces)
 

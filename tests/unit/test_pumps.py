@@ -603,6 +603,14 @@ def test_what_was_skipped_is_counted_and_the_screen_drawn_anew_when_the_terminal
     assert sink.data.endswith(b"skipped]\r\nafter")
 
 
+def test_what_is_skipped_has_come_all_the_same() -> None:
+    # Whoever asks whether anything moved, as an idle limit does, is not told that all is silent.
+    pump, _ = watching(*[b"x" * 1000] * 70, sink=Screen([0] * 66))
+    run(pump, 70)
+    assert pump.to_stream.backlog() < 70_000
+    assert pump.moved == 70_000
+
+
 def test_what_is_skipped_goes_on_being_skipped_until_all_that_was_kept_is_shown() -> None:
     # Half a screen here, half a screen there would be worse than a gap.
     sink = Screen([0] * 66 + [10_000, 0])
