@@ -112,6 +112,7 @@ class RunOperation(EngineOperation):
         #: What is attached of the container's streams.
         self._chosen: Collection[str] = STREAMS
         self._inputs: list[Pump] = []
+        self._if_lost = "it may still run: if it does, attach to it again"
 
     @classmethod
     def attach(cls, client: Any, container: Any, *args: Any, looks_on: bool = False, **session: Any) -> Self:
@@ -355,7 +356,7 @@ class RunOperation(EngineOperation):
         self._has_started = not isinstance(answer, APIError)
         if isinstance(answer, EngineUnreachable):
             reason = answer.reason or "the engine did not answer"
-            self._failure = SessionLost("learn whether it started:", self.describe(), reason)
+            self._failure = SessionLost("learn whether it started:", self.describe(), reason, self._if_lost)
         elif isinstance(answer, DockerptyError):
             answer.subject = self.describe()
             self._failure = answer

@@ -522,7 +522,7 @@ class Bridge:
                 failures = [pump.failure for pump in self._outputs] + [pump.failure for pump in self._inputs]
                 failure = next(filter(None, failures), None)
                 reason = str(failure or "the connection ended in the middle of a frame")
-                raise SessionLost("go on with", operation.describe(), reason) from failure
+                raise SessionLost("go on with", operation.describe(), reason, operation._if_lost) from failure
             ended = None
             if self._withholds() and not operation._over:
                 # A script may wait for that very text.
@@ -558,9 +558,8 @@ class Bridge:
         finally:
             self._release()
         if ended == "lost":
-            raise SessionLost(
-                "learn the exit code of", self._operation.describe(), "the engine no longer knows it"
-            )
+            operation, reason = self._operation, "the engine no longer knows it"
+            raise SessionLost("learn the exit code of", operation.describe(), reason, operation._if_lost)
         return ended
 
     def _withholds(self) -> bool:

@@ -103,6 +103,7 @@ class ExecOperation(EngineOperation):
         self._user = ""
         self._words: list[str] = []
         self._never_started = False
+        self._if_lost = "its process may still run: look before you start it again"
 
     @classmethod
     def create(

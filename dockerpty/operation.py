@@ -91,6 +91,9 @@ class Operation:
     _failure: DockerptyError | None = None
     _over = False
 
+    #: What is to be done about a session that was lost.
+    _if_lost = ""
+
     #: When the time limit is over, on the monotonic clock, for a session that goes on with an earlier one.
     _until: float | None = None
 
@@ -332,7 +335,8 @@ class EngineOperation(Operation):
         """
         end = ask(self._engine, asking)
         if end.engine_is_away:
-            raise SessionLost("learn the exit code of", self.describe(), str(end.error)) from end.error
+            reason = str(end.error)
+            raise SessionLost("learn the exit code of", self.describe(), reason, self._if_lost) from end.error
         return end
 
     def _host_size(self) -> tuple[int, int] | None:

@@ -161,6 +161,16 @@ def test_a_signal_that_cannot_be_passed_on_leaves_the_session_as_it_is(
     assert terminal.wait() == 6, terminal.stderr
 
 
+def test_a_session_that_is_lost_says_what_to_do(bench: Bench, proxy: Proxy, sessions: Sessions) -> None:
+    container = bench.container(TICKS, start=True)
+    terminal = typed(sessions, "attach", name_of(container), stdout=PIPE, stderr=PIPE)
+    terminal.expect_stdout("tick")
+    proxy.refuse_connections()
+    proxy.drop_connections()
+    assert terminal.wait(30) == 255
+    assert terminal.stderr.endswith(b"; it may still run: if it does, attach to it again\n"), terminal.stderr
+
+
 def test_a_second_word_is_refused_before_anything_is_done(
     bench: Bench, proxy: Proxy, sessions: Sessions
 ) -> None:

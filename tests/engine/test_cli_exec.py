@@ -585,7 +585,8 @@ def test_an_exec_that_the_engine_has_forgotten_is_lost_where_its_container_is_st
     assert seen(done) == (
         255,
         b"shown\n",
-        b"dpty: cannot learn the exit code of %s: the engine no longer knows it\n" % name_of(box).encode(),
+        b"dpty: cannot learn the exit code of %s: the engine no longer knows it;"
+        b" its process may still run: look before you start it again\n" % name_of(box).encode(),
     )
     assert proxy.count("GET", "/containers/.*/json") == 1
 
