@@ -296,7 +296,8 @@ class EngineOperation(Operation):
         for observer in (self.record, self._typist):
             if observer is not None:
                 loop.watch(observer)
-        if self.is_tty() and self._follows_size:
+        # A size that was asked for is sent once, whether or not the window is followed.
+        if self.is_tty() and (self._follows_size or self.size is not None):
             self._resizer = Resizer(self._controlled(connects=True), self._resize_call, RESIZE_LIMIT_S)
             loop.at(self._resizer.again_at, self._resizer.again)
 

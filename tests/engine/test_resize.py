@@ -119,8 +119,9 @@ def test_a_size_that_is_asked_for_stays_whatever_becomes_of_the_window(
     assert set(sizes(proxy)) == {(31, 97)}
 
 
-def test_a_script_gives_its_process_a_size(box: Container, sessions: Sessions) -> None:
-    terminal = sessions.exec_command(box, ASK, size=(31, 97), term_rows=24, term_cols=80)
+@pytest.mark.parametrize("resize", [True, False])
+def test_a_script_gives_its_process_a_size(resize: bool, box: Container, sessions: Sessions) -> None:
+    terminal = sessions.exec_command(box, ASK, size=(31, 97), resize=resize, term_rows=24, term_cols=80)
     terminal.expect("up")
     wait_for_size(terminal, "31 97")
 
