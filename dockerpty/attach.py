@@ -15,7 +15,7 @@ from dockerpty.container.state import STANDS_STILL, is_ready, refusal
 from dockerpty.engine import calls
 from dockerpty.errors import APIError, DockerptyError, EngineUnreachable, SessionLost
 from dockerpty.io import Demuxer, Pump, Stream
-from dockerpty.operation import RESIZE_LIMIT_S, EngineOperation
+from dockerpty.operation import ANSWER_LIMIT_S, EngineOperation
 from dockerpty.result import KILLED_CODE
 from dockerpty.signals import name_of
 
@@ -213,7 +213,7 @@ class RunOperation(EngineOperation):
         else:
             # In line behind the start, if that is not answered yet. A refusal means that it has ended: nothing to do.
             self._controlled().submit(
-                call, lambda answer: _log.debug("kill answered %r", answer), RESIZE_LIMIT_S
+                call, lambda answer: _log.debug("kill answered %r", answer), ANSWER_LIMIT_S
             )
         return True
 

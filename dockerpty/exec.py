@@ -16,7 +16,7 @@ from dockerpty.engine import calls
 from dockerpty.engine.twins import conflict
 from dockerpty.errors import DockerptyError, NotFound
 from dockerpty.io import Demuxer, Pump, Stream
-from dockerpty.operation import RESIZE_LIMIT_S, EngineOperation
+from dockerpty.operation import ANSWER_LIMIT_S, EngineOperation
 from dockerpty.signals import marker, reap
 from dockerpty.tty import is_terminal
 
@@ -287,7 +287,7 @@ class ExecOperation(EngineOperation):
             # Without a code it has not started yet.
             self._over = not info["Running"] and info["ExitCode"] is not None
 
-        self._controlled().submit(calls.inspect_exec(self.exec_id), answered, RESIZE_LIMIT_S)
+        self._controlled().submit(calls.inspect_exec(self.exec_id), answered, ANSWER_LIMIT_S)
 
     def _abandoned(self, sig: int, timed_out: bool = False) -> str:
         if not self._marker:
@@ -349,7 +349,7 @@ class ExecOperation(EngineOperation):
                 self._tell_if_paused(answer.json().get("ContainerID", ""), tell)
 
         # By its id: the name that it was given by may be another's by now, and of an exec made elsewhere there is none.
-        self._controlled().submit(calls.inspect_exec(self.exec_id), answered, RESIZE_LIMIT_S)
+        self._controlled().submit(calls.inspect_exec(self.exec_id), answered, ANSWER_LIMIT_S)
 
     def _finish(self, result: SessionResult) -> Reason:
         container = (self._info or {}).get("ContainerID") or self._container_reference
