@@ -15,7 +15,7 @@ from dockerpty.container.state import STANDS_STILL, is_ready, refusal
 from dockerpty.engine import calls
 from dockerpty.errors import APIError, DockerptyError, EngineUnreachable, SessionLost
 from dockerpty.io import Demuxer, Pump, Stream
-from dockerpty.operation import RESIZE_LIMIT_S, EngineOperation
+from dockerpty.operation import ANSWER_LIMIT_S, EngineOperation
 from dockerpty.result import KILLED_CODE
 from dockerpty.signals import name_of
 
@@ -39,6 +39,9 @@ _START_LIMIT_S = 300.0
 _STOP_TIMEOUT_S = 10.0
 #: ... and what one of ours has whose reader has gone.
 _ABANDONED_S = 2.0
+
+#: The removal of what never started is done also where nobody waits for it any longer.
+_REMOVAL_S = 10.0
 
 #: What a session attaches to, unless it is told otherwise.
 STREAMS = ("stdin", "stdout", "stderr")
@@ -109,6 +112,7 @@ class RunOperation(EngineOperation):
         #: What is attached of the container's streams.
         self._chosen: Collection[str] = STREAMS
         self._inputs: list[Pump] = []
+        self._if_lost = "it may still run: if it does, attach to it again"
 
     @classmethod
     def attach(cls, client: Any, container: Any, *args: Any, looks_on: bool = False, **session: Any) -> Self:
@@ -209,7 +213,7 @@ class RunOperation(EngineOperation):
         else:
             # In line behind the start, if that is not answered yet. A refusal means that it has ended: nothing to do.
             self._controlled().submit(
-                call, lambda answer: _log.debug("kill answered %r", answer), RESIZE_LIMIT_S
+                call, lambda answer: _log.debug("kill answered %r", answer), ANSWER_LIMIT_S
             )
         return True
 
@@ -345,14 +349,14 @@ class RunOperation(EngineOperation):
             self._has_started = True
         else:
             self._starting = self._has_started = True
-            self._controlled().submit(call, self._start_answered, _START_LIMIT_S)
+            self._controlled(connects=True).submit(call, self._start_answered, _START_LIMIT_S)
 
     def _start_answered(self, answer: Any) -> None:
         self._starting = False
         self._has_started = not isinstance(answer, APIError)
         if isinstance(answer, EngineUnreachable):
             reason = answer.reason or "the engine did not answer"
-            self._failure = SessionLost("learn whether it started:", self.describe(), reason)
+            self._failure = SessionLost("learn whether it started:", self.describe(), reason, self._if_lost)
         elif isinstance(answer, DockerptyError):
             answer.subject = self.describe()
             self._failure = answer
@@ -459,7 +463,7 @@ class RunOperation(EngineOperation):
             return
         # What never started never ends, and the engine removes only what has ended.
         try:
-            self._engine.send(calls.remove_container(self._full_id(), force=True))
+            self._engine.send(calls.remove_container(self._full_id(), force=True), timeout=_REMOVAL_S)
         except DockerptyError as error:
             _log.debug("not removed: %s", error)
 

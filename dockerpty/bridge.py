@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from dockerpty.io import Pump
     from dockerpty.loop import Loop
-    from dockerpty.result import SessionResult
+    from dockerpty.result import Reason, SessionResult
 
     class WindowWatch(Protocol):
         """What follows the size of the host's terminal."""
@@ -130,12 +130,14 @@ class Bridge:
         self._notice = notice
         self._terminal = Terminal(None, raw=False)
         self._holds_log = False
-        self._signals = Signals(self._signalled)
+        self._signals = Signals(self._signalled, self._meanwhile)
         self._pumps: list[Pump] = []
         self._inputs: list[InputPump] = []
         self._outputs: list[OutputPump] = []
         self._waited_for: list[Pump] = []
         self._die_by: int | None = None
+        #: Our end was insisted on before there was a loop.
+        self._gives_up = False
         self._timed_out = ""
         self._verdict: int | SessionTimeout | None = None
         self._insisted: list[float] = []
@@ -145,33 +147,44 @@ class Bridge:
         self._guardian: Guardian | None = None
         self._guarded_at: float | None = None
         self._typed_at: float | None = None
+        #: When something moved last; and when it was asked last why nothing does, which moves nothing.
         self._active = 0.0
+        self._asked_at = 0.0
 
     def run(self, sockets: Any) -> int | None:
         """Bridge until the session ends. See `dockerpty.pty.PseudoTerminal.start` for what is returned and raised."""
         operation = self._operation
         self._result.started = time.time()
+        code = None
         try:
             undisturbed(self._listen)
             operation._prepare()
             if sockets is None:
-                sockets = operation._attach()
+                sockets = self._attach()
             operation._bind(self._loop)
             try:
                 undisturbed(self._enter_terminal)
                 self._begin(sockets)
                 self._serve()
-                self._verdict = operation._verdict()
+                if operation._over or not self._withholds():
+                    self._verdict = operation._verdict()
             except BaseException as error:
+                if isinstance(error, SessionLost):
+                    self._result.reason = "lost"  # it may have been started all the same
                 undisturbed(self._leave_terminal)
                 # Whatever ended us here, what was started for us is not to live on. A stdout that is full is no better
                 # than one that is closed.
                 unwritable = isinstance(error, DockerptyError) and error.action == "write to"
-                problem = operation._abandoned(signal.SIGPIPE if unwritable else signal.SIGTERM)
+                problem = operation._abandoned(
+                    signal.SIGPIPE if unwritable else self._die_by or signal.SIGTERM
+                )
                 _log.debug("abandoned: %s", problem)
                 raise
             undisturbed(self._leave)
             code = self._end()
+        except SystemExit:
+            if not self._gives_up:
+                raise
         finally:
             try:
                 undisturbed(self._restore)
@@ -180,6 +193,9 @@ class Bridge:
             finally:
                 operation._close()
         if self._die_by is not None:
+            if self._gives_up:
+                # Callers that wait with us have something to put in order, too: Ctrl-C is theirs as it was before us.
+                signal.raise_signal(self._die_by)
             die_by(self._die_by)
             # The first process of a PID namespace does not die by default actions.
             raise SystemExit(128 + self._die_by)
@@ -191,6 +207,22 @@ class Bridge:
         self._signals.start()
         if self._options.sig_proxy:
             self._signals.note(forwardable())
+
+    def _attach(self) -> Any:
+        """Attach, which may take as long as the engine likes: it may be stuck."""
+        try:
+            return self._operation._attach()
+        except SystemExit:
+            if self._die_by is not None:
+                # What was asked for may be done yet.
+                self._warn(self._operation._abandoned(self._die_by))
+            raise
+
+    def _meanwhile(self, number: int) -> None:
+        """In a handler, before the loop: a signal is kept for the process, and whoever insists need not wait for it."""
+        if number in (signal.SIGINT, signal.SIGTERM) and self._insists():
+            self._die_by, self._gives_up = number, True
+            raise SystemExit(128 + number)
 
     def _leave(self) -> None:
         self._leave_terminal()
@@ -214,7 +246,7 @@ class Bridge:
             self._appoint_guardian()  # beside a thread nobody can be forked any more
         else:
             self._guarded_at = time.monotonic() + _GUARDED_AFTER_S
-            self._loop.at(lambda: self._guarded_at, self._appoint_guardian)
+            self._loop.at(lambda: self._guarded_at, lambda: undisturbed(self._appoint_guardian))
         self._loop.watch(self._signals)
 
     def _leave_terminal(self) -> None:
@@ -263,20 +295,25 @@ class Bridge:
         self._signals.forget(signal.SIGTSTP)
         for pump in self._outputs:
             pump.settle()
-        self._terminal.suspend()
+        undisturbed(self._terminal.suspend)
         signal.raise_signal(signal.SIGTSTP)
         self._signals.note({signal.SIGTSTP}, only_default=True)
         self._resume()
 
     def _resume(self) -> None:
+        undisturbed(self._retake_terminal)
+        self._operation._redraw()
+
+    def _retake_terminal(self) -> None:
         self._terminal.start()
         self._terminal.suspended()
         self._appoint_guardian()  # of a session that came up in the background
-        self._operation._redraw()
 
     # While it runs ---------------------------------------------------------------------------------------------------
 
     def _begin(self, sockets: Any) -> None:
+        # Before the size is read and sent: of a change in between nobody else would tell.
+        self._window.start()
         self._pumps = self._operation.start(sockets=sockets)
         self._inputs = [pump for pump in self._pumps if isinstance(pump, InputPump)]
         self._outputs = [pump for pump in self._pumps if isinstance(pump, OutputPump)]
@@ -300,9 +337,11 @@ class Bridge:
         self._loop.at(self._silent_until, self._silent)
         if self._terminal.original_attributes is None:
             self._loop.at(self._stalled_at, self._stalled)
-        self._window.start()
 
     def _serve(self) -> None:
+        # What is noted is counted when it is acted on.
+        self._signals.meanwhile = None
+        self._insisted.clear()
         while not self._is_over():
             self._loop.turn(linger=self._may_linger())
             if self._count():
@@ -334,7 +373,7 @@ class Bridge:
         # Asked after each turn: plain loops, since a generator for each question costs more than the question.
         result, operation = self._result, self._operation
         for pump in self._inputs:
-            if pump.hung_up:
+            if pump.hung_up or pump.lost:
                 result.reason = "lost"
             elif pump.detached:
                 result.reason = "detached"
@@ -373,9 +412,7 @@ class Bridge:
                 return  # `_pass_on_hang_up` tells the process of both
             self._passed_on_hang_up_at = time.monotonic()
         if number in (signal.SIGINT, signal.SIGTERM):
-            now = time.monotonic()
-            self._insisted = [at for at in self._insisted if now - at < INSISTENCE_S] + [now]
-            if len(self._insisted) >= INSISTENCE:
+            if self._insists():
                 self._die_by = number
                 return
             if len(self._insisted) == 2 and self._operation._ignores_signals():
@@ -385,6 +422,12 @@ class Bridge:
                 )
         if not self._operation.send_signal(number):
             self._die_by = number
+
+    def _insists(self) -> bool:
+        """Say whether this signal that asks to end is one of many."""
+        now = time.monotonic()
+        self._insisted = [at for at in self._insisted if now - at < INSISTENCE_S] + [now]
+        return len(self._insisted) >= INSISTENCE
 
     def _tell(self, line: str) -> None:
         if self._terminal.original_attributes is None:
@@ -419,7 +462,7 @@ class Bridge:
         # Only while we were ready to take something: a stopped terminal is no silence of the far side's.
         for output in self._outputs:
             if not output.eof and output.has_room():
-                return self._active + float(self._operation._silence_s)
+                return max(self._active, self._asked_at) + float(self._operation._silence_s)
         return None
 
     def _stalled_at(self) -> float | None:
@@ -431,9 +474,10 @@ class Bridge:
 
     def _silent(self) -> None:
         # What came in this very turn is no silence: we may have been stopped for a while.
-        moved = self._count()
-        self._active = time.monotonic()
-        if not moved:
+        self._asked_at = time.monotonic()
+        if self._count():
+            self._active = self._asked_at
+        else:
             self._operation._silent()
 
     # The end ---------------------------------------------------------------------------------------------------------
@@ -450,8 +494,7 @@ class Bridge:
         ):
             self._die_by = unserved[0]
         if self._die_by is not None or result.reason is not None:
-            for pump in self._outputs:
-                pump.release()  # nobody will learn any more whether this was the text of a failed start
+            self._release()  # nobody will learn any more whether this was the text of a failed start
         try:
             if self._die_by is not None:
                 self._warn(operation._abandoned(self._die_by))
@@ -476,9 +519,16 @@ class Bridge:
                     gone = SessionLost("go on with", operation.describe(), "the terminal is gone")
                     gone.on_our_side = True
                     raise gone
-                failure = next((pump.failure for pump in self._outputs if pump.failure is not None), None)
+                failures = [pump.failure for pump in self._outputs] + [pump.failure for pump in self._inputs]
+                failure = next(filter(None, failures), None)
                 reason = str(failure or "the connection ended in the middle of a frame")
-                raise SessionLost("go on with", operation.describe(), reason) from failure
+                raise SessionLost("go on with", operation.describe(), reason, operation._if_lost) from failure
+            ended = None
+            if self._withholds() and not operation._over:
+                # A script may wait for that very text.
+                ended = self._finish()
+                self._verdict = operation._verdict()
+            self._release()
             verdict = self._verdict
             if verdict is not None:
                 # A script has the last word; the process ends as at a time limit.
@@ -486,13 +536,8 @@ class Bridge:
                 if isinstance(verdict, SessionTimeout):
                     raise verdict
                 result.reason, result.exit_code = "exited", verdict
-                return verdict
-            ended = operation._finish(result)
-            if ended == "lost":
-                raise SessionLost(
-                    "learn the exit code of", operation.describe(), "the engine no longer knows it"
-                )
-            result.reason = ended
+            else:
+                result.reason = ended or self._finish()
             for pump in self._outputs:
                 pump.drain()
                 if pump.stdout_closed:
@@ -505,6 +550,24 @@ class Bridge:
         finally:
             self._count()
             result.ended = time.time()
+
+    def _finish(self) -> Reason:
+        """Learn how the process ended. What was withheld is output, unless that takes it: nothing was started."""
+        try:
+            ended: Reason = self._operation._finish(self._result)
+        finally:
+            self._release()
+        if ended == "lost":
+            operation, reason = self._operation, "the engine no longer knows it"
+            raise SessionLost("learn the exit code of", operation.describe(), reason, operation._if_lost)
+        return ended
+
+    def _withholds(self) -> bool:
+        return any(pump.holds for pump in self._outputs)
+
+    def _release(self) -> None:
+        for pump in self._outputs:
+            pump.release()
 
     def _warn(self, problem: str) -> None:
         if problem:

@@ -16,7 +16,7 @@ from dockerpty.engine import calls
 from dockerpty.engine.twins import conflict
 from dockerpty.errors import DockerptyError, NotFound
 from dockerpty.io import Demuxer, Pump, Stream
-from dockerpty.operation import RESIZE_LIMIT_S, EngineOperation
+from dockerpty.operation import ANSWER_LIMIT_S, EngineOperation
 from dockerpty.signals import marker, reap
 from dockerpty.tty import is_terminal
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from dockerpty.engine.client import Engine
+    from dockerpty.errors import SessionTimeout
     from dockerpty.result import Reason, SessionResult
 
 _log = log.get(__name__)
@@ -101,6 +102,8 @@ class ExecOperation(EngineOperation):
         self._marker = ""
         self._user = ""
         self._words: list[str] = []
+        self._never_started = False
+        self._if_lost = "its process may still run: look before you start it again"
 
     @classmethod
     def create(
@@ -284,7 +287,7 @@ class ExecOperation(EngineOperation):
             # Without a code it has not started yet.
             self._over = not info["Running"] and info["ExitCode"] is not None
 
-        self._controlled().submit(calls.inspect_exec(self.exec_id), answered, RESIZE_LIMIT_S)
+        self._controlled().submit(calls.inspect_exec(self.exec_id), answered, ANSWER_LIMIT_S)
 
     def _abandoned(self, sig: int, timed_out: bool = False) -> str:
         if not self._marker:
@@ -346,7 +349,7 @@ class ExecOperation(EngineOperation):
                 self._tell_if_paused(answer.json().get("ContainerID", ""), tell)
 
         # By its id: the name that it was given by may be another's by now, and of an exec made elsewhere there is none.
-        self._controlled().submit(calls.inspect_exec(self.exec_id), answered, RESIZE_LIMIT_S)
+        self._controlled().submit(calls.inspect_exec(self.exec_id), answered, ANSWER_LIMIT_S)
 
     def _finish(self, result: SessionResult) -> Reason:
         container = (self._info or {}).get("ContainerID") or self._container_reference
@@ -356,6 +359,10 @@ class ExecOperation(EngineOperation):
         if end.reason == "exited":
             self._place_output(end.info, result)
         return end.reason
+
+    def _verdict(self) -> int | SessionTimeout | None:
+        # A script that waits for what a process says was not disappointed by one that there never was.
+        return None if self._never_started else super()._verdict()
 
     def _place_output(self, info: dict[str, Any], result: SessionResult) -> None:
         """What was withheld is output, or why nothing was started: that belongs on stderr, and sets the code."""
@@ -368,6 +375,7 @@ class ExecOperation(EngineOperation):
         text = output.take_withheld()
         if not text:
             return
+        self._never_started = True
         result.exit_code = unstarted.exit_code(text, info["ExitCode"])
         output.say_on_stderr(text.rstrip() + b"\n")
 

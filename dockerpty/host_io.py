@@ -18,7 +18,7 @@ import stat
 import time
 
 from dockerpty.errors import DockerptyError
-from dockerpty.io import READ_SIZE, Stream
+from dockerpty.io import BROKEN, READ_SIZE, Stream
 from dockerpty.tty import descriptor
 
 TYPE_CHECKING = False
@@ -75,7 +75,7 @@ def open_output(target: Any, what: str, *, may_be_closed: bool = False) -> Strea
     try:
         flush(target)
         if stat.S_ISSOCK(mode) and _default_timeout() is None:
-            return Stream(SocketOutput(fd))
+            return Stream(SocketOutput(fd, what))
         own = _reopen(fd, mode, os.O_WRONLY)
     except BrokenPipeError:
         return Stream(BrokenOutput())
@@ -132,7 +132,10 @@ class DescriptorInput:
     def __init__(self, fd: int, own: bool, ahead: bytes = b"") -> None:
         self._fd = fd
         self._own = own
+        self._asks = not own
         self._ahead = ahead
+        # Asked now: of one that is gone the system says that it is none.
+        self._is_terminal = os.isatty(fd)
 
     def fileno(self) -> int:
         return self._fd
@@ -143,15 +146,19 @@ class DescriptorInput:
     def recv_into(self, buffer: memoryview) -> int:
         if self._ahead:
             return self._take_ahead(buffer)
-        if not self._own and not _readable(self._fd):
+        if self._asks and not _readable(self._fd):
             raise BlockingIOError(errno.EWOULDBLOCK, "nothing to read now")
         try:
-            return os.readv(self._fd, [buffer])
+            return self._read(buffer)
         except OSError as error:
-            # EIO is a terminal that is gone, which the session tells apart.
-            if error.errno in (errno.EAGAIN, errno.EINTR, errno.EIO):
+            # EIO is a terminal that is gone, which the session tells apart; of a disk it is a fault.
+            is_end = error.errno == errno.EIO and self._is_terminal
+            if is_end or error.errno in (errno.EAGAIN, errno.EINTR):
                 raise
             raise DockerptyError("read", "stdin", os.strerror(error.errno or 0)) from error
+
+    def _read(self, buffer: memoryview) -> int:
+        return os.readv(self._fd, [buffer])
 
     def direct_read(self) -> Callable[[memoryview], int | None] | None:
         """Return the system's own way to read, where that is all there is; it gives None where nothing has come."""
@@ -178,10 +185,9 @@ class SocketInput(DescriptorInput):
         self._socket = socket.socket(fileno=os.dup(fd))
         super().__init__(self._socket.fileno(), False, ahead)
         self._flags = socket.MSG_DONTWAIT
+        self._asks = False
 
-    def recv_into(self, buffer: memoryview) -> int:
-        if self._ahead:
-            return self._take_ahead(buffer)
+    def _read(self, buffer: memoryview) -> int:
         return self._socket.recv_into(buffer, 0, self._flags)
 
     def close(self) -> None:
@@ -256,8 +262,9 @@ class DescriptorOutput:
         try:
             return os.write(self._fd, data)
         except OSError as error:
-            # EIO (the terminal is gone) and EPIPE are ends, which the session tells apart.
-            if error.errno in (errno.EAGAIN, errno.EINTR, errno.EPIPE, errno.EIO):
+            # EIO (the terminal is gone) and EPIPE are ends, which the session tells apart; EIO of a disk is a fault.
+            is_end = error.errno == errno.EPIPE or (error.errno == errno.EIO and self.is_terminal)
+            if is_end or error.errno in (errno.EAGAIN, errno.EINTR):
                 raise
             raise DockerptyError("write to", self._what, os.strerror(error.errno or 0)) from error
 
@@ -277,17 +284,24 @@ class SocketOutput:
     is_terminal = False
     read_size = READ_SIZE
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, what: str) -> None:
         import socket
 
         self._socket = socket.socket(fileno=os.dup(fd))
+        self._what = what
         self._flags = socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0)
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
     def send(self, data: Any) -> int:
-        return self._socket.send(data, self._flags)
+        try:
+            return self._socket.send(data, self._flags)
+        except OSError as error:
+            # That the other end takes no more is an end like that of a pipe.
+            if error.errno in (errno.EAGAIN, errno.EINTR, *BROKEN):
+                raise
+            raise DockerptyError("write to", self._what, os.strerror(error.errno or 0)) from error
 
     def close(self) -> None:
         self._socket.close()

@@ -43,7 +43,8 @@ WRITABLE = (
     _select.POLLOUT | _select.POLLHUP | _select.POLLERR | _select.POLLNVAL if hasattr(_select, "poll") else 0
 )
 
-_BROKEN = (errno.EPIPE, errno.ECONNRESET, errno.ESHUTDOWN, errno.ENOTCONN)
+#: The far end takes no more, which it may have meant.
+BROKEN = (errno.EPIPE, errno.ECONNRESET, errno.ESHUTDOWN, errno.ENOTCONN)
 
 
 def set_blocking(fd: Any, blocking: bool = True) -> bool:
@@ -622,7 +623,7 @@ class Pump:
 
     def refused(self, sink: Any, error: OSError) -> None:
         """A far end took nothing: it is gone, or this is `error` again."""
-        if error.errno not in _BROKEN:
+        if error.errno not in BROKEN and not isinstance(error, ConnectionError):
             raise error
         self.broken(sink)
 

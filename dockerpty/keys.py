@@ -1,6 +1,6 @@
 """Detach keys: spelled as Docker spells them, found in what is typed however the reads split it. And Ctrl-D.
 
-Pure: who waits for the time limit of a withheld key is in `pty.py`.
+Pure: who waits for the time limit of a withheld key is in `pumps`.
 """
 
 from __future__ import annotations

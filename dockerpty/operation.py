@@ -33,8 +33,11 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-#: A resize past this closes the control connection: Engine 20.10 takes ten seconds to refuse one for an exec.
-RESIZE_LIMIT_S = 10.0
+#: A resize past this closes the control connection: Engine 20.10 takes ten seconds to refuse one for an exec that does
+#: not run yet, and a signal would wait behind it. Elsewhere than on this machine the way itself may take some of them.
+_LOCAL_RESIZE_S, _RESIZE_S = 2.0, 10.0
+#: So long a signal, or a question, that is sent inside the loop has for its answer.
+ANSWER_LIMIT_S = 10.0
 
 
 class Operation:
@@ -90,6 +93,9 @@ class Operation:
     _silence_s = 10.0
     _failure: DockerptyError | None = None
     _over = False
+
+    #: What is to be done about a session that was lost.
+    _if_lost = ""
 
     #: When the time limit is over, on the monotonic clock, for a session that goes on with an earlier one.
     _until: float | None = None
@@ -235,7 +241,7 @@ class EngineOperation(Operation):
                 self.record.resize(height, width)
         else:
             self._engine.send(
-                self._resize_call(height, width), subject=self.describe(), timeout=RESIZE_LIMIT_S
+                self._resize_call(height, width), subject=self.describe(), timeout=self._resize_limit()
             )
 
     def _reads_input(self) -> bool:
@@ -285,6 +291,9 @@ class EngineOperation(Operation):
         """Return the words of the process's command, as far as they are known."""
         return []
 
+    def _resize_limit(self) -> float:
+        return _LOCAL_RESIZE_S if self._engine.is_local else _RESIZE_S
+
     def _resize_call(self, rows: int, cols: int) -> calls.Call:
         raise NotImplementedError
 
@@ -293,14 +302,16 @@ class EngineOperation(Operation):
         for observer in (self.record, self._typist):
             if observer is not None:
                 loop.watch(observer)
-        if self.is_tty() and self._follows_size:
-            self._resizer = Resizer(self._controlled(), self._resize_call, RESIZE_LIMIT_S)
+        # A size that was asked for is sent once, whether or not the window is followed.
+        if self.is_tty() and (self._follows_size or self.size is not None):
+            self._resizer = Resizer(self._controlled(connects=True), self._resize_call, self._resize_limit())
             loop.at(self._resizer.again_at, self._resizer.again)
 
-    def _controlled(self) -> Control:
+    def _controlled(self, *, connects: bool = False) -> Control:
+        """Return what takes calls inside the loop. Before that runs it may connect and fail; later a call is told."""
         assert self._loop is not None
         if self._control is None:
-            self._control = self._engine.control()
+            self._control = self._engine.control(connects=connects)
             self._loop.calls(self._control)
         return self._control
 
@@ -321,7 +332,7 @@ class EngineOperation(Operation):
                 tell(f"{self.describe()} is paused: what you type waits until it is unpaused")
 
         if container:
-            self._controlled().submit(calls.inspect_container(container), answered, RESIZE_LIMIT_S)
+            self._controlled().submit(calls.inspect_container(container), answered, ANSWER_LIMIT_S)
 
     def _learn(self, asking: Asking) -> Ending:
         """Ask what became of the process.
@@ -331,7 +342,8 @@ class EngineOperation(Operation):
         """
         end = ask(self._engine, asking)
         if end.engine_is_away:
-            raise SessionLost("learn the exit code of", self.describe(), str(end.error)) from end.error
+            reason = str(end.error)
+            raise SessionLost("learn the exit code of", self.describe(), reason, self._if_lost) from end.error
         return end
 
     def _host_size(self) -> tuple[int, int] | None:

@@ -111,8 +111,8 @@ class PseudoTerminal:
         if not operation.is_tty():
             return
         if size is None:
-            size = getattr(operation, "size", None)
-            size = size or first_size(operation.stdout, operation.stdin, operation.stderr)
+            options = getattr(operation, "_options", None) or Options()
+            size = options.size or first_size(operation.stdout, operation.stdin, operation.stderr)
         if size is not None:
             rows, cols = size
             try:

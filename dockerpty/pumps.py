@@ -13,7 +13,7 @@ import time
 
 from dockerpty import keys
 from dockerpty.errors import DockerptyError
-from dockerpty.io import HIGH_WATER, READ_SIZE, STDERR, Pump
+from dockerpty.io import BROKEN, HIGH_WATER, READ_SIZE, STDERR, Pump
 from dockerpty.unstarted import START_ERROR_WAIT_S, StartError
 
 TYPE_CHECKING = False
@@ -52,6 +52,9 @@ class InputPump(Pump):
         self.matcher = matcher
         #: The caller's terminal is gone.
         self.hung_up = False
+        #: The connection broke: what was typed is lost. `failure` is what it broke with.
+        self.lost = False
+        self.failure: ConnectionError | None = None
         self._detach_timeout = detach_timeout
         self._at_end = at_end
         self._is_terminal = is_terminal
@@ -126,6 +129,12 @@ class InputPump(Pump):
             self._half_close = True
         elif self._at_end == "close":
             self.to_stream.close()
+
+    def refused(self, sink: Any, error: OSError) -> None:
+        if isinstance(error, ConnectionError) and error.errno not in BROKEN:
+            # No process closes its stdin so: the network has no way any more, or TLS has failed.
+            self.lost, self.failure = True, error
+        super().refused(sink, error)
 
     def broken(self, sink: Any) -> None:
         """The process has closed its stdin: the rest of the input is dropped, the output goes on."""
@@ -260,7 +269,7 @@ class OutputPump(Pump):
         sink.abandon()
 
     def refused(self, sink: Any, error: OSError) -> None:
-        if error.errno == errno.EIO:
+        if error.errno == errno.EIO and getattr(sink.fd, "is_terminal", True):
             self.hung_up = True
             self.broken(sink)
         else:
@@ -322,7 +331,9 @@ class WatchPump(OutputPump):
     def deliver(self, stream: int, pieces: list[memoryview]) -> None:
         sink = self.error_stream if stream == STDERR and self.error_stream is not None else self.to_stream
         if sink in self._skipped or sink.backlog() > HIGH_WATER:
-            self._skipped[sink] = self._skipped.get(sink, 0) + sum(map(len, pieces))
+            count = sum(map(len, pieces))
+            self._skipped[sink] = self._skipped.get(sink, 0) + count
+            self.moved += count  # it came: that is no silence of the far side's
         else:
             super().deliver(stream, pieces)
 

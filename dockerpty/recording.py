@@ -36,7 +36,8 @@ _ENTRY_COST = 160
 TOGETHER_S = 0.005
 #: Written in one turn of a loop: a fifth of a millisecond, in which no key waits and no connection's buffer fills.
 TURN_SIZE = 32 * 1024
-#: So long a key and its echo wait for company, in seconds; who kills this process loses no more than that.
+#: So long a key and its echo wait for company, in seconds. Who kills this process loses no more than that, but in a
+#: flood, of which as much as the queue holds may wait.
 GATHERING_S = 0.1
 #: At the end of a session a pipe is waited for no longer than this, however slowly it is emptied.
 _DRAIN_S = 5.0

@@ -25,7 +25,7 @@ class SessionResult:
         container_id, exec_id: full ids; None where there is none.
         bytes_in, bytes_out: payload bytes moved to the process and from it.
         started, ended: seconds since the epoch.
-        size: the terminal's first `(rows, cols)`, None without a terminal.
+        size: the `(rows, cols)` that were asked for, also without a terminal, else the terminal's first ones; or None.
         oom_killed: the kernel ended the container for want of memory.
     """
 

@@ -110,10 +110,12 @@ class Signals:
 
     Args:
         action: called from the loop, outside any handler, with the number of each signal noted.
+        meanwhile: called in the handler, as long as it is there: no loop looks yet. It may raise.
     """
 
-    def __init__(self, action: Callable[[int], None]) -> None:
+    def __init__(self, action: Callable[[int], None], meanwhile: Callable[[int], None] | None = None) -> None:
         self.works = False
+        self.meanwhile = meanwhile
         self._action = action
         self._noted: list[int] = []
         self._previous: dict[int, Any] = {}
@@ -197,6 +199,8 @@ class Signals:
 
     def _note(self, number: int, frame: object) -> None:
         self._noted.append(number)
+        if self.meanwhile is not None:
+            self.meanwhile(number)
 
 
 class Coalescer:

@@ -1,8 +1,8 @@
 """The host's terminal: its size, made raw and given back.
 
-Who makes it raw and when is decided in `pty`. A terminal is one device however many descriptors and objects there are
-for it, so what is held is kept per device: only the outermost of nested uses restores, and what a process still holds
-when it exits is given back by `atexit` (never by a forked child).
+Who makes it raw and when is decided in `bridge`. A terminal is one device however many descriptors and objects there
+are for it, so what is held is kept per device: only the outermost of nested uses restores, and what a process still
+holds when it exits is given back by `atexit` (never by a forked child).
 """
 
 from __future__ import annotations

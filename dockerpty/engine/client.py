@@ -34,8 +34,9 @@ __all__ = ["Control", "DirectEngine", "Engine", "Pending", "Reply", "engine_of",
 _log = log.get(__name__)
 
 CONNECT_TIMEOUT = 10.0
-# Inside a session's loop, where typing and output wait meanwhile: some turns around half of the earth.
-_RECONNECT_S = 0.5
+# Inside a session's loop, where typing and output wait meanwhile: some turns around half of the earth. The first time
+# there may be a signal to send, which is worth more of them.
+_CONNECT_IN_LOOP_S, _RECONNECT_S = 2.0, 0.5
 MINIMUM_VERSION = (1, 24)
 # All that an engine takes of unknown length.
 TAR = ("Content-Type", "application/x-tar")
@@ -180,9 +181,9 @@ class DirectEngine(Engine):
             raise
         return DirectPending(exchange)
 
-    def control(self) -> Control:
+    def control(self, *, connects: bool = True) -> Control:
         """Connect for calls from inside a loop."""
-        return DirectControl(self, self.connect())
+        return DirectControl(self, self.connect() if connects else None)
 
     def again(self) -> DirectEngine:
         """Give an engine with the same address and headers."""
@@ -335,9 +336,10 @@ class DirectPending(Pending):
 class DirectControl(Control):
     """Calls in line on one connection, which is opened anew when it has ended."""
 
-    def __init__(self, engine: DirectEngine, transport: Transport) -> None:
+    def __init__(self, engine: DirectEngine, transport: Transport | None) -> None:
         self._engine = engine
-        self._transport: Transport | None = transport
+        self._transport = transport
+        self._connect_limit = _CONNECT_IN_LOOP_S if transport is None else _RECONNECT_S
         self._line: list[tuple[Call, Done, float]] = []
         self._exchange: Exchange | None = None
         self._failure: DockerptyError | None = None
@@ -392,11 +394,14 @@ class DirectControl(Control):
         try:
             if self._transport is None or not is_quiet(self._transport):
                 self._drop()
-                self._transport = self._engine.connect(min(timeout, _RECONNECT_S))
+                limit, self._connect_limit = min(timeout, self._connect_limit), _RECONNECT_S
+                self._transport = self._engine.connect(limit)
             self._exchange = self._engine.exchange(self._transport, call)
             self._exchange.serve()
         except DockerptyError as error:
             self._failure = error
+        except OSError as error:  # there is no descriptor left for a socket
+            self._failure = unreachable(self._engine.name, error.strerror or str(error))
 
     def _advance(self) -> Reply | DockerptyError | None:
         """Give what became of the call in flight, `None` if it is still in flight."""

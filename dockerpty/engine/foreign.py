@@ -82,7 +82,7 @@ class ForeignEngine(Engine):
         """Say that this client can only wait for the whole answer."""
         return None
 
-    def control(self) -> Control:
+    def control(self, *, connects: bool = True) -> Control:
         """Start a thread for calls from inside a loop."""
         return ForeignControl(self)
 

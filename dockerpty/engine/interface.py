@@ -98,8 +98,13 @@ class Engine:
         """
         raise NotImplementedError
 
-    def control(self) -> Control:
-        """Open the way for calls from inside a loop. Blocks for as long as connecting takes."""
+    def control(self, *, connects: bool = True) -> Control:
+        """Open the way for calls from inside a loop.
+
+        Args:
+            connects: now, which blocks for as long as that takes; else with the first call, which is told if that
+                fails, and which blocks for two seconds at most.
+        """
         raise NotImplementedError
 
     def again(self) -> Engine | None:

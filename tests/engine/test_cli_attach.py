@@ -144,6 +144,33 @@ def test_control_c_goes_to_a_process_without_a_terminal(bench: Bench, sessions: 
     assert terminal.wait() == 9
 
 
+def test_a_signal_that_cannot_be_passed_on_leaves_the_session_as_it_is(
+    bench: Bench, proxy: Proxy, sessions: Sessions
+) -> None:
+    container = bench.container(
+        "for i in 1 2; do read it; echo $i $it; done; exit 6", stdin_open=True, start=True
+    )
+    terminal = typed(sessions, "attach", name_of(container), stdin=PIPE, stdout=PIPE, stderr=PIPE)
+    terminal.feed(b"is up\n")
+    terminal.expect_stdout("1 is up")
+    proxy.refuse_connections()
+    terminal.signal(signal.SIGTERM)
+    assert terminal.read_for(0.3) == b""
+    terminal.feed(b"goes on\n", end=True)
+    terminal.expect_stdout("2 goes on")
+    assert terminal.wait() == 6, terminal.stderr
+
+
+def test_a_session_that_is_lost_says_what_to_do(bench: Bench, proxy: Proxy, sessions: Sessions) -> None:
+    container = bench.container(TICKS, start=True)
+    terminal = typed(sessions, "attach", name_of(container), stdout=PIPE, stderr=PIPE)
+    terminal.expect_stdout("tick")
+    proxy.refuse_connections()
+    proxy.drop_connections()
+    assert terminal.wait(30) == 255
+    assert terminal.stderr.endswith(b"; it may still run: if it does, attach to it again\n"), terminal.stderr
+
+
 def test_a_second_word_is_refused_before_anything_is_done(
     bench: Bench, proxy: Proxy, sessions: Sessions
 ) -> None:

@@ -368,6 +368,51 @@ def test_past_its_idle_limit_the_process_is_ended_and_the_code_is_124(
     expect_gone(bench, box, mark)
 
 
+IDLE_BEYOND_SILENCE = """
+import dockerpty, sys, time
+from dockerpty.exec import ExecOperation
+from tests.bed.scripts.clients import from_env
+ExecOperation._silence_s = 0.2
+began = time.monotonic()
+try:
+    dockerpty.exec_command(from_env(), sys.argv[1], ["sleep", "15"], interactive=False, idle_timeout=1)
+except dockerpty.SessionTimeout:
+    print("over after", int(time.monotonic() - began))
+"""
+
+
+def test_an_idle_limit_above_the_time_after_which_silence_is_looked_into_is_kept(
+    box: Container, sessions: Sessions
+) -> None:
+    terminal = sessions.python(IDLE_BEYOND_SILENCE, name_of(box))
+    terminal.expect(re.compile(rb"over after [123]\r"), 12)
+
+
+SILENCE = """
+import dockerpty, sys
+from dockerpty.exec import ExecOperation
+from tests.bed.scripts.clients import from_env
+ExecOperation._silence_s = 0.1
+command = ["sh", "-c", "echo up; read line; echo $line; exit 6"]
+code = dockerpty.exec_command(from_env(), sys.argv[1], command, tty=False)
+print("code", code, file=sys.stderr)
+"""
+
+
+def test_a_session_goes_on_where_no_other_connection_can_be_made_to_ask_why_it_is_silent(
+    box: Container, proxy: Proxy, sessions: Sessions
+) -> None:
+    terminal = sessions.python(SILENCE, name_of(box), stdin=PIPE, stdout=PIPE, stderr=PIPE)
+    terminal.expect_stdout("up")
+    proxy.refuse_connections()
+    # Idle for several times as long as it takes to be asked.
+    assert terminal.read_for(0.5) == b""
+    terminal.feed(b"there\n", end=True)
+    terminal.expect_stdout("there")
+    assert terminal.wait() == 0, terminal.stderr
+    assert terminal.stderr == b"code 6\n"
+
+
 def test_a_reader_that_has_gone_ends_both_by_sigpipe(
     bench: Bench, box: Container, sessions: Sessions, mark: str
 ) -> None:
@@ -453,6 +498,22 @@ def test_a_signal_ends_only_us_where_the_process_is_to_be_left(
     bench.run_inside(box, f"pkill -f 'sleep {mark}'")
 
 
+def test_the_third_ctrl_c_ends_us_while_an_engine_that_is_stuck_starts_nothing(
+    box: Container, proxy: Proxy, sessions: Sessions
+) -> None:
+    rule = proxy.on("POST", "/exec/.*/start", times=1, hold_request=threading.Event())
+    terminal = typed(sessions, "exec", name_of(box), "true", stderr=PIPE)
+    terminal.wait_until(lambda: rule.applied > 0)
+    for _ in range(3):
+        assert terminal.process.poll() is None
+        terminal.send("\x03")
+        # Two that come at once are one.
+        assert terminal.read_for(0.2) == b"^C"
+    assert terminal.wait() == -signal.SIGINT
+    assert terminal.stderr == b""
+    assert terminal.is_as_before()
+
+
 def test_ctrl_c_that_is_not_the_remotes_is_a_death_by_sigint(
     bench: Bench, box: Container, sessions: Sessions, mark: str
 ) -> None:
@@ -524,7 +585,8 @@ def test_an_exec_that_the_engine_has_forgotten_is_lost_where_its_container_is_st
     assert seen(done) == (
         255,
         b"shown\n",
-        b"dpty: cannot learn the exit code of %s: the engine no longer knows it\n" % name_of(box).encode(),
+        b"dpty: cannot learn the exit code of %s: the engine no longer knows it;"
+        b" its process may still run: look before you start it again\n" % name_of(box).encode(),
     )
     assert proxy.count("GET", "/containers/.*/json") == 1
 

@@ -13,7 +13,7 @@ from docker.models.containers import Container
 import dockerpty
 from dockerpty.engine.client import from_environment
 from tests.bed.engine import Bench
-from tests.engine.command import dpty, environment, typed
+from tests.engine.command import dpty, environment, shell, typed
 from tests.engine.conftest import Sessions
 
 LOGIN = """\
@@ -101,6 +101,54 @@ def test_exit_ends_the_session_and_the_process_with_its_code(
     done = dpty(sessions, "exec", "--expect", path, name_of(box), "sh", "-c", f"echo up; exec sleep {mark}")
     assert (done.returncode, done.stdout, done.stderr) == (7, b"up\n", b"")
     expect_gone(bench, box, mark)
+
+
+def test_what_came_before_the_end_is_shown_whole_to_a_reader_who_takes_his_time(
+    mark: str, bench: Bench, box: Container, sessions: Sessions, script: Callable[[str], str]
+) -> None:
+    path = script("expect DONE\nexit 3\n")
+    command = f"exec --expect {path} {name_of(box)} sh -c 'seq 20000; echo DONE; exec sleep {mark}'"
+    # More than the pipe holds, and less than makes us wait: the script has its last word before anybody reads.
+    line = f"dpty {command} | {{ sleep 2; wc -l; }}"
+    assert shell(sessions, line).stdout == b"20001\n"
+    expect_gone(bench, box, mark)
+
+
+@pytest.mark.parametrize(
+    ("text", "command", "code"),
+    [
+        ("expect HTTP\n", "printf 'HTTP/1.0 200\\r\\n'; exit 4", 4),
+        ("expect HTTP\nexit 5\n", "printf 'HTTP/1.0 200\\r\\n'; exit 4", 5),
+        ("expect HTTP\nexit 5\n", "printf 'HTTP/1.0 200\\r\\n'; exec sleep {mark}", 5),
+        ("expect FTP\n", "printf 'HTTP/1.0 200\\r\\n'; exit 4", 124),
+        ("expect FTP 0.1\n", "printf 'HTTP/1.0 200\\r\\n'; exec sleep {mark}", 124),
+        ("exit 6\n", "printf 'HTTP/1.0 200\\r\\n'; exec sleep {mark}", 6),
+    ],
+)
+def test_a_first_line_that_looks_like_the_text_of_a_failed_start_is_shown_and_found(
+    text: str,
+    command: str,
+    code: int,
+    mark: str,
+    bench: Bench,
+    box: Container,
+    sessions: Sessions,
+    script: Callable[[str], str],
+) -> None:
+    argv = ["exec", "--expect", script(text), name_of(box), "sh", "-c", command.format(mark=mark)]
+    done = dpty(sessions, *argv)
+    assert done.returncode == code, done.stderr
+    assert done.stdout in ([b"HTTP/1.0 200\r\n"] if code != 6 else [b"HTTP/1.0 200\r\n", b""])
+    expect_gone(bench, box, mark)
+
+
+def test_what_cannot_be_started_is_no_fault_of_the_script(
+    box: Container, sessions: Sessions, script: Callable[[str], str]
+) -> None:
+    done = dpty(sessions, "exec", "--expect", script("expect #\n"), name_of(box), "nosuch")
+    assert (done.returncode, done.stdout) == (127, b"")
+    assert b"nosuch" in done.stderr
+    assert b"cannot find" not in done.stderr
 
 
 @pytest.mark.parametrize("flags", [[], ["-t"]])

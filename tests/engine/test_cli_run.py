@@ -19,7 +19,7 @@ from docker.models.containers import Container
 from dockerpty.container.ownership import owner
 from tests.bed.engine import IMAGE, Bench, id_of
 from tests.bed.proxy import Proxy
-from tests.bed.terminal import PIPE, Terminal
+from tests.bed.terminal import NULL, PIPE, Terminal
 from tests.bed.transports import Transport
 from tests.engine.command import DETACH, Done, dpty, shell, typed
 from tests.engine.command import docker as docker_command
@@ -399,6 +399,46 @@ def test_the_third_signal_ends_us_and_not_a_process_that_ignores_it(
     assert terminal.stderr == line[0]
     assert proxy.count("POST", "/kill") == 2
     assert attributes(bench, name)["State"]["Running"]
+
+
+@pytest.mark.parametrize("path", ["/containers/create", "/attach", "/wait"])
+@pytest.mark.parametrize("signal_name", ["SIGTERM", "SIGINT"])
+def test_the_third_signal_ends_us_also_while_an_engine_that_is_stuck_lets_us_wait(
+    signal_name: str, path: str, bench: Bench, proxy: Proxy, sessions: Sessions, name: str, tmp_path: Path
+) -> None:
+    number = getattr(signal, signal_name)
+    rule = proxy.on("POST", path, hold_request=threading.Event())
+    argv = [*RUN, "--rm", "--name", name, "--cidfile", str(tmp_path / "id"), IMAGE, "true"]
+    terminal = typed(sessions, *argv, stdout=PIPE, stderr=PIPE)
+    for _ in range(2):
+        terminal.wait_until(lambda: rule.applied > 0)
+        terminal.signal(number)
+        assert terminal.read_for(0.2) == b""
+        assert terminal.process.poll() is None
+    terminal.signal(number)
+    assert terminal.wait() == -number
+    assert terminal.stderr == b""
+    expect_gone(bench, name)
+    if number == signal.SIGINT and path == "/containers/create":
+        assert not (tmp_path / "id").exists()
+
+
+def test_a_start_of_which_nobody_knows_whether_it_was_done_is_lost_and_no_leftover(
+    bench: Bench, proxy: Proxy, sessions: Sessions, name: str
+) -> None:
+    proxy.on("POST", "/start", hold_answer=threading.Event())
+    argv = [*RUN, "--rm", "--json", "--name", name, IMAGE, "sleep", "1000"]
+    terminal = typed(sessions, *argv, stdin=NULL, stdout=PIPE, stderr=PIPE)
+    bench.wait_for(lambda: found(bench, name) is not None, 10, "the container")
+    bench.wait_for(lambda: attributes(bench, name)["State"]["Running"], 10, "its start")
+    proxy.drop_connections()
+    assert terminal.wait() == 255
+    result = json.loads(terminal.stdout)
+    assert (result["reason"], result["exit_code"]) == ("lost", None)
+    # Nor is it a leftover for others to remove: whoever lost it may come back.
+    leftovers = dpty(sessions, "prune", "--dry-run", DOCKER_HOST=None)
+    assert leftovers.returncode == 0
+    assert name not in leftovers.stdout.decode()
 
 
 def test_in_a_raw_terminal_nothing_is_said_of_it_before_that_is_given_back(

@@ -162,7 +162,10 @@ class Ticking:
             return [] if self.verb == "exec" else [(0, b"")]
         if self.verb != "exec":
             return []
-        words = f"dpty: cannot learn the exit code of {self.container.name}: the engine no longer knows it\n"
+        words = (
+            f"dpty: cannot learn the exit code of {self.container.name}: the engine no longer knows it;"
+            " its process may still run: look before you start it again\n"
+        )
         return [(255, words.encode())]
 
     @property

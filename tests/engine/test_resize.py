@@ -119,8 +119,9 @@ def test_a_size_that_is_asked_for_stays_whatever_becomes_of_the_window(
     assert set(sizes(proxy)) == {(31, 97)}
 
 
-def test_a_script_gives_its_process_a_size(box: Container, sessions: Sessions) -> None:
-    terminal = sessions.exec_command(box, ASK, size=(31, 97), term_rows=24, term_cols=80)
+@pytest.mark.parametrize("resize", [True, False])
+def test_a_script_gives_its_process_a_size(resize: bool, box: Container, sessions: Sessions) -> None:
+    terminal = sessions.exec_command(box, ASK, size=(31, 97), resize=resize, term_rows=24, term_cols=80)
     terminal.expect("up")
     wait_for_size(terminal, "31 97")
 
@@ -171,6 +172,20 @@ def test_an_engine_that_is_slow_to_resize_does_not_delay_a_key(
     assert len(sizes(proxy)) == before + 1
     gate.set()
     terminal.wait_until(lambda: sizes(proxy)[-1] == (42, 102), 5, "the last size")
+
+
+def test_a_size_that_is_never_answered_keeps_the_next_one_waiting_for_two_seconds_on_this_machine(
+    box: Container, proxy: Proxy, sessions: Sessions
+) -> None:
+    terminal = sessions.exec_command(box, "stty raw -echo; echo up; exec cat")
+    terminal.expect("up")
+    proxy.on("POST", r"/resize\?h=40&w=100", hold_answer=threading.Event())
+    terminal.set_winsize(40, 100)
+    proxy.wait_for_request("POST", r"/resize\?h=40&w=100")
+    terminal.set_winsize(41, 101)
+    terminal.wait_until(lambda: sizes(proxy)[-1] == (41, 101), 6, "the next size")
+    terminal.send("x")
+    terminal.expect("x")
 
 
 def test_the_first_size_is_tried_again_when_it_is_refused(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import io
 import os
 import signal
 import socket
@@ -11,10 +13,11 @@ import pytest
 
 from dockerpty import bridge as bridge_module
 from dockerpty.bridge import INSISTENCE_S, Bridge, Options
+from dockerpty.errors import SessionLost
 from dockerpty.io import Pump, Stream
 from dockerpty.loop import Loop
 from dockerpty.pty import Operation, PseudoTerminal
-from dockerpty.pumps import OutputPump
+from dockerpty.pumps import InputPump, OutputPump
 from dockerpty.result import SessionResult
 
 
@@ -28,7 +31,11 @@ class Asked(Operation):
 
 class Moved:
     moved = 0
-    stdout_closed = lost = hung_up = False
+    failure = None
+    eof = stdout_closed = lost = hung_up = False
+
+    def has_room(self) -> bool:
+        return True
 
 
 class Deaf(Operation):
@@ -45,8 +52,8 @@ class Deaf(Operation):
         return True
 
 
-def bridge(operation: Operation, notice: Any = print) -> Any:
-    options = Options(sig_proxy=True)
+def bridge(operation: Operation, notice: Any = print, **chosen: Any) -> Any:
+    options = Options(sig_proxy=True, **chosen)
     return Bridge(operation, Loop(), None, SessionResult(), options, notice)  # type: ignore[arg-type]
 
 
@@ -60,6 +67,24 @@ def test_bytes_of_the_very_turn_in_which_the_clock_ran_out_are_no_silence() -> N
     assert operation.asked == 0
     session._silent()
     assert operation.asked == 1
+
+
+def test_to_ask_why_all_is_silent_puts_the_idle_limit_off_by_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(bridge_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    operation, output = Asked(), Moved()
+    session = bridge(operation, idle_timeout=25.0)
+    session._outputs, session._active = [output], now[0]
+    while now[0] < 1025.0:
+        now[0] = min(session._idle_until(), session._silent_until())
+        if now[0] == session._silent_until():
+            session._silent()
+    assert operation.asked == 2
+    assert session._idle_until() == 1025.0
+    # What moves counts from when it moved, also where it is seen only as silence is looked into.
+    output.moved = 1
+    session._silent()
+    assert session._idle_until() == 1050.0
 
 
 @pytest.mark.parametrize(
@@ -139,10 +164,119 @@ def test_a_hang_up_is_passed_on_once_whichever_way_it_is_heard_of(
     assert session._die_by is None
 
 
+class Watchful(Operation):
+    """Notes whether signals could come in between."""
+
+    def __init__(self) -> None:
+        self.disturbed: list[bool] = []
+
+    def note(self) -> None:
+        self.disturbed.append(signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+    def _last_will(self) -> None:
+        self.note()
+
+
+def test_the_guardian_is_appointed_as_a_whole_also_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bridge_module, "may_need_thread", lambda place, mode: False)
+    monkeypatch.setattr(bridge_module, "_GUARDED_AFTER_S", 0.0)
+    operation = Watchful()
+    monkeypatch.setattr(operation, "israw", lambda: False)
+    session = bridge(operation)
+    session._enter_terminal()
+    session._loop.turn()
+    assert operation.disturbed == [False]
+
+
+def test_the_terminal_is_given_and_taken_around_a_stop_as_a_whole() -> None:
+    operation = Watchful()
+    session = bridge(operation)
+    session._terminal = SimpleNamespace(
+        start=operation.note, suspended=operation.note, suspend=operation.note
+    )
+    previous = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+    try:
+        session._suspend()
+    finally:
+        signal.signal(signal.SIGTSTP, previous)
+    assert operation.disturbed == [False] * 4
+
+
+def test_the_window_is_watched_before_its_size_is_read() -> None:
+    order: list[str] = []
+
+    class Sized(Operation):
+        def start(self, **kwargs: Any) -> list[Pump]:
+            order.append("size")
+            return []
+
+    session = bridge(Sized())
+    session._window = SimpleNamespace(start=lambda: order.append("window"))
+    session._begin(None)
+    assert order == ["window", "size"]
+
+
 @pytest.mark.parametrize("wrong", [{"stdin_eof": "never"}, {"timeout": -1.0}, {"idle_timeout": float("nan")}])
 def test_an_option_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Options(**wrong)
+
+
+def test_a_connection_that_breaks_as_it_is_written_to_is_a_lost_session() -> None:
+    near, far = socket.socketpair()
+    readable, writable = os.pipe()
+
+    class NoWay:
+        def send(self, data: memoryview) -> int:
+            raise ConnectionResetError(errno.EHOSTUNREACH, "No route to host")
+
+        def fileno(self) -> int:
+            return near.fileno()
+
+    class Typed(Operation):
+        def israw(self, **kwargs: Any) -> bool:
+            return False
+
+        def start(self, **kwargs: Any) -> list[Pump]:
+            return [
+                InputPump(Stream(readable), Stream(NoWay())),
+                OutputPump(Stream(near), Stream(io.BytesIO())),
+            ]
+
+    terminal = PseudoTerminal(None, Typed())
+    os.write(writable, b"x")
+    near.setblocking(False)
+    with near, far, pytest.raises(SessionLost, match="No route to host"):
+        terminal.start()
+    os.close(readable)
+    os.close(writable)
+    assert terminal.result is not None
+    assert terminal.result.reason == "lost"
+
+
+def test_a_session_that_is_lost_before_its_process_is_known_to_run_is_lost_in_its_result() -> None:
+    class Unknown(Operation):
+        reasons: tuple[Any, ...] = ()
+
+        def israw(self, **kwargs: Any) -> bool:
+            return False
+
+        def start(self, **kwargs: Any) -> list[Pump]:
+            self._failure = SessionLost("learn whether it started:", "web", "the engine did not answer")
+            return []
+
+        def _identify(self, result: SessionResult) -> None:
+            self.reasons += (result.reason,)
+
+    operation = Unknown()
+    terminal = PseudoTerminal(None, operation)
+    with pytest.raises(SessionLost) as caught:
+        terminal.start()
+    assert caught.value.result is terminal.result
+    assert terminal.result is not None
+    assert terminal.result.reason == "lost"
+    assert terminal.result.ended is not None
+    assert operation.reasons == ("lost",)
 
 
 def test_what_moved_is_counted_also_when_something_of_the_callers_raises() -> None:

@@ -748,3 +748,59 @@ def test_a_stdin_that_cannot_be_read_is_said_to_be_so(tmp_path: Path) -> None:
         stream.read_into(memoryview(bytearray(10)))
     stream.close()
     os.close(folder)
+
+
+# What fails ---------------------------------------------------------------------------------------------------------
+
+
+def failing(*arguments: Any) -> Any:
+    raise OSError(errno.EIO, "Input/output error")
+
+
+def test_a_disk_that_fails_is_a_fault_and_only_a_terminal_that_does_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    master, terminal = pty.openpty()
+    path = tmp_path / "file"
+    path.write_bytes(b"x")
+    with path.open("r+b") as file:
+        sources = [open_input(file), open_input(terminal)]
+        sinks = [open_output(file, "stdout"), open_output(terminal, "stdout")]
+        monkeypatch.setattr(os, "readv", failing)
+        monkeypatch.setattr(os, "write", failing)
+        for source, kind in zip(sources, (DockerptyError, OSError), strict=True):
+            assert source is not None
+            with pytest.raises(kind, match="Input/output error") as caught:
+                source.read_into(memoryview(bytearray(1)))
+            assert str(caught.value) == "cannot read stdin: Input/output error" or kind is OSError
+        for sink, kind in zip(sinks, (DockerptyError, OSError), strict=True):
+            with pytest.raises(kind, match="Input/output error") as caught:
+                sink.write(b"x")
+            assert str(caught.value) == "cannot write to stdout: Input/output error" or kind is OSError
+        monkeypatch.undo()
+        for stream in (*sources, *sinks):
+            assert stream is not None
+            stream.abandon()
+    os.close(master)
+    os.close(terminal)
+
+
+def test_a_socket_that_fails_says_of_what_it_was() -> None:
+    near, far = socket.socketpair()
+    near.send(b"never read")
+    source = open_input(near)
+    assert source is not None
+    far.close()
+    with pytest.raises(DockerptyError, match="cannot read stdin: Connection reset by peer"):
+        source.read_into(memoryview(bytearray(1)))
+    sink = open_output(near, "stderr")
+    with pytest.raises(BrokenPipeError):  # which is an end
+        sink.write(b"x")
+    near.close()
+    source.abandon()
+    sink.abandon()
+    listening = socket.socket()
+    sink = open_output(listening, "stderr")
+    sink.fd._socket.close()
+    with listening, pytest.raises(DockerptyError, match="cannot write to stderr: Bad file descriptor"):
+        sink.write(b"x")

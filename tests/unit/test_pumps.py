@@ -300,6 +300,34 @@ def test_a_connection_that_cannot_be_half_closed_is_an_error_that_says_so() -> N
         pump.serve({}, memoryview(bytearray(10)))
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        # As the transports give them: the network timed out, has no route any more, or TLS failed.
+        ConnectionResetError(errno.ETIMEDOUT, "timed out"),
+        ConnectionResetError(errno.EHOSTUNREACH, "no route"),
+        BrokenPipeError(1, "TLS failed: BAD_LENGTH"),
+    ],
+)
+def test_input_that_the_connection_loses_is_a_loss_and_not_the_end_of_a_stdin(error: ConnectionError) -> None:
+    class Lost(Remote):
+        def send(self, data: bytes | bytearray | memoryview) -> int:
+            raise error
+
+    pump, _ = typing(b"x", remote=Lost([]))
+    run(pump)
+    assert (pump.lost, pump.failure, pump.eof) == (True, error, True)
+
+
+def test_a_process_that_has_closed_its_stdin_is_no_loss() -> None:
+    class Gone(Refusing, Remote):
+        pass
+
+    pump, _ = typing(b"x", remote=Gone([]))
+    run(pump)
+    assert (pump.lost, pump.failure, pump.eof) == (False, None, True)
+
+
 def test_input_waits_while_the_process_takes_none() -> None:
     pump, _ = typing(*[b"x" * 1000] * 500, remote=Remote([0] * 1000))
     buffer = memoryview(bytearray(1000))
@@ -419,10 +447,21 @@ def test_a_stderr_that_went_away_is_dropped_and_the_rest_goes_on() -> None:
 def test_a_terminal_that_is_gone_is_a_hang_up() -> None:
     class Gone(Refusing, Host):
         code = errno.EIO
+        is_terminal = True
 
     pump = OutputPump(framed((1, b"x")), Stream(Gone([])))
     run(pump)
     assert pump.hung_up
+
+
+def test_what_fails_and_is_no_terminal_is_no_hang_up() -> None:
+    class Failing(Refusing, Host):
+        code = errno.EIO
+
+    pump = OutputPump(framed((1, b"x")), Stream(Failing([])))
+    with pytest.raises(OSError, match="gone"):
+        run(pump)
+    assert not pump.hung_up
 
 
 def test_it_reads_no_more_at_once_than_the_sink_takes_well() -> None:
@@ -562,6 +601,14 @@ def test_what_was_skipped_is_counted_and_the_screen_drawn_anew_when_the_terminal
     assert asked == ["redraw"]
     run(pump, 1)
     assert sink.data.endswith(b"skipped]\r\nafter")
+
+
+def test_what_is_skipped_has_come_all_the_same() -> None:
+    # Whoever asks whether anything moved, as an idle limit does, is not told that all is silent.
+    pump, _ = watching(*[b"x" * 1000] * 70, sink=Screen([0] * 66))
+    run(pump, 70)
+    assert pump.to_stream.backlog() < 70_000
+    assert pump.moved == 70_000
 
 
 def test_what_is_skipped_goes_on_being_skipped_until_all_that_was_kept_is_shown() -> None:

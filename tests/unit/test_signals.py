@@ -77,6 +77,23 @@ def test_a_noted_signal_wakes_the_loop_and_is_acted_on_outside_its_handler() -> 
         assert not noted.signals.busy()
 
 
+def test_as_long_as_no_loop_looks_somebody_can_hear_of_a_signal_in_its_handler() -> None:
+    heard: list[int] = []
+    signals = Signals(heard.append, lambda number: heard.append(-number))
+    signals.start()
+    try:
+        signals.note({signal.SIGUSR1})
+        signal.raise_signal(signal.SIGUSR1)
+        assert heard == [-signal.SIGUSR1]
+        signals.meanwhile = None
+        signal.raise_signal(signal.SIGUSR1)
+        assert heard == [-signal.SIGUSR1]
+        signals.serve({})
+        assert heard == [-signal.SIGUSR1, signal.SIGUSR1, signal.SIGUSR1]
+    finally:
+        signals.stop()
+
+
 def test_a_signal_ends_a_wait_that_has_begun() -> None:
     with Noted() as noted:
         noted.signals.note({signal.SIGALRM})

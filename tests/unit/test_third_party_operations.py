@@ -73,6 +73,16 @@ class Ends:
             os.close(fd)
 
 
+class Sized(Echo):
+    """What it calls `size` is its own business."""
+
+    def size(self) -> int:
+        return 4096
+
+    def is_tty(self) -> bool:
+        return True
+
+
 @pytest.fixture
 def ends() -> Iterator[Ends]:
     ends = Ends()
@@ -470,3 +480,10 @@ def test_ctrl_c_from_outside_is_a_keyboard_interrupt_with_the_terminal_as_before
         bed.expect("KeyboardInterrupt")
         assert bed.wait() == -signal.SIGINT
         assert bed.is_as_before()
+
+
+def test_an_operation_may_have_another_size_than_that_of_a_window(ends: Ends) -> None:
+    operation = Sized(stdout=ends.slave)
+    PseudoTerminal(None, operation).resize()
+    assert operation.sizes == [(24, 80)]
+    operation.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import json
 import os
 import pickle
@@ -642,8 +643,8 @@ def test_a_wait_can_be_given_up(scripted: Scripted) -> None:
 class Loop:
     """Serves a control until it is idle, and notes what its calls came to."""
 
-    def __init__(self, engine: Engine) -> None:
-        self.control = engine.control()
+    def __init__(self, engine: Engine, *, connects: bool = True) -> None:
+        self.control = engine.control(connects=connects)
         self.outcomes: list[Reply | DockerptyError] = []
 
     def submit(self, call: calls.Call, timeout: float = 10.0) -> None:
@@ -754,6 +755,31 @@ def test_a_loop_does_not_wait_for_a_new_connection_as_long_as_others_do(
     loop.submit(calls.ping(), 0.1)
     assert loop.codes() == ["EngineUnreachable"] * 3
     assert limits == [0.5, 0.1]
+    loop.control.close()
+
+
+@pytest.mark.parametrize(
+    "failure", [EngineUnreachable("reach", "it", "no route"), OSError(errno.EMFILE, "too many open files")]
+)
+def test_a_connection_that_is_made_inside_a_loop_is_made_soon_or_its_call_is_told(
+    failure: Exception, scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, _ = scripted(EMPTY)
+    limits: list[float | None] = []
+
+    def fail(timeout: float | None = None) -> Any:
+        limits.append(timeout)
+        raise failure
+
+    with monkeypatch.context() as patched:
+        patched.setattr(engine, "connect", fail)
+        loop = Loop(engine, connects=False)
+        assert limits == []
+        loop.submit(calls.kill_container("web", "TERM"))
+        assert loop.codes() == ["EngineUnreachable"]
+    assert limits == [2.0]
+    loop.submit(calls.kill_container("web", "TERM"))
+    assert loop.codes() == ["EngineUnreachable", 204]
     loop.control.close()
 
 
