@@ -13,7 +13,7 @@ from dockerpty.container import attachment, ending
 from dockerpty.container.reference import identity
 from dockerpty.container.state import STANDS_STILL, is_ready, refusal
 from dockerpty.engine import calls
-from dockerpty.errors import APIError, DockerptyError, EngineUnreachable, SessionLost
+from dockerpty.errors import APIError, DockerptyError, EngineUnreachable, NotFound, SessionLost
 from dockerpty.io import Demuxer, Pump, Stream
 from dockerpty.operation import RESIZE_LIMIT_S, EngineOperation
 from dockerpty.result import KILLED_CODE
@@ -32,6 +32,8 @@ _log = log.get(__name__)
 
 #: For the rest of the output of a container that ended as we attached to it.
 _ENDED_SILENCE_S = 0.5
+#: The end of a container follows that of its streams at once. One that runs still has lost its connection.
+_END_FOLLOWS_S = 2.0
 #: Pulling up volumes and networks may take the engine minutes.
 _START_LIMIT_S = 300.0
 
@@ -104,6 +106,10 @@ class RunOperation(EngineOperation):
         self._was_running = self._has_ended = False
         self._starting = self._has_started = False
         self._wait: Pending | None = None
+        #: When to look whether it still runs, though a connection of its streams has ended; and what that has shown.
+        self._look_again_at: float | None = None
+        self._looking = False
+        self._cut = ""
         #: Whether what does not run is started; else it is refused.
         self._starts = True
         #: What is attached of the container's streams.
@@ -222,8 +228,9 @@ class RunOperation(EngineOperation):
             NotFound: there is no such container.
             APIError: it is paused, restarting or dead.
         """
-        self._over = self._has_ended = False
+        self._over = self._has_ended = self._looking = False
         self._failure, self._silence_s = None, EngineOperation._silence_s
+        self._look_again_at, self._cut = None, ""
         info = self._create() if self._to_create is not None else self._inspect()
         state, config = info["State"], info["Config"]
         self._refuse(state)
@@ -370,17 +377,72 @@ class RunOperation(EngineOperation):
         super()._bind(loop)
         if self._wait is not None:
             loop.calls(self._wait)
+        loop.at(self._look_at, self._look)
 
     def _settled(self) -> bool:
-        if self._starting or self._wait is None or self._wait.done:
-            return not self._starting
+        if self._starting:
+            return False
+        if self._wait is None or self._wait.reply is not None or self._has_ended:
+            return True
+        if self._shows():
+            # The stream has ended: the wait tells the code in a moment, or the engine is asked for it.
+            return self._wait.done
         # Where nothing is shown, there is nothing left to do when the input is there.
-        given = all(pump.eof and not pump.to_stream.needs_write() for pump in self._inputs)
-        return given and not self._shows()
+        return all(pump.eof and not pump.to_stream.needs_write() for pump in self._inputs)
 
     def _silent(self) -> None:
-        # The exit is known and nothing comes any more: a server that never closes the stream.
-        self._over = self._wait is not None and self._wait.done
+        if self._has_ended or (self._wait is not None and self._wait.reply is not None):
+            # The exit is known and nothing comes any more: a server that never closes the stream.
+            self._over = True
+        elif self._wait is not None and self._wait.done and not self._starting:
+            moved = self._moved()
+            self._ask_whether_it_runs(lambda runs: self._end_if(not runs and self._moved() == moved))
+
+    def _moved(self) -> int:
+        return 0 if self._output is None else self._output.moved
+
+    def _end_if(self, is_over: bool) -> None:
+        self._over = self._over or is_over
+
+    def _look_at(self) -> float | None:
+        """Say when to look whether it still runs: a container that runs ends none of its streams."""
+        if self._look_again_at is None and not self._looking and self._what_ended():
+            self._look_again_at = time.monotonic() + _END_FOLLOWS_S
+        return self._look_again_at
+
+    def _look(self) -> None:
+        def told(runs: bool) -> None:
+            self._cut = self._what_ended() if runs else ""
+            # Of what has ended there may be output to come.
+            self._end_if(runs or self._has_output_ended())
+
+        self._look_again_at, self._looking = None, True
+        self._ask_whether_it_runs(told)
+
+    def _has_output_ended(self) -> bool:
+        return self._output is not None and self._output.eof
+
+    def _what_ended(self) -> str:
+        """Say which connection has ended that ends with the container; "" if none has."""
+        if self._starting:
+            return ""
+        if self._has_output_ended():
+            return "its output has ended, and it still runs"
+        for pump in self._inputs:
+            # With a terminal a process cannot close its stdin: neither what is typed nor the keys reach anybody.
+            if pump.eof and not pump.sinks() and self.is_tty():
+                return "its input has ended, and it still runs"
+        return ""
+
+    def _ask_whether_it_runs(self, told: Callable[[bool], None]) -> None:
+        def answered(answer: Any) -> None:
+            self._looking = False
+            if isinstance(answer, NotFound):
+                told(False)
+            elif not isinstance(answer, DockerptyError):
+                told(bool(answer.json()["State"].get("Running")))
+
+        self._controlled().submit(calls.inspect_container(self._full_id()), answered, RESIZE_LIMIT_S)
 
     def _ignores_signals(self) -> bool:
         return True
@@ -414,6 +476,8 @@ class RunOperation(EngineOperation):
     def _finish(self, result: SessionResult) -> Reason:
         if not self._shows() and self._wait is not None and not self._wait.done:
             return "detached"
+        if self._cut:
+            raise SessionLost("go on with", self.describe(), self._cut)
         asking = ending.of_container(
             self._full_id(),
             None if self._wait is None else ending.waited_code(self._wait.reply),

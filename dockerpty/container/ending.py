@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _log = log.get(__name__)
 
-#: The engine has an exec's exit code a moment after the end of its stream.
+#: The engine has an exit code a moment after the end of the stream.
 _EXIT_CODE_WAIT_S = 2.0
 #: How often a container is asked for that nobody could wait for.
 _CONTAINER_POLL_S = 0.1
@@ -109,10 +109,10 @@ def of_container(
         waited: what the engine's wait has told, see `waited_code`.
         was_running: it ran when it was attached to.
         removes_itself: it was to be removed at its end: that it is gone is no surprise.
-        until_it_ends: ask for as long as it runs; else one that runs is lost.
+        until_it_ends: ask for as long as it runs; else one that still runs after a moment is lost.
     """
     info: dict[str, Any] = {}
-    code = waited
+    code, left = waited, _EXIT_CODE_WAIT_S
     try:
         while code is None:
             info = (yield calls.inspect_container(container)).json()
@@ -121,9 +121,10 @@ def of_container(
                 # Podman makes what has ended ready for another start when it is attached to, and forgets its code.
                 code = None if was_running and state.get("Status") == "created" else state.get("ExitCode")
                 break
-            if not until_it_ends:
+            if not until_it_ends and left <= 0:
                 break
             yield _CONTAINER_POLL_S
+            left -= _CONTAINER_POLL_S
         if waited == KILLED_CODE:
             info = (yield calls.inspect_container(container)).json()
     except NotFound:

@@ -200,11 +200,18 @@ def test_a_container_whose_engine_is_away_is_lost() -> None:
 
 def test_a_container_that_runs_on_without_its_stream_is_lost_unless_nobody_could_wait() -> None:
     running = state(Running=True, ExitCode=0)
-    end, asked, _ = ended(container(None), running)
-    assert (end.reason, end.code, len(asked)) == ("lost", None, 1)
+    end, _, waited = ended(container(None), running)
+    assert (end.reason, end.code) == ("lost", None)
+    assert 2 <= waited < 2.2
     end, asked, _ = ended(
         container(None, until_it_ends=True), running, running, state(Running=False, ExitCode=4)
     )
+    assert (end.reason, end.code, len(asked)) == ("exited", 4, 3)
+
+
+def test_a_container_that_nobody_waited_for_may_run_for_a_moment_after_the_end_of_its_stream() -> None:
+    running = state(Running=True, ExitCode=0)
+    end, asked, _ = ended(container(None), running, running, state(Running=False, ExitCode=4))
     assert (end.reason, end.code, len(asked)) == ("exited", 4, 3)
 
 
