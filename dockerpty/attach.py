@@ -280,7 +280,9 @@ class RunOperation(EngineOperation):
             at_end = attachment.at_end_of_input(info, self._engine, can is not None and can())
             self._inputs = self._input_pump(stdin, at_end)
             pumps += self._inputs
-        if not self._has_run():
+        if self._has_run():
+            self._wait_late()
+        else:
             self._start_container()
         if not self._has_ended:
             self._first_size()
@@ -363,6 +365,14 @@ class RunOperation(EngineOperation):
         elif isinstance(answer, DockerptyError):
             answer.subject = self.describe()
             self._failure = answer
+        else:
+            self._wait_late()
+
+    def _wait_late(self) -> None:
+        if self._wait is None and self._loop is not None:
+            self._wait = attachment.wait_late(self._engine, self._full_id())
+            if self._wait is not None:
+                self._loop.calls(self._wait)
 
     def _first_size(self) -> None:
         now = self._host_size()

@@ -108,7 +108,7 @@ def of_container(
     Args:
         waited: what the engine's wait has told, see `waited_code`.
         was_running: it ran when it was attached to.
-        removes_itself: it was to be removed at its end: that it is gone is no surprise.
+        removes_itself: it was to be removed at its end: that it is gone is no surprise, and says nothing of its code.
         until_it_ends: ask for as long as it runs; else one that still runs after a moment is lost.
     """
     info: dict[str, Any] = {}
@@ -127,8 +127,11 @@ def of_container(
             left -= _CONTAINER_POLL_S
         if waited == KILLED_CODE:
             info = (yield calls.inspect_container(container)).json()
-    except NotFound:
-        return Ending("exited" if removes_itself else "removed", KILLED_CODE if code is None else code, info)
+    except NotFound as error:
+        if not removes_itself:
+            return Ending("removed", KILLED_CODE if code is None else code, info)
+        if code is None:
+            return Ending("lost", None, info, error)
     except DockerptyError as error:
         if code is None:
             return Ending("lost", None, info, error)

@@ -11,9 +11,10 @@ from docker.models.containers import Container
 from dockerpty import attach, process
 from dockerpty.engine.client import from_environment
 from dockerpty.errors import SessionLost
-from tests.bed.engine import Bench
+from tests.bed.engine import IMAGE, Bench, id_of
 from tests.bed.proxy import Proxy
-from tests.bed.terminal import PIPE, Terminal
+from tests.bed.terminal import PIPE, ROOT, Terminal
+from tests.engine.command import dpty
 from tests.engine.conftest import Sessions
 
 Way = Literal["end", "reset"]
@@ -139,3 +140,52 @@ def test_a_programs_process_ends_with_its_own_code_or_is_lost(
     monkeypatch.setattr(process, "_SILENCE_S", 0.1)
     container = bench.container("echo up; read line; exit 3", stdin_open=True)
     assert told(proxy, container, which) == code
+
+
+# Who tells the code of a container that removes itself ----------------------------------------------------------------
+
+METHODS_ALONE = """
+import dockerpty, sys
+from dockerpty.engine.foreign import ForeignEngine
+from tests.bed.scripts.clients import from_env
+from tests.bed.scripts.report import report
+client = ForeignEngine(from_env().api)
+report("returned", value=dockerpty.start(client, sys.argv[1]))
+"""
+
+
+def test_a_client_of_whom_we_know_the_methods_alone_tells_the_code_of_what_removes_itself(
+    bench: Bench, proxy: Proxy, sessions: Sessions
+) -> None:
+    container = bench.container("echo up; exit 7", host={"auto_remove": True})
+    # Gone before anybody could look.
+    proxy.on("GET", "/containers/.*/json", skip=1, answer=(404, b'{"message":"No such container"}'))
+    terminal = sessions.python(METHODS_ALONE, id_of(container), env={"PYTHONPATH": str(ROOT)})
+    terminal.expect("up")
+    assert terminal.report("returned")["value"] == 7
+
+
+def test_a_container_that_removes_itself_is_lost_where_its_wait_was_cut(
+    bench: Bench, proxy: Proxy, sessions: Sessions
+) -> None:
+    container = bench.container("echo up; read line", stdin_open=True, host={"auto_remove": True})
+    terminal = sessions.start(container, term_stdin=PIPE, term_stdout=PIPE)
+    terminal.expect_stdout("up")
+    gone = proxy.on("GET", "/containers/.*/json", answer=(404, b'{"message":"No such container"}'))
+    cut(proxy, WAIT)
+    terminal.feed(b"it\n", end=True)
+    assert is_lost(terminal, "the engine no longer knows it")
+    assert gone.applied
+
+
+@pytest.mark.parametrize("verb", ["run", "start", "attach"])
+def test_an_engine_of_before_api_1_30_tells_the_code(verb: str, bench: Bench, sessions: Sessions) -> None:
+    if bench.is_podman:
+        pytest.skip("Podman has no such version")
+    script = "sleep 1; exit 7"
+    if verb == "run":
+        argv = ["run", "--rm", "--network", "none", IMAGE, "sh", "-c", script]
+    else:
+        container = bench.container(script, start=verb == "attach")
+        argv = [verb, *(["-a"] if verb == "start" else []), container.name or ""]
+    assert dpty(sessions, *argv, DOCKER_API_VERSION="1.29").returncode == 7

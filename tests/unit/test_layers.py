@@ -90,7 +90,7 @@ ALLOWED = {
     # What is found of a container, and of what runs in it.
     "container.reference": {"errors"},
     "container.state": {"errors", "engine.twins"},
-    "container.attachment": {"keys", "engine.calls", "engine.interface", "engine.transport"},
+    "container.attachment": {"errors", "keys", "log", "engine.calls", "engine.interface", "engine.transport"},
     "container.creation": {"errors", "log", "engine.calls", "engine.interface", "container.state"},
     "container.ending": {"errors", "log", "result", "engine.calls", "container.state"},
     "signals": {

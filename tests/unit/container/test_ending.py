@@ -175,13 +175,21 @@ def test_a_container_that_was_killed_is_asked_whether_memory_was_why() -> None:
     assert ended(container(137), away())[0].code == 137
 
 
-@pytest.mark.parametrize(("removes_itself", "reason"), [(True, "exited"), (False, "removed")])
-def test_a_container_that_is_gone_has_the_code_of_the_wait_or_that_of_a_kill(
-    removes_itself: bool, reason: str
+@pytest.mark.parametrize(
+    ("removes_itself", "waited", "reason", "code"),
+    [
+        (False, 137, "removed", 137),
+        (False, None, "removed", 137),
+        (True, 137, "exited", 137),
+        # It may have ended with any code.
+        (True, None, "lost", None),
+    ],
+)
+def test_a_container_that_is_gone_was_removed_unless_that_is_its_own_end_whose_code_only_a_wait_tells(
+    removes_itself: bool, waited: int | None, reason: str, code: int | None
 ) -> None:
-    for waited in (137, None):
-        end, _, _ = ended(container(waited, removes_itself=removes_itself), gone())
-        assert (end.reason, end.code) == (reason, 137)
+    end, _, _ = ended(container(waited, removes_itself=removes_itself), gone())
+    assert (end.reason, end.code, end.engine_is_away) == (reason, code, False)
 
 
 def test_without_a_wait_the_inspection_tells_the_code() -> None:
