@@ -350,26 +350,21 @@ class ExecOperation(EngineOperation):
 
     def _finish(self, result: SessionResult) -> Reason:
         container = (self._info or {}).get("ContainerID") or self._container_reference
-        end = self._learn(ending.of_exec(self.exec_id, container, self._created_at))
-        result.container_id = end.info.get("ContainerID")
-        result.exit_code = end.code
-        if end.reason == "exited":
-            self._place_output(end.info, result)
-        return end.reason
-
-    def _place_output(self, info: dict[str, Any], result: SessionResult) -> None:
-        """What was withheld is output, or why nothing was started: that belongs on stderr, and sets the code."""
         output = self._output
-        if output is None:
-            return
-        if not unstarted.never_started(info):
-            output.release()
-            return
-        text = output.take_withheld()
-        if not text:
-            return
-        result.exit_code = unstarted.exit_code(text, info["ExitCode"])
-        output.say_on_stderr(text.rstrip() + b"\n")
+        try:
+            end = self._learn(ending.of_exec(self.exec_id, container, self._created_at))
+            result.container_id = end.info.get("ContainerID")
+            result.exit_code = end.code
+            if end.reason == "exited" and output is not None and unstarted.never_started(end.info):
+                text = output.take_withheld()
+                if text:
+                    # Why nothing was started belongs on stderr, and sets the code.
+                    result.exit_code = unstarted.exit_code(text, end.info["ExitCode"])
+                    output.say_on_stderr(text.rstrip() + b"\n")
+            return end.reason
+        finally:
+            if output is not None:
+                output.release()  # what was withheld, and is not why: output after all
 
 
 def _discard(problem: str) -> None:

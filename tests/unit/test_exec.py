@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dockerpty import pumps
 from dockerpty.container.spec import exec_config
 from dockerpty.engine.client import from_environment
 from dockerpty.engine.interface import Engine
-from dockerpty.errors import DockerptyError
+from dockerpty.errors import DockerptyError, SessionLost
 from dockerpty.exec import ExecOperation
+from dockerpty.frames import STDOUT, encode
+from dockerpty.pty import PseudoTerminal
 from tests.unit.loopback import ScriptedEngine, answer
 
 
@@ -36,6 +41,49 @@ def test_a_command_with_an_open_quote_is_refused() -> None:
     assert str(caught.value) == (
         """cannot split the command "sh -c 'ls": no closing quotation; give a list, which is taken as it is"""
     )
+
+
+def says(text: bytes) -> Callable[[socket.socket], None]:
+    """Start an exec that says this, and ends."""
+
+    def step(sock: socket.socket) -> None:
+        sock.sendall(answer(101) + encode(STDOUT, text))
+        sock.shutdown(socket.SHUT_RDWR)
+
+    return step
+
+
+@pytest.mark.parametrize(
+    ("ends", "code"),
+    [
+        # Removed with its container.
+        ([answer(404, b"{}"), answer(404, b"{}")], 137),
+        # Forgotten by an engine that was started anew.
+        ([answer(404, b"{}"), answer(200, b'{"Id":"4ad","Config":{},"State":{"Status":"running"}}')], None),
+        # Nobody can be asked.
+        ([None, None], None),
+        ([answer(200, b'{"ID":"e4ec","Running":false,"ExitCode":4,"Pid":9}')], 4),
+    ],
+    ids=["removed", "lost", "away", "exited"],
+)
+def test_what_looked_like_the_text_of_a_failed_start_is_output_however_it_ended(
+    ends: list[Any], code: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pumps, "START_ERROR_WAIT_S", 60.0)
+    created = answer(201, b'{"Id":"e4ec"}', Api_Version="1.41")
+    engine = ScriptedEngine(str(tmp_path / "engine"), created, says(b"one line\r\n"), *ends)
+    client = from_environment(engine.url)
+    with (tmp_path / "out").open("wb") as out:
+        operation = ExecOperation.create(client, "web", ["true"], False, out, out)
+        terminal = PseudoTerminal(client, operation)
+        if code is None:
+            with pytest.raises(SessionLost):
+                terminal.start()
+        else:
+            assert terminal.start() == code
+    client.close()
+    engine.close()
+    assert (tmp_path / "out").read_bytes() == b"one line\r\n"
 
 
 @pytest.mark.parametrize(("tty", "size"), [(True, [31, 97]), (False, None)])
