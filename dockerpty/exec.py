@@ -13,6 +13,7 @@ from dockerpty.container.creation import create_exec
 from dockerpty.container.reference import identity, name_for
 from dockerpty.container.spec import environment_list, exec_config, with_term
 from dockerpty.engine import calls
+from dockerpty.engine.interface import TIMEOUT
 from dockerpty.engine.twins import conflict
 from dockerpty.errors import DockerptyError, NotFound
 from dockerpty.io import Demuxer, Pump, Stream
@@ -32,6 +33,8 @@ _log = log.get(__name__)
 
 #: For each answer that the guardian waits for, once we are gone.
 _GUARDIAN_PATIENCE_S = 30.0
+#: What is only to be told beside the result is worth no longer wait.
+_ASIDE_S = 1.0
 #: A process that ignores the signal at its time limit is killed after this.
 _KILL_AFTER_S = 2.0
 
@@ -241,7 +244,8 @@ class ExecOperation(EngineOperation):
         result.exec_id = self.exec_id
         if result.container_id is None and result.reason in ("detached", "timeout", "stdout-closed"):
             try:
-                result.container_id = self._exec_info().get("ContainerID")
+                info = self._info or self._inspect(_ASIDE_S)
+                result.container_id = info.get("ContainerID")
             except DockerptyError as error:
                 _log.debug("container unknown: %s", error)
 
@@ -252,9 +256,9 @@ class ExecOperation(EngineOperation):
     def _exec_info(self) -> dict[str, Any]:
         return self._inspect() if self._info is None else self._info
 
-    def _inspect(self) -> dict[str, Any]:
+    def _inspect(self, patience: float = TIMEOUT) -> dict[str, Any]:
         info: dict[str, Any] = self._engine.send(
-            calls.inspect_exec(self.exec_id), subject=self.exec_id[:12]
+            calls.inspect_exec(self.exec_id), subject=self.exec_id[:12], timeout=patience
         ).json()
         self._info = info
         return info
@@ -316,7 +320,7 @@ class ExecOperation(EngineOperation):
     def _ends_within(self, seconds: float) -> bool:
         until = time.monotonic() + seconds
         try:
-            while self.is_running():
+            while self._inspect(seconds)["Running"]:
                 if time.monotonic() >= until:
                     return False
                 time.sleep(0.05)

@@ -12,12 +12,14 @@ import pytest
 
 from dockerpty import pumps
 from dockerpty.container.spec import exec_config
+from dockerpty.engine.calls import Call, Reply
 from dockerpty.engine.client import from_environment
-from dockerpty.engine.interface import Engine
-from dockerpty.errors import DockerptyError, SessionLost
+from dockerpty.engine.interface import TIMEOUT, Engine
+from dockerpty.errors import DockerptyError, EngineUnreachable, SessionLost
 from dockerpty.exec import ExecOperation
 from dockerpty.frames import STDOUT, encode
 from dockerpty.pty import PseudoTerminal
+from dockerpty.result import SessionResult
 from tests.unit.loopback import ScriptedEngine, answer
 
 
@@ -84,6 +86,31 @@ def test_what_looked_like_the_text_of_a_failed_start_is_output_however_it_ended(
     client.close()
     engine.close()
     assert (tmp_path / "out").read_bytes() == b"one line\r\n"
+
+
+class Hangs(Engine):
+    """An engine that takes a call, and as much time as it is given."""
+
+    def __init__(self) -> None:
+        self.patience: list[float] = []
+
+    def send(self, call: Call, *, subject: str = "", timeout: float = TIMEOUT) -> Reply:
+        self.patience.append(timeout)
+        raise EngineUnreachable("reach", "the engine")
+
+
+def test_nobody_who_has_detached_waits_long_for_an_engine_that_hangs() -> None:
+    engine, result = Hangs(), SessionResult()
+    result.reason = "detached"
+    operation = ExecOperation(engine, "e4ec")
+    operation._identify(result)
+    assert (result.exec_id, result.container_id, engine.patience) == ("e4ec", None, [1])
+
+
+def test_the_look_whether_a_process_has_ended_at_its_time_limit_takes_no_longer_than_that() -> None:
+    engine = Hangs()
+    assert ExecOperation(engine, "e4ec")._ends_within(2)
+    assert engine.patience == [2]
 
 
 @pytest.mark.parametrize(("tty", "size"), [(True, [31, 97]), (False, None)])

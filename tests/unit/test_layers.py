@@ -160,7 +160,7 @@ _KINDS = {
 ALLOWED["container.detached"] = {"log"}
 _KINDS |= {"container.reference", "container.state", "container.creation", "container.ending"}
 ALLOWED["attach"] = {*_KINDS, "container.attachment", "container.detached"}
-ALLOWED["exec"] = {*_KINDS, "unstarted", "container.spec", "engine.twins"}
+ALLOWED["exec"] = {*_KINDS, "unstarted", "container.spec", "engine.interface", "engine.twins"}
 ALLOWED["shell"] = {
     *(
         "errors",
