@@ -128,7 +128,8 @@ class ExecOperation(EngineOperation):
 
         Args:
             tty: None gives it a terminal if stdin is one and the session is interactive.
-            reap: with `sig_proxy` or `timeout`, mark its processes so that they can be found and signalled.
+            reap: mark its processes so that they can be found: with `sig_proxy` what ends us ends them, with a limit
+                or a script its time does.
             Others: as `dockerpty.exec_command` takes them.
         """
         operation = cls(client, "-", interactive, stdout, stderr, stdin, **session)
@@ -291,7 +292,8 @@ class ExecOperation(EngineOperation):
         self._controlled().submit(calls.inspect_exec(self.exec_id), answered, RESIZE_LIMIT_S)
 
     def _abandoned(self, sig: int, timed_out: bool = False) -> str:
-        if not self._marker:
+        # A mark that is there for the limits alone is of no use to what ends only us.
+        if not self._marker or not (timed_out or self.sig_proxy):
             return ""
         # Output that nobody takes any more would keep the engine busy, and the second exec waiting.
         self._hang_up()
@@ -329,7 +331,7 @@ class ExecOperation(EngineOperation):
         return True
 
     def _last_will(self) -> Callable[[], None] | None:
-        engine = self._engine.again() if self._marker else None
+        engine = self._engine.again() if self._marker and self.sig_proxy else None
         if engine is None:
             return None
         # What sshd does to the processes of a connection that is gone. Nobody waits for the guardian.
