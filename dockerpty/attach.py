@@ -228,6 +228,7 @@ class RunOperation(EngineOperation):
             NotFound: there is no such container.
             APIError: it is paused, restarting or dead.
         """
+        self._let_go()
         self._over = self._has_ended = self._looking = False
         self._failure, self._silence_s = None, EngineOperation._silence_s
         self._look_again_at, self._cut = None, ""
@@ -281,6 +282,7 @@ class RunOperation(EngineOperation):
             self._inputs = self._input_pump(stdin, at_end)
             pumps += self._inputs
         if self._has_run():
+            self._has_started = True  # be it by the caller: it is nobody's to remove
             self._wait_late()
         else:
             self._start_container()
@@ -503,15 +505,19 @@ class RunOperation(EngineOperation):
         return end.reason
 
     def _close(self) -> None:
+        self._let_go()
+        try:
+            self._remove_unstarted()
+        finally:
+            super()._close()
+
+    def _let_go(self) -> None:
+        """Close what an earlier attach has opened."""
         if self._wait is not None:
             self._wait.close()
             self._wait = None
         self._attached, self._attached_now = None, False
         self._hang_up()
-        try:
-            self._remove_unstarted()
-        finally:
-            super()._close()
 
     def _identify(self, result: SessionResult) -> None:
         result.container_id = (self._info or {}).get("Id") or None

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from dockerpty.attach import RunOperation
+from dockerpty.engine.calls import Call, Reply
 from dockerpty.engine.client import from_environment
+from dockerpty.engine.interface import Engine, Pending
+from dockerpty.engine.transport import Transport
 from dockerpty.errors import APIError
 from tests.unit.loopback import ScriptedEngine, answer
 
@@ -20,6 +23,52 @@ NO_MORE = answer(500, b'{"message":"that is enough"}')
 @pytest.fixture(autouse=True)
 def own_version(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DOCKER_API_VERSION", raising=False)
+
+
+class Opened(Transport, Pending):
+    """A connection that knows whether it is open still."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        super().__init__("here")
+
+    def fileno(self) -> int:
+        return -1
+
+    def interest(self) -> list[tuple[int, int]]:
+        return []
+
+    def deadline(self) -> float | None:
+        return None
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Kept(Engine):
+    """An engine with one container, which keeps all that it opens."""
+
+    def __init__(self) -> None:
+        self.runs = False
+        self.opened: list[Opened] = []
+        self.asked: list[str] = []
+
+    def send(self, call: Call, *, subject: str = "", timeout: float = 0) -> Reply:
+        self.asked.append(f"{call.method} {call.path}")
+        info = {
+            "Id": "c0ffee",
+            "Config": {},
+            "HostConfig": {"AutoRemove": True},
+            "State": {"Running": self.runs},
+        }
+        return Reply(200, {}, json.dumps(info).encode())
+
+    def hijack(self, call: Call, *, subject: str = "", timeout: float = 0) -> Opened:
+        self.opened.append(Opened())
+        return self.opened[-1]
+
+    begin = hijack
 
 
 def created_with(config: dict[str, Any], stdout: int, folder: Path) -> dict[str, Any]:
@@ -46,6 +95,28 @@ def test_a_container_with_a_terminal_is_told_its_size_when_it_is_created(window:
     sized = {**config, "HostConfig": {"Memory": 1, "ConsoleSize": [31, 97]}}
     assert created_with(config, window, tmp_path) == sized
     assert config["HostConfig"] == {"Memory": 1}
+
+
+def test_a_container_that_the_caller_has_started_is_not_removed_as_one_that_never_was(tmp_path: Path) -> None:
+    client = Kept()
+    config = {"Image": "busybox", "Tty": False, "HostConfig": {"AutoRemove": True}}
+    with (tmp_path / "out").open("wb") as out:
+        operation = RunOperation.create(client, config, False, out, out)
+        sockets = operation.sockets()
+        client.runs = True
+        operation.start(sockets)
+        operation._close()
+    assert client.asked == ["POST /containers/create", "GET /containers/c0ffee/json"]
+
+
+def test_who_attaches_anew_has_no_more_connections_than_before() -> None:
+    client = Kept()
+    operation = RunOperation(client, "c0ffee", logs=False)
+    operation.sockets()
+    operation.sockets()
+    assert [each.closed for each in client.opened] == [True] * 2 + [False] * 2
+    operation._close()
+    assert [each.closed for each in client.opened] == [True] * 4
 
 
 def test_without_a_terminal_there_is_no_size(window: int, tmp_path: Path) -> None:
