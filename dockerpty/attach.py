@@ -385,6 +385,17 @@ class RunOperation(EngineOperation):
         else:
             self._resizer.first(*now)
 
+    def _prepare(self) -> None:
+        super()._prepare()
+        # Known before anything is created or started.
+        if self.expect is None or not self.expect.types or (self._reads_input() and self._is_open()):
+            return
+        if self.read_only:
+            reason, hint = "the session is read-only", "leave that out, or send nothing"
+        else:
+            reason, hint = "its stdin is closed", "create it with -i, or send nothing"
+        raise DockerptyError("type into", self.describe(), reason, hint)
+
     def _bind(self, loop: Loop) -> None:
         super()._bind(loop)
         if self._wait is not None:

@@ -13,7 +13,8 @@ from dockerpty.engine.calls import Call, Reply
 from dockerpty.engine.client import from_environment
 from dockerpty.engine.interface import Engine, Pending
 from dockerpty.engine.transport import Transport
-from dockerpty.errors import APIError
+from dockerpty.errors import APIError, DockerptyError
+from dockerpty.pty import PseudoTerminal
 from tests.unit.loopback import ScriptedEngine, answer
 
 CREATED = answer(201, b'{"Id":"c0ffee","Warnings":[]}', Api_Version="1.44")
@@ -117,6 +118,31 @@ def test_who_attaches_anew_has_no_more_connections_than_before() -> None:
     assert [each.closed for each in client.opened] == [True] * 2 + [False] * 2
     operation._close()
     assert [each.closed for each in client.opened] == [True] * 4
+
+
+@pytest.mark.parametrize(
+    ("opened", "read_only", "why"),
+    [
+        (False, False, "its stdin is closed; create it with -i, or send nothing"),
+        (True, True, "the session is read-only; leave that out, or send nothing"),
+    ],
+)
+def test_a_script_that_cannot_type_is_refused_before_anything_is_created(
+    opened: bool, read_only: bool, why: str
+) -> None:
+    client = Kept()
+    config = {"Image": "busybox", "OpenStdin": opened}
+    operation = RunOperation.create(client, config, name="web", read_only=read_only, expect="send a")
+    with pytest.raises(DockerptyError, match=f"cannot type into web: {why}$"):
+        PseudoTerminal(client, operation).start()
+    assert client.asked == []
+
+
+def test_a_script_that_cannot_type_is_refused_before_its_container_is_started() -> None:
+    client = Kept()
+    with pytest.raises(DockerptyError, match="its stdin is closed"):
+        PseudoTerminal(client, RunOperation(client, "web", expect="send a")).start()
+    assert client.asked == ["GET /containers/web/json"]
 
 
 def test_without_a_terminal_there_is_no_size(window: int, tmp_path: Path) -> None:
