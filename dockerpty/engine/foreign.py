@@ -270,6 +270,10 @@ class ObjectTransport(SocketTransport):
             raise BlockingIOError from error
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             return 0
+        except (BlockingIOError, ConnectionError):
+            raise
+        except OSError as error:  # it timed out, or its TLS is broken: lost like any other
+            raise ConnectionResetError(error.errno, error.strerror) from error
         buffer[: len(data)] = data
         return len(data)
 
@@ -279,6 +283,10 @@ class ObjectTransport(SocketTransport):
             return self._socket.send(data)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
             raise BlockingIOError from error
+        except (BlockingIOError, ConnectionError):
+            raise
+        except OSError as error:  # it timed out, or its TLS is broken: lost like any other
+            raise ConnectionResetError(error.errno, error.strerror) from error
 
     def can_half_close(self) -> bool:
         """Say no to TLS, where it would end the decryption of what comes."""

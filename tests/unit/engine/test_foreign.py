@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import io
 import os
@@ -338,6 +339,42 @@ def test_any_object_that_can_be_polled_counts_as_a_socket(pair: tuple[socket.soc
     theirs.close()
     assert read_all(transport) == b""
     transport.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (TimeoutError(errno.ETIMEDOUT, "it timed out"), ConnectionResetError),
+        (OSError(errno.EHOSTUNREACH, "no route to it"), ConnectionResetError),
+        (ssl.SSLError(1, "bad record mac"), ConnectionResetError),
+        (BrokenPipeError(errno.EPIPE, "broken"), BrokenPipeError),
+        (BlockingIOError(errno.EAGAIN, "not yet"), BlockingIOError),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, OSError) else "",
+)
+def test_whatever_a_clients_socket_fails_with_is_a_loss_of_the_connection(
+    error: OSError, kind: type[OSError], pair: tuple[socket.socket, socket.socket]
+) -> None:
+    failing = Failing(pair[0], error)
+    transport = transport_of(failing, "here")
+    for action in (lambda: transport.recv(10), lambda: transport.send(b"x")):
+        with pytest.raises(OSError, match=error.strerror) as caught:
+            action()
+        assert type(caught.value) is kind
+    transport.close()
+
+
+class Failing:
+    """A socket of a client's, whose methods fail."""
+
+    def __init__(self, sock: socket.socket, error: OSError) -> None:
+        self.fileno, self.close, self._error = sock.fileno, sock.close, error
+
+    def recv(self, n: int) -> bytes:
+        raise self._error
+
+    def send(self, data: bytes) -> int:
+        raise self._error
 
 
 class Npipe:
