@@ -34,6 +34,7 @@ _log = log.get(__name__)
 _ENDED_SILENCE_S = 0.5
 #: The end of a container follows that of its streams at once. One that runs still has lost its connection.
 _END_FOLLOWS_S = 2.0
+_OUTPUT_ENDED = "its output has ended, and it still runs"
 #: Pulling up volumes and networks may take the engine minutes.
 _START_LIMIT_S = 300.0
 
@@ -115,6 +116,7 @@ class RunOperation(EngineOperation):
         #: What is attached of the container's streams.
         self._chosen: Collection[str] = STREAMS
         self._inputs: list[Pump] = []
+        self._outputs: list[Pump] = []
 
     @classmethod
     def attach(cls, client: Any, container: Any, *args: Any, looks_on: bool = False, **session: Any) -> Self:
@@ -275,7 +277,8 @@ class RunOperation(EngineOperation):
             sockets = self._attach()
         stdin, out, err = sockets
         info = self._container_info()
-        pumps = self._output_pumps(out, err)
+        self._inputs, self._outputs = [], self._output_pumps(out, err)
+        pumps = list(self._outputs)
         if stdin is not None and self._reads_input():
             can = getattr(getattr(stdin, "fd", None), "can_half_close", None)
             at_end = attachment.at_end_of_input(info, self._engine, can is not None and can())
@@ -443,14 +446,17 @@ class RunOperation(EngineOperation):
         self._ask_whether_it_runs(told)
 
     def _has_output_ended(self) -> bool:
-        return self._output is not None and self._output.eof
+        for pump in self._outputs:
+            if not pump.eof:
+                return False
+        return bool(self._outputs)
 
     def _what_ended(self) -> str:
         """Say which connection has ended that ends with the container; "" if none has."""
         if self._starting:
             return ""
         if self._has_output_ended():
-            return "its output has ended, and it still runs"
+            return _OUTPUT_ENDED
         for pump in self._inputs:
             # With a terminal a process cannot close its stdin: neither what is typed nor the keys reach anybody.
             if pump.eof and not pump.sinks() and self.is_tty():
@@ -510,6 +516,8 @@ class RunOperation(EngineOperation):
             until_it_ends=self._wait is None,
         )
         end = self._learn(asking)
+        if end.reason == "lost" and end.info and end.info["State"].get("Running"):
+            raise SessionLost("go on with", self.describe(), _OUTPUT_ENDED)
         result.exit_code = end.code
         if end.code == KILLED_CODE and end.info:
             result.oom_killed = bool(end.info["State"].get("OOMKilled"))

@@ -65,12 +65,16 @@ def test_without_the_wait_the_end_of_the_output_is_the_end(
     assert terminal.report("returned")["value"] == 6
 
 
-def test_a_session_whose_output_was_cut_is_lost(bench: Bench, proxy: Proxy, sessions: Sessions) -> None:
+@pytest.mark.parametrize("connections", [[OUTPUT], [WAIT, OUTPUT]], ids=["output", "wait-and-output"])
+def test_a_session_whose_output_was_cut_is_lost(
+    connections: list[str], bench: Bench, proxy: Proxy, sessions: Sessions
+) -> None:
     container = bench.container("echo up; exec cat", tty=True, stdin_open=True)
     terminal = sessions.start(container)
     terminal.expect("up")
     assert terminal.is_raw()
-    cut(proxy, OUTPUT)
+    for each in connections:
+        cut(proxy, each)
     assert is_lost(terminal, "its output has ended, and it still runs")
     assert bench.is_running(container)
 
