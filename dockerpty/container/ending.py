@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 
 _log = log.get(__name__)
 
-#: The engine has an exit code a moment after the end of the stream.
+#: The engine has an exec's exit code a moment after the end of its stream.
 _EXIT_CODE_WAIT_S = 2.0
 #: How often a container is asked for that nobody could wait for.
 _CONTAINER_POLL_S = 0.1
+#: One whose stream has ended may run for a moment longer; who attaches again waits for that.
+CONTAINER_LOOKS = 6
 
 
 class Ending:
@@ -112,7 +114,7 @@ def of_container(
         until_it_ends: ask for as long as it runs; else one that still runs after a moment is lost.
     """
     info: dict[str, Any] = {}
-    code, left = waited, _EXIT_CODE_WAIT_S
+    code, looks = waited, 0
     try:
         while code is None:
             info = (yield calls.inspect_container(container)).json()
@@ -121,10 +123,10 @@ def of_container(
                 # Podman makes what has ended ready for another start when it is attached to, and forgets its code.
                 code = None if was_running and state.get("Status") == "created" else state.get("ExitCode")
                 break
-            if not until_it_ends and left <= 0:
+            looks += 1
+            if looks == CONTAINER_LOOKS and not until_it_ends:
                 break
             yield _CONTAINER_POLL_S
-            left -= _CONTAINER_POLL_S
         if waited == KILLED_CODE:
             info = (yield calls.inspect_container(container)).json()
     except NotFound as error:

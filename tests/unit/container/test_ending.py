@@ -210,7 +210,7 @@ def test_a_container_that_runs_on_without_its_stream_is_lost_unless_nobody_could
     running = state(Running=True, ExitCode=0)
     end, _, waited = ended(container(None), running)
     assert (end.reason, end.code) == ("lost", None)
-    assert 2 <= waited < 2.2
+    assert waited == pytest.approx(0.5)
     end, asked, _ = ended(
         container(None, until_it_ends=True), running, running, state(Running=False, ExitCode=4)
     )
