@@ -13,7 +13,7 @@ from dockerpty.container import attachment, ending
 from dockerpty.container.reference import identity
 from dockerpty.container.state import STANDS_STILL, is_ready, refusal
 from dockerpty.engine import calls
-from dockerpty.errors import APIError, DockerptyError, EngineUnreachable, SessionLost
+from dockerpty.errors import APIError, DockerptyError, EngineUnreachable, NotFound, SessionLost
 from dockerpty.io import Demuxer, Pump, Stream
 from dockerpty.operation import ANSWER_LIMIT_S, EngineOperation
 from dockerpty.result import KILLED_CODE
@@ -32,6 +32,9 @@ _log = log.get(__name__)
 
 #: For the rest of the output of a container that ended as we attached to it.
 _ENDED_SILENCE_S = 0.5
+#: The end of a container follows that of its streams at once. One that runs still has lost its connection.
+_END_FOLLOWS_S = 2.0
+_OUTPUT_ENDED = "its output has ended, and it still runs"
 #: Pulling up volumes and networks may take the engine minutes.
 _START_LIMIT_S = 300.0
 
@@ -107,12 +110,17 @@ class RunOperation(EngineOperation):
         self._was_running = self._has_ended = False
         self._starting = self._has_started = False
         self._wait: Pending | None = None
+        #: When to look whether it still runs, though a connection of its streams has ended; and what that has shown.
+        self._look_again_at: float | None = None
+        self._looking = False
+        self._cut = ""
         #: Whether what does not run is started; else it is refused.
         self._starts = True
         #: What is attached of the container's streams.
         self._chosen: Collection[str] = STREAMS
         self._inputs: list[Pump] = []
         self._if_lost = "it may still run: if it does, attach to it again"
+        self._outputs: list[Pump] = []
 
     @classmethod
     def attach(cls, client: Any, container: Any, *args: Any, looks_on: bool = False, **session: Any) -> Self:
@@ -226,8 +234,10 @@ class RunOperation(EngineOperation):
             NotFound: there is no such container.
             APIError: it is paused, restarting or dead.
         """
-        self._over = self._has_ended = False
+        self._let_go()
+        self._over = self._has_ended = self._looking = False
         self._failure, self._silence_s = None, EngineOperation._silence_s
+        self._look_again_at, self._cut = None, ""
         info = self._create() if self._to_create is not None else self._inspect()
         state, config = info["State"], info["Config"]
         self._refuse(state)
@@ -271,13 +281,17 @@ class RunOperation(EngineOperation):
             sockets = self._attach()
         stdin, out, err = sockets
         info = self._container_info()
-        pumps = self._output_pumps(out, err)
+        self._inputs, self._outputs = [], self._output_pumps(out, err)
+        pumps = list(self._outputs)
         if stdin is not None and self._reads_input():
             can = getattr(getattr(stdin, "fd", None), "can_half_close", None)
             at_end = attachment.at_end_of_input(info, self._engine, can is not None and can())
             self._inputs = self._input_pump(stdin, at_end)
             pumps += self._inputs
-        if not self._has_run():
+        if self._has_run():
+            self._has_started = True  # be it by the caller: it is nobody's to remove
+            self._wait_late()
+        else:
             self._start_container()
         if not self._has_ended:
             self._first_size()
@@ -360,6 +374,14 @@ class RunOperation(EngineOperation):
         elif isinstance(answer, DockerptyError):
             answer.subject = self.describe()
             self._failure = answer
+        else:
+            self._wait_late()
+
+    def _wait_late(self) -> None:
+        if self._wait is None and self._loop is not None:
+            self._wait = attachment.wait_late(self._engine, self._full_id())
+            if self._wait is not None:
+                self._loop.calls(self._wait)
 
     def _first_size(self) -> None:
         now = self._host_size()
@@ -370,21 +392,90 @@ class RunOperation(EngineOperation):
         else:
             self._resizer.first(*now)
 
+    def _prepare(self) -> None:
+        super()._prepare()
+        # Known before anything is created or started.
+        if self.expect is None or not self.expect.types or (self._reads_input() and self._is_open()):
+            return
+        if self.read_only:
+            reason, hint = "the session is read-only", "leave that out, or send nothing"
+        else:
+            reason, hint = "its stdin is closed", "create it with -i, or send nothing"
+        raise DockerptyError("type into", self.describe(), reason, hint)
+
     def _bind(self, loop: Loop) -> None:
         super()._bind(loop)
         if self._wait is not None:
             loop.calls(self._wait)
+        loop.at(self._look_at, self._look)
 
     def _settled(self) -> bool:
-        if self._starting or self._wait is None or self._wait.done:
-            return not self._starting
+        if self._starting:
+            return False
+        if self._wait is None or self._wait.reply is not None or self._has_ended:
+            return True
+        if self._shows():
+            # The stream has ended: the wait tells the code in a moment, or the engine is asked for it.
+            return self._wait.done
         # Where nothing is shown, there is nothing left to do when the input is there.
-        given = all(pump.eof and not pump.to_stream.needs_write() for pump in self._inputs)
-        return given and not self._shows()
+        return all(pump.eof and not pump.to_stream.needs_write() for pump in self._inputs)
 
     def _silent(self) -> None:
-        # The exit is known and nothing comes any more: a server that never closes the stream.
-        self._over = self._wait is not None and self._wait.done
+        if self._has_ended or (self._wait is not None and self._wait.reply is not None):
+            # The exit is known and nothing comes any more: a server that never closes the stream.
+            self._over = True
+        elif self._wait is not None and self._wait.done and not self._starting:
+            moved = self._moved()
+            self._ask_whether_it_runs(lambda runs: self._end_if(not runs and self._moved() == moved))
+
+    def _moved(self) -> int:
+        return 0 if self._output is None else self._output.moved
+
+    def _end_if(self, is_over: bool) -> None:
+        self._over = self._over or is_over
+
+    def _look_at(self) -> float | None:
+        """Say when to look whether it still runs: a container that runs ends none of its streams."""
+        if self._look_again_at is None and not self._looking and self._what_ended():
+            self._look_again_at = time.monotonic() + _END_FOLLOWS_S
+        return self._look_again_at
+
+    def _look(self) -> None:
+        def told(runs: bool) -> None:
+            self._cut = self._what_ended() if runs else ""
+            # Of what has ended there may be output to come.
+            self._end_if(runs or self._has_output_ended())
+
+        self._look_again_at, self._looking = None, True
+        self._ask_whether_it_runs(told)
+
+    def _has_output_ended(self) -> bool:
+        for pump in self._outputs:
+            if not pump.eof:
+                return False
+        return bool(self._outputs)
+
+    def _what_ended(self) -> str:
+        """Say which connection has ended that ends with the container; "" if none has."""
+        if self._starting:
+            return ""
+        if self._has_output_ended():
+            return _OUTPUT_ENDED
+        for pump in self._inputs:
+            # With a terminal a process cannot close its stdin: neither what is typed nor the keys reach anybody.
+            if pump.eof and not pump.sinks() and self.is_tty():
+                return "its input has ended, and it still runs"
+        return ""
+
+    def _ask_whether_it_runs(self, told: Callable[[bool], None]) -> None:
+        def answered(answer: Any) -> None:
+            self._looking = False
+            if isinstance(answer, NotFound):
+                told(False)
+            elif not isinstance(answer, DockerptyError):
+                told(bool(answer.json()["State"].get("Running")))
+
+        self._controlled().submit(calls.inspect_container(self._full_id()), answered, ANSWER_LIMIT_S)
 
     def _ignores_signals(self) -> bool:
         return True
@@ -418,6 +509,8 @@ class RunOperation(EngineOperation):
     def _finish(self, result: SessionResult) -> Reason:
         if not self._shows() and self._wait is not None and not self._wait.done:
             return "detached"
+        if self._cut:
+            raise SessionLost("go on with", self.describe(), self._cut, self._if_lost)
         asking = ending.of_container(
             self._full_id(),
             None if self._wait is None else ending.waited_code(self._wait.reply),
@@ -427,21 +520,27 @@ class RunOperation(EngineOperation):
             until_it_ends=self._wait is None,
         )
         end = self._learn(asking)
+        if end.reason == "lost" and end.info and end.info["State"].get("Running"):
+            raise SessionLost("go on with", self.describe(), _OUTPUT_ENDED, self._if_lost)
         result.exit_code = end.code
         if end.code == KILLED_CODE and end.info:
             result.oom_killed = bool(end.info["State"].get("OOMKilled"))
         return end.reason
 
     def _close(self) -> None:
+        self._let_go()
+        try:
+            self._remove_unstarted()
+        finally:
+            super()._close()
+
+    def _let_go(self) -> None:
+        """Close what an earlier attach has opened."""
         if self._wait is not None:
             self._wait.close()
             self._wait = None
         self._attached, self._attached_now = None, False
         self._hang_up()
-        try:
-            self._remove_unstarted()
-        finally:
-            super()._close()
 
     def _identify(self, result: SessionResult) -> None:
         result.container_id = (self._info or {}).get("Id") or None

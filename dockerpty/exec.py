@@ -13,6 +13,7 @@ from dockerpty.container.creation import create_exec
 from dockerpty.container.reference import identity, name_for
 from dockerpty.container.spec import environment_list, exec_config, with_term
 from dockerpty.engine import calls
+from dockerpty.engine.interface import TIMEOUT
 from dockerpty.engine.twins import conflict
 from dockerpty.errors import DockerptyError, NotFound
 from dockerpty.io import Demuxer, Pump, Stream
@@ -33,6 +34,8 @@ _log = log.get(__name__)
 
 #: For each answer that the guardian waits for, once we are gone.
 _GUARDIAN_PATIENCE_S = 30.0
+#: What is only to be told beside the result is worth no longer wait.
+_ASIDE_S = 1.0
 #: A process that ignores the signal at its time limit is killed after this.
 _KILL_AFTER_S = 2.0
 
@@ -128,7 +131,8 @@ class ExecOperation(EngineOperation):
 
         Args:
             tty: None gives it a terminal if stdin is one and the session is interactive.
-            reap: with `sig_proxy` or `timeout`, mark its processes so that they can be found and signalled.
+            reap: mark its processes so that they can be found: with `sig_proxy` what ends us ends them, with a limit
+                or a script its time does.
             Others: as `dockerpty.exec_command` takes them.
         """
         operation = cls(client, "-", interactive, stdout, stderr, stdin, **session)
@@ -244,7 +248,8 @@ class ExecOperation(EngineOperation):
         result.exec_id = self.exec_id
         if result.container_id is None and result.reason in ("detached", "timeout", "stdout-closed"):
             try:
-                result.container_id = self._exec_info().get("ContainerID")
+                info = self._info or self._inspect(_ASIDE_S)
+                result.container_id = info.get("ContainerID")
             except DockerptyError as error:
                 _log.debug("container unknown: %s", error)
 
@@ -255,9 +260,9 @@ class ExecOperation(EngineOperation):
     def _exec_info(self) -> dict[str, Any]:
         return self._inspect() if self._info is None else self._info
 
-    def _inspect(self) -> dict[str, Any]:
+    def _inspect(self, patience: float = TIMEOUT) -> dict[str, Any]:
         info: dict[str, Any] = self._engine.send(
-            calls.inspect_exec(self.exec_id), subject=self.exec_id[:12]
+            calls.inspect_exec(self.exec_id), subject=self.exec_id[:12], timeout=patience
         ).json()
         self._info = info
         return info
@@ -290,7 +295,8 @@ class ExecOperation(EngineOperation):
         self._controlled().submit(calls.inspect_exec(self.exec_id), answered, ANSWER_LIMIT_S)
 
     def _abandoned(self, sig: int, timed_out: bool = False) -> str:
-        if not self._marker:
+        # A mark that is there for the limits alone is of no use to what ends only us.
+        if not self._marker or not (timed_out or self.sig_proxy):
             return ""
         # Output that nobody takes any more would keep the engine busy, and the second exec waiting.
         self._hang_up()
@@ -319,7 +325,7 @@ class ExecOperation(EngineOperation):
     def _ends_within(self, seconds: float) -> bool:
         until = time.monotonic() + seconds
         try:
-            while self.is_running():
+            while self._inspect(seconds)["Running"]:
                 if time.monotonic() >= until:
                     return False
                 time.sleep(0.05)
@@ -328,7 +334,7 @@ class ExecOperation(EngineOperation):
         return True
 
     def _last_will(self) -> Callable[[], None] | None:
-        engine = self._engine.again() if self._marker else None
+        engine = self._engine.again() if self._marker and self.sig_proxy else None
         if engine is None:
             return None
         # What sshd does to the processes of a connection that is gone. Nobody waits for the guardian.

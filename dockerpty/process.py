@@ -53,6 +53,8 @@ LIMIT = 64 * 1024
 _SILENCE_S, _LONGEST_SILENCE_S = 10.0, 60.0
 #: The same for a container that had ended as it was attached to.
 _ENDED_SILENCE_S = 0.5
+#: The end of a container follows that of its stream at once. One that runs still has lost its connection.
+_END_FOLLOWS_S = 2.0
 #: A resize past this fails; Engine 20.10 takes ten seconds to refuse one for an exec that does not run.
 _RESIZE_LIMIT_S = 10.0
 #: For the exec that signals another one. Nobody sits at a terminal and waits.
@@ -518,7 +520,9 @@ class _Attached(Process):
         wait = self._made.wait
         if wait is not None:
             wait.serve()
-            return wait.done
+            if wait.reply is not None or not wait.done:
+                return wait.reply is not None
+        # Nobody waits for it, or what did has broken.
         return not await self._runs()
 
     async def _runs(self) -> bool:
@@ -532,7 +536,10 @@ class _Attached(Process):
     async def _asking(self) -> Asking:
         wait = self._made.wait
         if wait is not None:
-            await _complete(wait)
+            try:
+                await asyncio.wait_for(_complete(wait), _END_FOLLOWS_S)
+            except TimeoutError:
+                _log.debug("its stream has ended, and nothing tells that it has")
         return ending.of_container(
             self.container_id,
             None if wait is None else ending.waited_code(wait.reply),

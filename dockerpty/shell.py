@@ -13,6 +13,7 @@ import time
 
 from dockerpty import log
 from dockerpty.container import ending
+from dockerpty.container.answer import hear
 from dockerpty.container.creation import create_exec
 from dockerpty.container.ownership import our_labels
 from dockerpty.container.reference import identity, name_for
@@ -22,7 +23,6 @@ from dockerpty.engine import calls
 from dockerpty.engine.pull import with_image
 from dockerpty.errors import APIError, CannotStart, DockerptyError, ImageNotFound, NotFound
 from dockerpty.exec import ExecOperation
-from dockerpty.frames import STDOUT, Decoder
 from dockerpty.operation import ask
 from dockerpty.result import CANNOT_RUN_CODE, NOT_FOUND_CODE, start_error_code
 from dockerpty.unstarted import never_started
@@ -44,7 +44,6 @@ TOOLBOXES = ("busybox", "alpine")
 
 # A busy engine takes a second to start an exec; what takes this long hangs.
 _ANSWER_LIMIT_S = 15.0
-_ANSWER_LIMIT = 64 * 1024
 _START_LIMIT_S = 120.0
 # For a toolbox that was asked for and is not wanted any more; what comes later is for `dpty prune`.
 _TAKE_BACK_S = 2.0
@@ -591,28 +590,8 @@ def _unstarted(who: str, text: str, code: int) -> _Answer:
 
 def _read(stream: Transport, is_enough: Callable[[bytes], bool], who: str) -> tuple[bytes, bytes]:
     """Read what comes on stdout and on stderr, until it is enough or the stream ends."""
-    until = time.monotonic() + _ANSWER_LIMIT_S
-    decoder, out, err = Decoder(), b"", b""
-    poll = select.poll()
-    poll.register(stream.fileno(), select.POLLIN)
-    while True:
-        left = until - time.monotonic()
-        try:
-            # What never ends to come is no answer, either.
-            data = stream.recv(_ANSWER_LIMIT) if left > 0 else None
-        except BlockingIOError:
-            if poll.poll(left * 1000):
-                continue
-            data = None
-        if data is None:
-            reason = f"no answer within {_ANSWER_LIMIT_S:g} s"
-            raise DockerptyError("look for a shell in", who, reason, "name one with --shell")
-        if not data:
-            return out, err
-        for kind, piece in decoder.feed(data):
-            if kind == STDOUT:
-                out = (out + piece)[-_ANSWER_LIMIT:]
-            else:
-                err = (err + piece)[-_ANSWER_LIMIT:]
-        if is_enough(out):
-            return out, err
+    try:
+        return hear(stream, is_enough, _ANSWER_LIMIT_S)
+    except TimeoutError:
+        reason = f"no answer within {_ANSWER_LIMIT_S:g} s"
+        raise DockerptyError("look for a shell in", who, reason, "name one with --shell") from None

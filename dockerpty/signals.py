@@ -13,9 +13,11 @@ import time
 
 from dockerpty import log
 from dockerpty import plain_signal as signal
+from dockerpty.container import ending
+from dockerpty.container.answer import hear
 from dockerpty.engine import calls
 from dockerpty.errors import DockerptyError
-from dockerpty.frames import Decoder
+from dockerpty.plan import drive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -349,6 +351,16 @@ def reap(
         "User": user,
         "DetachKeys": "",
     }
+
+    def is_done(out: bytes) -> bool:
+        return out.endswith(_DONE)
+
+    def answer(request: calls.Call | float) -> Reply | None:
+        if isinstance(request, float):
+            time.sleep(request)
+            return None
+        return engine.send(request, timeout=patience)
+
     try:
         created = engine.send(
             calls.create_exec(container, config), subject=container, timeout=patience
@@ -356,40 +368,23 @@ def reap(
         start = calls.start_exec(created["Id"], tty=False)
         stream = engine.hijack(start, subject="that looks for it", timeout=patience)
         try:
-            said = _read_to_end(stream, time.monotonic() + patience)
+            out, err = hear(stream, is_done, patience)
         finally:
             stream.close()
-        if said.endswith(_DONE):
+        if is_done(out):
             return ""
-        code = engine.send(calls.inspect_exec(created["Id"]), timeout=patience).json().get("ExitCode")
+        end = drive(ending.of_exec(created["Id"], container), answer)
     except DockerptyError as error:
         return str(error)
     except TimeoutError:
         return f"no answer within {patience:g} s"
-    return "" if code == 0 else _on_one_line(said)[-200:] or f"the search for it ended with {code}"
+    if end.code == 0:
+        return ""
+    how = "with an exit code that nobody knows" if end.code is None else f"with {end.code}"
+    return _on_one_line(out + err)[-200:] or str(end.error or f"the search for it ended {how}")
 
 
 def _on_one_line(said: bytes) -> str:
     # It goes to a terminal, and what a container's `sh` writes may be anything.
     text = said.decode("utf-8", "replace")
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
-def _read_to_end(stream: Any, until: float) -> bytes:
-    """Read what is said up to the end, or up to the word."""
-    decoder, said = Decoder(), b""
-    poll = select.poll()
-    poll.register(stream.fileno(), select.POLLIN)
-    while True:
-        try:
-            data = stream.recv(4096)
-        except BlockingIOError:
-            left = until - time.monotonic()
-            if left <= 0 or not poll.poll(left * 1000):
-                raise TimeoutError from None
-            continue
-        if not data:
-            return said
-        said = b"".join((said, *(piece for _, piece in decoder.feed(data))))[-4096:]
-        if said.endswith(_DONE):
-            return said

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from dockerpty import keys
+from dockerpty import keys, log
 from dockerpty.engine import calls
+from dockerpty.engine.interface import Pending
+from dockerpty.errors import DockerptyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Literal
 
-    from dockerpty.engine.interface import Engine, Pending
+    from dockerpty.engine.calls import Call, Reply
+    from dockerpty.engine.interface import Control, Engine
     from dockerpty.engine.transport import Transport
 
     AtEnd = Literal["close", "half-close", "eot", "keep"]
+
+
+_log = log.get(__name__)
+
+#: Before, a wait knew no condition, answered of what had not started yet at once, and gave its head at the end.
+_CONDITIONS_SINCE = (1, 30)
 
 
 class Attachment:
@@ -21,7 +30,8 @@ class Attachment:
     Attributes:
         output: what the container writes; None where nobody wants that.
         input: what it reads; None where it is not attached. It is `output` where the two share one connection.
-        wait: the answer to when it ends, and with which code; None if this client can only wait for the whole answer.
+        wait: the answer to when it ends, and with which code; None if this client cannot wait, or not yet (see
+            `wait_late`).
         was_running: it ran before it was attached to.
         has_ended: it ended just before, or just as, it was attached to: its stream may never end.
     """
@@ -70,7 +80,10 @@ def attach(
     try:
         # Podman 4.3 looks now and then whether it runs, and overlooks an end after which it is started again at once.
         condition = "not-running" if made.was_running and not engine.is_podman else "next-exit"
-        made.wait = engine.begin(calls.wait_container(full, condition), subject=subject)
+        if not _knows_conditions(engine):
+            made.wait = wait_late(engine, full) if made.was_running else None
+        else:
+            made.wait = engine.begin(calls.wait_container(full, condition), subject=subject)
         # The backlog of Podman 4.3 has frames whose length is wrong: there it is left out.
         backlog = logs and not engine.is_podman and _keeps_log(info)
         # Input has its own connection: its end takes no output with it on any transport. Podman 4.3 closes one that
@@ -96,6 +109,57 @@ def attach(
         made.close()
         raise
     return made
+
+
+def wait_late(engine: Engine, container: str) -> Pending | None:
+    """Begin to wait for the end of a container that was started, where that could not be done before (API below 1.30).
+
+    Returns:
+        None where it was done before, or cannot be done now: who waits is to ask instead.
+    """
+    if _knows_conditions(engine):
+        return None
+    try:
+        return _Waiting(engine.control(), calls.wait_container(container))
+    except DockerptyError as error:
+        _log.debug("not waited for: %s", error)
+        return None
+
+
+def _knows_conditions(engine: Engine) -> bool:
+    return engine.api_version is None or engine.api_version >= _CONDITIONS_SINCE
+
+
+class _Waiting(Pending):
+    """The only call of a control, for an answer whose head is late as well."""
+
+    def __init__(self, control: Control, call: Call) -> None:
+        self._control = control
+        control.submit(call, self._answered, float("inf"))
+
+    def interest(self) -> list[tuple[int, int]]:
+        return [] if self.done else self._control.interest()
+
+    def serve(self) -> None:
+        if not self.done:
+            self._control.serve()
+        if self.done:
+            self._control.close()
+
+    def deadline(self) -> float | None:
+        due = None if self.done else self._control.deadline()
+        return None if due == float("inf") else due
+
+    def close(self) -> None:
+        self.done = True
+        self._control.close()
+
+    def _answered(self, outcome: Reply | DockerptyError) -> None:
+        self.done = True
+        if isinstance(outcome, DockerptyError):
+            self.error = outcome
+        else:
+            self.reply = outcome
 
 
 def at_end_of_input(info: dict[str, Any], engine: Engine, can_half_close: bool) -> AtEnd:

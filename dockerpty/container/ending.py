@@ -27,6 +27,8 @@ _log = log.get(__name__)
 _EXIT_CODE_WAIT_S = 2.0
 #: How often a container is asked for that nobody could wait for.
 _CONTAINER_POLL_S = 0.1
+#: One whose stream has ended may run for a moment longer; who attaches again waits for that.
+CONTAINER_LOOKS = 6
 
 
 class Ending:
@@ -108,11 +110,11 @@ def of_container(
     Args:
         waited: what the engine's wait has told, see `waited_code`.
         was_running: it ran when it was attached to.
-        removes_itself: it was to be removed at its end: that it is gone is no surprise.
-        until_it_ends: ask for as long as it runs; else one that runs is lost.
+        removes_itself: it was to be removed at its end: that it is gone is no surprise, and says nothing of its code.
+        until_it_ends: ask for as long as it runs; else one that still runs after a moment is lost.
     """
     info: dict[str, Any] = {}
-    code = waited
+    code, looks = waited, 0
     try:
         while code is None:
             info = (yield calls.inspect_container(container)).json()
@@ -121,13 +123,17 @@ def of_container(
                 # Podman makes what has ended ready for another start when it is attached to, and forgets its code.
                 code = None if was_running and state.get("Status") == "created" else state.get("ExitCode")
                 break
-            if not until_it_ends:
+            looks += 1
+            if looks == CONTAINER_LOOKS and not until_it_ends:
                 break
             yield _CONTAINER_POLL_S
         if waited == KILLED_CODE:
             info = (yield calls.inspect_container(container)).json()
-    except NotFound:
-        return Ending("exited" if removes_itself else "removed", KILLED_CODE if code is None else code, info)
+    except NotFound as error:
+        if not removes_itself:
+            return Ending("removed", KILLED_CODE if code is None else code, info)
+        if code is None:
+            return Ending("lost", None, info, error)
     except DockerptyError as error:
         if code is None:
             return Ending("lost", None, info, error)

@@ -1,7 +1,8 @@
 """An engine behind a client that we cannot look into: every call goes through the client's own methods.
 
 The client needs those of docker-py's low-level `APIClient` that the session calls. What its methods cannot do without
-blocking (resizes and signals from inside a loop) a thread does, which ends with `close`.
+blocking a thread does: resizes and signals from inside a loop, in one that ends with `close`; each wait for an end, in
+one of its own.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import threading
 import time
 
 from dockerpty.engine.calls import Reply
-from dockerpty.engine.interface import TIMEOUT, Control, Engine
+from dockerpty.engine.interface import TIMEOUT, Control, Engine, Pending
 from dockerpty.engine.threaded import ThreadTransport
 from dockerpty.engine.transport import SocketTransport, Transport
 from dockerpty.engine.twins import of_an_engine, of_client, twin
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from dockerpty.engine.calls import Call
-    from dockerpty.engine.interface import Done, Pending
+    from dockerpty.engine.interface import Done
 
     Outcome = Reply | DockerptyError
 
@@ -79,8 +80,8 @@ class ForeignEngine(Engine):
         return transport_of(self.call(call, subject), self.name)
 
     def begin(self, call: Call, *, subject: str = "", timeout: float = TIMEOUT) -> Pending | None:
-        """Say that this client can only wait for the whole answer."""
-        return None
+        """Have a thread wait for the whole answer. When the engine has got the call, nobody can tell."""
+        return ForeignPending(self, call, subject) if hasattr(self._client, call.name) else None
 
     def control(self, *, connects: bool = True) -> Control:
         """Start a thread for calls from inside a loop."""
@@ -105,6 +106,51 @@ class ForeignEngine(Engine):
             if isinstance(error, DockerptyError):
                 raise
             raise of_client(error, call, subject, self.name) from error
+
+
+class ForeignPending(Pending):
+    """An answer that a thread waits for; a pipe wakes the loop when it is there."""
+
+    def __init__(self, engine: ForeignEngine, call: Call, subject: str) -> None:
+        self._outcome: Outcome | None = None
+        self._wake_read, wake_write = os.pipe()
+        # A daemon: no client's method can be broken off, and nobody waits for it once this is closed.
+        work = (engine, call, subject, wake_write)
+        threading.Thread(target=self._work, args=work, name="dockerpty-wait", daemon=True).start()
+
+    def interest(self) -> list[tuple[int, int]]:
+        """Give the end of the pipe."""
+        return [] if self.done else [(self._wake_read, select.POLLIN)]
+
+    def serve(self) -> None:
+        """Take what the thread has got."""
+        if self.done or self._outcome is None:
+            return
+        if isinstance(self._outcome, DockerptyError):
+            self.error = self._outcome
+        else:
+            self.reply = self._outcome
+        self.close()
+
+    def deadline(self) -> float | None:
+        """Give none: the pipe tells."""
+        return None
+
+    def close(self) -> None:
+        """Leave the thread to itself."""
+        if not self.done:
+            self.done = True
+            os.close(self._wake_read)
+
+    def _work(self, engine: ForeignEngine, call: Call, subject: str, wake_write: int) -> None:
+        # The writing end is the thread's alone, and its end wakes the loop.
+        with open(wake_write, "wb", buffering=0):
+            try:
+                self._outcome = engine.send(call, subject=subject)
+            except DockerptyError as error:
+                self._outcome = error
+            except Exception as error:  # noqa: BLE001  # of somebody's client: who waits can do without
+                self._outcome = EngineError(call.action, subject or call.subject, repr(error))
 
 
 class ForeignControl(Control):
@@ -224,6 +270,10 @@ class ObjectTransport(SocketTransport):
             raise BlockingIOError from error
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             return 0
+        except (BlockingIOError, ConnectionError):
+            raise
+        except OSError as error:  # it timed out, or its TLS is broken: lost like any other
+            raise ConnectionResetError(error.errno, error.strerror) from error
         buffer[: len(data)] = data
         return len(data)
 
@@ -233,6 +283,10 @@ class ObjectTransport(SocketTransport):
             return self._socket.send(data)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
             raise BlockingIOError from error
+        except (BlockingIOError, ConnectionError):
+            raise
+        except OSError as error:  # it timed out, or its TLS is broken: lost like any other
+            raise ConnectionResetError(error.errno, error.strerror) from error
 
     def can_half_close(self) -> bool:
         """Say no to TLS, where it would end the decryption of what comes."""

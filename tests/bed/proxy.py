@@ -225,6 +225,12 @@ class Proxy:
             if not connection.done:
                 connection.drop(reset=how == "reset")
 
+    def drop_connection(self, request: Request, how: Cut = "end") -> None:
+        """End the one connection that a request came on."""
+        with self._changed:
+            connection = self._connections[request.connection]
+        connection.drop(reset=how == "reset")
+
     def refuse_connections(self) -> None:
         """Accept no more connections; those there are go on."""
         for listener in self._listeners:

@@ -486,14 +486,29 @@ def test_the_search_for_the_process_has_two_seconds(
     bench.run_inside(box, f"pkill -f 'sleep {mark}'")
 
 
-@pytest.mark.parametrize("flag", ["--sig-proxy=false", "--no-reap"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--sig-proxy=false"],
+        ["--no-reap"],
+        ["--sig-proxy=false", "--timeout=60"],
+        ["--sig-proxy=false", "--idle-timeout=60"],
+    ],
+    ids=" ".join,
+)
 def test_a_signal_ends_only_us_where_the_process_is_to_be_left(
-    flag: str, bench: Bench, box: Container, sessions: Sessions, mark: str
+    flags: list[str], number: int, bench: Bench, box: Container, sessions: Sessions, mark: str
 ) -> None:
-    terminal = typed(sessions, "exec", flag, name_of(box), "sh", "-c", f"echo up; sleep {mark}", stdout=PIPE)
+    command = ("sh", "-c", f"echo up; sleep {mark}")
+    terminal = typed(sessions, "exec", *flags, name_of(box), *command, stdout=PIPE)
     terminal.expect_stdout("up")
-    terminal.signal(signal.SIGTERM)
-    assert terminal.wait() == -signal.SIGTERM
+    # By then a guardian is there, if one is to be.
+    terminal.read_for(0.3)
+    terminal.signal(number)
+    assert terminal.wait() == -number
+    # The guardian takes some moments.
+    terminal.read_for(1 if number == signal.SIGKILL else 0)
     assert is_there(bench, box, mark)
     bench.run_inside(box, f"pkill -f 'sleep {mark}'")
 

@@ -9,6 +9,7 @@ import threading
 import pytest
 from docker.models.containers import Container
 
+from dockerpty.container.ending import CONTAINER_LOOKS
 from tests.bed.engine import Bench
 from tests.bed.proxy import Proxy
 from tests.engine.command import dpty, typed
@@ -64,8 +65,8 @@ def test_what_has_ended_meanwhile_gives_its_code(bench: Bench, proxy: Proxy, ses
     proxy.wait_for_request("POST", "/attach")
     terminal.read_for(0.5)
     ended = threading.Event()
-    # The first question is for the exit code; the answer to the second decides whether to attach again.
-    proxy.on("GET", "/containers/.*/json", skip=1, times=1, hold_request=ended)
+    # The first questions are for the exit code; the answer to the next decides whether to attach again.
+    proxy.on("GET", "/containers/.*/json", skip=CONTAINER_LOOKS, times=1, hold_request=ended)
     proxy.drop_connections()
     terminal.expect("dpty: lost")
     container.kill("TERM")

@@ -90,14 +90,17 @@ ALLOWED = {
     # What is found of a container, and of what runs in it.
     "container.reference": {"errors"},
     "container.state": {"errors", "engine.twins"},
-    "container.attachment": {"keys", "engine.calls", "engine.interface", "engine.transport"},
+    "container.attachment": {"errors", "keys", "log", "engine.calls", "engine.interface", "engine.transport"},
     "container.creation": {"errors", "log", "engine.calls", "engine.interface", "container.state"},
     "container.ending": {"errors", "log", "result", "engine.calls", "container.state"},
+    "container.answer": {"errors", "frames", "engine.transport"},
     "signals": {
         "errors",
         "log",
+        "plan",
         "plain_signal",
-        "frames",
+        "container.answer",
+        "container.ending",
         "engine.calls",
         "engine.interface",
         "engine.client",
@@ -160,17 +163,17 @@ _KINDS = {
 ALLOWED["container.detached"] = {"log"}
 _KINDS |= {"container.reference", "container.state", "container.creation", "container.ending"}
 ALLOWED["attach"] = {*_KINDS, "container.attachment", "container.detached"}
-ALLOWED["exec"] = {*_KINDS, "unstarted", "container.spec", "engine.twins"}
+ALLOWED["exec"] = {*_KINDS, "unstarted", "container.spec", "engine.interface", "engine.twins"}
 ALLOWED["shell"] = {
     *(
         "errors",
         "log",
         "result",
         "engine.calls",
-        "frames",
         "engine.transport",
         "engine.interface",
         "engine.pull",
+        "container.answer",
         "operation",
         "attach",
         "exec",

@@ -293,6 +293,18 @@ def test_an_answer_that_never_ends_is_not_read_for_ever(
         find_shell(engine, "web")
 
 
+def test_a_connection_that_breaks_while_a_shell_is_looked_for_is_told(
+    container: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = container(lambda config: (9, 0, b""))
+    broken = Played(b"")
+    reset = ConnectionResetError(104, "it was reset")
+    monkeypatch.setattr(broken, "recv", lambda size: (_ for _ in ()).throw(reset))
+    monkeypatch.setattr(engine, "hijack", lambda call, **options: broken)
+    with pytest.raises(EngineUnreachable, match="the connection broke: it was reset"):
+        find_shell(engine, "web")
+
+
 # Toolboxes
 
 

@@ -469,13 +469,18 @@ def test_what_a_handler_raises_comes_after_what_must_be_done_as_a_whole() -> Non
 class Searched(Engine):
     """An engine on which the search for the processes of an exec says something, and ends with a code."""
 
-    def __init__(self, said: bytes, code: int) -> None:
-        self._said, self._code = said, code
+    def __init__(self, said: bytes, code: int | None, late: int = 0) -> None:
+        self._said, self._code, self._late = said, code, late
         self.timeouts: list[float] = []
 
     def send(self, call: Call, *, subject: str = "", timeout: float = TIMEOUT) -> Reply:
         self.timeouts.append(timeout)
-        body = {"Id": "4ad"} if call.name == "exec_create" else {"Running": False, "ExitCode": self._code}
+        body: dict[str, object] = {"Running": False, "ExitCode": self._code}
+        if call.name == "exec_create":
+            body = {"Id": "4ad"}
+        elif self._late:
+            self._late -= 1
+            body = {"Running": True, "ExitCode": None}
         return Reply(200, {}, json.dumps(body).encode())
 
     def hijack(self, call: Call, *, subject: str = "", timeout: float = TIMEOUT) -> Any:
@@ -512,3 +517,32 @@ def test_what_kept_processes_from_being_found_is_told_in_words_that_do_nothing_t
     assert bool(told) is bool(problem)
     assert told.isprintable()
     assert set(engine.timeouts) == {1.5}
+
+
+def test_the_end_of_the_search_may_be_known_a_moment_after_its_stream() -> None:
+    engine = Searched(frame(2, b"sh: a complaint\n"), 0, late=2)
+    assert reap(engine, "web", marker(), [signal.SIGTERM]) == ""
+
+
+def test_a_search_without_a_code_is_told() -> None:
+    engine = Searched(b"", None)
+    assert reap(engine, "web", marker(), [signal.SIGTERM]) == (
+        "the search for it ended with an exit code that nobody knows"
+    )
+
+
+def test_a_connection_that_breaks_during_the_search_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def fileno(self) -> int:
+            return 0
+
+        def recv(self, n: int) -> bytes:
+            raise ConnectionResetError(104, "it was reset")
+
+        def close(self) -> None:
+            pass
+
+    engine = Searched(b"", 0)
+    monkeypatch.setattr(engine, "hijack", lambda call, **options: Broken())
+    told = reap(engine, "web", marker(), [signal.SIGTERM])
+    assert told == "cannot hear from the engine: the connection broke: it was reset"

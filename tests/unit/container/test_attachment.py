@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from dockerpty import keys
-from dockerpty.container.attachment import at_end_of_input, attach
+from dockerpty.container.attachment import at_end_of_input, attach, wait_late
 from dockerpty.engine.calls import Call, Reply
-from dockerpty.engine.interface import Engine, Pending
+from dockerpty.engine.interface import Control, Engine, Pending
 from dockerpty.engine.transport import Transport
-from dockerpty.errors import EngineUnreachable
+from dockerpty.errors import DockerptyError, EngineUnreachable
 
 
 class Open(Transport):
@@ -23,6 +23,30 @@ class Open(Transport):
     def __init__(self, call: Call) -> None:
         super().__init__("here")
         self.call, self.closed = call, False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class InLine(Control):
+    """A control with one call, whose answer comes when `answer` is set."""
+
+    def __init__(self) -> None:
+        self.answer: Reply | DockerptyError | None = None
+        self.closed = False
+
+    def submit(self, call: Call, done: Any, timeout: float) -> None:
+        self.call, self._done, self._timeout = call, done, timeout
+
+    def interest(self) -> list[tuple[int, int]]:
+        return [(7, 1)]
+
+    def deadline(self) -> float | None:
+        return self._timeout
+
+    def serve(self) -> None:
+        if self.answer is not None:
+            self._done(self.answer)
 
     def close(self) -> None:
         self.closed = True
@@ -60,6 +84,12 @@ class Attached(Engine):
         self.opened.append(Open(call))
         return self.opened[-1]  # type: ignore[no-any-return]
 
+    def control(self, *, connects: bool = True) -> Control:
+        if self.refuses == 0:
+            raise EngineUnreachable("reach", "the engine")
+        self.opened.append(InLine())
+        return self.opened[-1]  # type: ignore[no-any-return]
+
     def send(self, call: Call, *, subject: str = "", timeout: float = 0) -> Reply:
         self._ask(call)
         return Reply(200, {}, json.dumps({"State": {"Running": self.running_then}}).encode())
@@ -89,6 +119,40 @@ def test_one_that_does_not_run_yet_is_waited_for_at_its_next_end() -> None:
     made = attach(engine, info(running=False), subject="web", stdin=False)
     assert (engine.asked, engine.condition) == (["wait", "attach_socket"], "next-exit")
     assert (made.input, made.has_ended) == (None, False)
+
+
+def test_an_engine_that_knows_no_next_end_is_waited_for_when_there_is_one_to_come() -> None:
+    engine = Attached()
+    engine.api_version = (1, 29)
+    assert attach(engine, info(running=False), subject="web", stdin=False).wait is None
+    assert engine.asked == ["attach_socket"]
+    made = attach(engine, info(), subject="web", stdin=False)
+    # Nor does it give the head of its answer before the end.
+    assert engine.opened[1].call.target("") == "/containers/c/wait"
+    made.close()
+    assert [each.closed for each in engine.opened[1:]] == [True, True]
+
+
+@pytest.mark.parametrize("answer", [Reply(200, {}, b"{}"), EngineUnreachable("reach", "the engine")])
+def test_a_wait_that_began_late_has_its_answer_in_the_end(answer: Reply | DockerptyError) -> None:
+    engine = Attached()
+    engine.api_version = (1, 29)
+    wait = wait_late(engine, "c")
+    assert wait is not None
+    wait.serve()
+    assert (wait.done, wait.interest(), wait.deadline()) == (False, [(7, 1)], None)
+    engine.opened[0].answer = answer
+    wait.serve()
+    assert (wait.done, wait.interest(), wait.deadline()) == (True, [], None)
+    assert (wait.reply or wait.error) is answer
+    assert engine.opened[0].closed
+
+
+def test_no_wait_begins_late_where_one_has_begun_or_the_engine_is_away() -> None:
+    assert wait_late(Attached(), "c") is None
+    away = Attached(refuses=0)
+    away.api_version = (1, 29)
+    assert wait_late(away, "c") is None
 
 
 def test_one_that_ended_meanwhile_is_known_by_a_second_look() -> None:

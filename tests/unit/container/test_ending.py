@@ -175,13 +175,21 @@ def test_a_container_that_was_killed_is_asked_whether_memory_was_why() -> None:
     assert ended(container(137), away())[0].code == 137
 
 
-@pytest.mark.parametrize(("removes_itself", "reason"), [(True, "exited"), (False, "removed")])
-def test_a_container_that_is_gone_has_the_code_of_the_wait_or_that_of_a_kill(
-    removes_itself: bool, reason: str
+@pytest.mark.parametrize(
+    ("removes_itself", "waited", "reason", "code"),
+    [
+        (False, 137, "removed", 137),
+        (False, None, "removed", 137),
+        (True, 137, "exited", 137),
+        # It may have ended with any code.
+        (True, None, "lost", None),
+    ],
+)
+def test_a_container_that_is_gone_was_removed_unless_that_is_its_own_end_whose_code_only_a_wait_tells(
+    removes_itself: bool, waited: int | None, reason: str, code: int | None
 ) -> None:
-    for waited in (137, None):
-        end, _, _ = ended(container(waited, removes_itself=removes_itself), gone())
-        assert (end.reason, end.code) == (reason, 137)
+    end, _, _ = ended(container(waited, removes_itself=removes_itself), gone())
+    assert (end.reason, end.code, end.engine_is_away) == (reason, code, False)
 
 
 def test_without_a_wait_the_inspection_tells_the_code() -> None:
@@ -200,11 +208,18 @@ def test_a_container_whose_engine_is_away_is_lost() -> None:
 
 def test_a_container_that_runs_on_without_its_stream_is_lost_unless_nobody_could_wait() -> None:
     running = state(Running=True, ExitCode=0)
-    end, asked, _ = ended(container(None), running)
-    assert (end.reason, end.code, len(asked)) == ("lost", None, 1)
+    end, _, waited = ended(container(None), running)
+    assert (end.reason, end.code) == ("lost", None)
+    assert waited == pytest.approx(0.5)
     end, asked, _ = ended(
         container(None, until_it_ends=True), running, running, state(Running=False, ExitCode=4)
     )
+    assert (end.reason, end.code, len(asked)) == ("exited", 4, 3)
+
+
+def test_a_container_that_nobody_waited_for_may_run_for_a_moment_after_the_end_of_its_stream() -> None:
+    running = state(Running=True, ExitCode=0)
+    end, asked, _ = ended(container(None), running, running, state(Running=False, ExitCode=4))
     assert (end.reason, end.code, len(asked)) == ("exited", 4, 3)
 
 

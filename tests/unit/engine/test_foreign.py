@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import io
 import os
@@ -25,6 +26,7 @@ from dockerpty.engine import calls
 from dockerpty.engine.client import engine_of
 from dockerpty.engine.connection import Transport, wait_for
 from dockerpty.engine.foreign import ForeignEngine, ObjectTransport, transport_of
+from dockerpty.engine.interface import Pending
 from dockerpty.engine.pull import pull_call
 from dockerpty.engine.threaded import ThreadTransport
 from dockerpty.errors import APIError, DockerptyError, EngineError, EngineUnreachable, NotFound
@@ -96,6 +98,7 @@ def test_a_client_that_is_not_docker_pys_is_called_through_its_methods() -> None
     assert (reply.status, reply.json()) == (200, {"Id": "4ad"})
     assert engine.send(calls.start_container("web")).status == 204
     assert client.called == [("inspect_container", {"container": "web"}), ("start", {"container": "web"})]
+    # It has no such method.
     assert engine.begin(calls.wait_container("web")) is None
     engine.close()
 
@@ -338,6 +341,42 @@ def test_any_object_that_can_be_polled_counts_as_a_socket(pair: tuple[socket.soc
     transport.close()
 
 
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (TimeoutError(errno.ETIMEDOUT, "it timed out"), ConnectionResetError),
+        (OSError(errno.EHOSTUNREACH, "no route to it"), ConnectionResetError),
+        (ssl.SSLError(1, "bad record mac"), ConnectionResetError),
+        (BrokenPipeError(errno.EPIPE, "broken"), BrokenPipeError),
+        (BlockingIOError(errno.EAGAIN, "not yet"), BlockingIOError),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, OSError) else "",
+)
+def test_whatever_a_clients_socket_fails_with_is_a_loss_of_the_connection(
+    error: OSError, kind: type[OSError], pair: tuple[socket.socket, socket.socket]
+) -> None:
+    failing = Failing(pair[0], error)
+    transport = transport_of(failing, "here")
+    for action in (lambda: transport.recv(10), lambda: transport.send(b"x")):
+        with pytest.raises(OSError, match=error.strerror) as caught:
+            action()
+        assert type(caught.value) is kind
+    transport.close()
+
+
+class Failing:
+    """A socket of a client's, whose methods fail."""
+
+    def __init__(self, sock: socket.socket, error: OSError) -> None:
+        self.fileno, self.close, self._error = sock.fileno, sock.close, error
+
+    def recv(self, n: int) -> bytes:
+        raise self._error
+
+    def send(self, data: bytes) -> int:
+        raise self._error
+
+
 class Npipe:
     """An object without a descriptor, as docker-py's named pipe."""
 
@@ -490,6 +529,51 @@ def test_docker_pys_own_refusals_are_ours_too(scripted: Callable[..., Any]) -> N
 
 
 # Calls from inside a loop
+
+
+class Waiting(Client):
+    def wait(self, container: str, condition: str | None = None) -> Any:
+        return self._answer("wait", container=container, condition=condition)
+
+
+def ended(pending: Pending) -> Pending:
+    while not pending.done:
+        assert wait_for(pending.interest(), soon())
+        pending.serve()
+    assert pending.interest() == []
+    return pending
+
+
+def test_the_end_of_a_container_is_waited_for_by_a_thread() -> None:
+    may_end = threading.Event()
+    client = Waiting(wait=lambda: may_end.wait(10) and {"StatusCode": 7})
+    pending = engine_of(client).begin(calls.wait_container("web", "next-exit"))
+    assert pending is not None
+    pending.serve()
+    assert not pending.done
+    may_end.set()
+    reply = ended(pending).reply
+    assert reply is not None
+    assert (reply.json(), pending.error) == ({"StatusCode": 7}, None)
+    assert client.called == [("wait", {"container": "web", "condition": "next-exit"})]
+
+
+@pytest.mark.parametrize("failure", [TypeError("no such argument"), docker.errors.InvalidVersion("too old")])
+def test_a_client_that_cannot_wait_leaves_an_error_and_no_code(failure: Exception) -> None:
+    pending = engine_of(Waiting(wait=failure)).begin(calls.wait_container("web"))
+    assert pending is not None
+    assert isinstance(ended(pending).error, DockerptyError)
+    assert pending.reply is None
+
+
+def test_who_waits_no_longer_leaves_the_thread_to_itself() -> None:
+    may_end = threading.Event()
+    pending = engine_of(Waiting(wait=lambda: may_end.wait(10) and {})).begin(calls.wait_container("web"))
+    assert pending is not None
+    pending.close()
+    pending.close()
+    assert (pending.done, pending.interest(), pending.reply) == (True, [], None)
+    may_end.set()
 
 
 class Loop:
