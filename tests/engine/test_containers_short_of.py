@@ -12,11 +12,11 @@ import pytest
 from docker.models.containers import Container
 
 import dockerpty
+from dockerpty.engine.client import from_environment
 from dockerpty.pty import PseudoTerminal, RunOperation
 from tests.bed.engine import IMAGE, Bench, id_of
 from tests.bed.proxy import Proxy
 from tests.bed.terminal import PIPE
-from tests.bed.transports import Transport
 from tests.conftest import missing
 from tests.engine.command import dpty, typed
 from tests.engine.conftest import Sessions
@@ -169,11 +169,9 @@ def test_who_joins_a_container_without_a_log_sees_what_comes_from_then_on(
     assert terminal.is_as_before()
 
 
-def test_who_asks_for_a_log_that_is_not_kept_gets_what_comes_from_then_on(
-    bench: Bench, transport: Transport
-) -> None:
+def test_who_asks_for_a_log_that_is_not_kept_gets_what_comes_from_then_on(bench: Bench) -> None:
     container = bench.container("sleep 1; echo later; exit 6", start=True, host=NO_LOG)
-    client = transport.docker_client()
+    client = from_environment()
     out = io.BytesIO()
     try:
         code = dockerpty.start(client, id_of(container), interactive=False, stdout=out, stderr=out, logs=True)
