@@ -245,6 +245,8 @@ class Resizer:
     # An exec or a container needs a moment before it takes its first size; the engine answers with errors until then.
     RETRIES = 10
     RETRY_STEP_S = 0.01
+    # Two sizes at once are one to a program that looks late; and Podman's conmon takes the first of them twice.
+    APART_S = 0.03
 
     def __init__(self, control: Control, call: Callable[[int, int], calls.Call], timeout: float) -> None:
         self._control = control
@@ -255,6 +257,7 @@ class Resizer:
         self._tries_left = 0
         self._again_at: float | None = None
         self._current: tuple[int, int] | None = None
+        self._redrawing = False
 
     def first(self, rows: int, cols: int) -> None:
         """Send the first size, and try again for a while if it is refused."""
@@ -262,12 +265,14 @@ class Resizer:
         self.send(rows, cols)
 
     def send(self, rows: int, cols: int) -> None:
+        self._redrawing = False
         self._wanted.clear()
         self._wanted.append((rows, cols))
         self._next()
 
     def redraw(self, rows: int, cols: int) -> None:
         """Send another size and then the right one: a program redraws only when the size has changed."""
+        self._redrawing = True
         self._wanted.clear()
         self._wanted.extend([(min(rows + 1, 65535), min(cols + 1, 65535)), (rows, cols)])
         self._next()
@@ -302,6 +307,9 @@ class Resizer:
                 return
         else:
             self._tries_left = 0
+        if self._redrawing and self._wanted:
+            self._again_at = time.monotonic() + self.APART_S
+            return
         self._next()
 
 

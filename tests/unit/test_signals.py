@@ -415,15 +415,38 @@ def test_a_new_size_during_a_pause_is_the_one_tried_again(clock: list[float]) ->
     assert control.sent[-1] == (30, 90)
 
 
-def test_a_redraw_sends_another_size_and_then_the_right_one() -> None:
+def test_a_redraw_sends_another_size_and_a_moment_later_the_right_one(clock: list[float]) -> None:
     sizes, control = resizer()
     sizes.redraw(24, 80)
     control.answer()
+    assert control.sent == [(25, 81)]
+    assert sizes.again_at() == clock[0] + sizes.APART_S
+    sizes.again()
     assert control.sent == [(25, 81), (24, 80)]
     control.answer()
+    assert sizes.again_at() is None
     sizes.redraw(65535, 80)
+    control.refuse()
+    sizes.again()
     control.answer()
     assert control.sent[2:] == [(65535, 81), (65535, 80)]
+    assert sizes.again_at() is None
+
+
+def test_a_new_size_in_the_middle_of_a_redraw_is_the_last() -> None:
+    sizes, control = resizer()
+    sizes.redraw(24, 80)
+    sizes.send(30, 90)
+    control.answer()
+    assert control.sent == [(25, 81), (30, 90)]
+    control.answer()
+    sizes.redraw(24, 80)
+    control.answer()
+    sizes.send(31, 91)
+    assert control.sent[2:] == [(25, 81), (31, 91)]
+    sizes.again()
+    control.answer()
+    assert control.sent[-1] == (31, 91)
 
 
 def test_what_a_handler_raises_comes_after_what_must_be_done_as_a_whole() -> None:
