@@ -372,7 +372,11 @@ def reap(
         return str(error)
     except TimeoutError:
         return f"no answer within {patience:g} s"
-    return "" if code == 0 else _on_one_line(said)[-200:] or f"the search for it ended with {code}"
+    if code == 0:
+        return ""
+    from dockerpty.unstarted import without_afterword
+
+    return _on_one_line(without_afterword(said))[-400:].lstrip() or f"the search for it ended with {code}"
 
 
 def _on_one_line(said: bytes) -> str:

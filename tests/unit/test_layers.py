@@ -97,6 +97,7 @@ ALLOWED = {
         "errors",
         "log",
         "plain_signal",
+        "unstarted",
         "frames",
         "engine.calls",
         "engine.interface",

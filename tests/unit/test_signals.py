@@ -19,6 +19,7 @@ from dockerpty.errors import DockerptyError
 from dockerpty.loop import Loop
 from dockerpty.signals import Coalescer, Resizer, Signals, forwardable, marker, name_of, reap, undisturbed
 from tests.unit.test_loop import turn
+from tests.unit.test_unstarted import AFTERWORD
 
 USED = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
@@ -503,8 +504,10 @@ def frame(stream: int, payload: bytes) -> bytes:
         (b"", 0, ""),
         (frame(2, b"sh: a complaint\n"), 0, ""),
         (frame(1, b"OCI runtime exec failed: no sh\r\n"), 126, "OCI runtime exec failed: no sh"),
+        (frame(2, b"Error: no sh\r\n") + frame(2, AFTERWORD), 126, "Error: no sh"),
         (frame(1, b"one\n") + frame(2, b"\x1b]0;two\x07\xff\n"), 1, "one ]0;two \ufffd"),
-        (frame(2, b"x" * 500), 1, "x" * 200),
+        (frame(2, b"x" * 500), 1, "x" * 400),
+        (frame(2, b"x" * 500 + b" " + b"y" * 399), 1, "y" * 399),
         (b"", 1, "the search for it ended with 1"),
         (frame(9, b"?"), 1, "cannot understand the "),
     ],
@@ -514,7 +517,7 @@ def test_what_kept_processes_from_being_found_is_told_in_words_that_do_nothing_t
 ) -> None:
     engine = Searched(said, code)
     told = reap(engine, "web", marker(), [signal.SIGTERM], patience=1.5)
-    assert told[: len(problem)] == problem
+    assert told == problem or (problem.endswith(" ") and told.startswith(problem))
     assert bool(told) is bool(problem)
     assert told.isprintable()
     assert set(engine.timeouts) == {1.5}
