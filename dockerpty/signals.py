@@ -249,6 +249,8 @@ class Resizer:
     # An exec or a container needs a moment before it takes its first size; the engine answers with errors until then.
     RETRIES = 10
     RETRY_STEP_S = 0.01
+    # Two sizes at once are one to a program that looks late; and Podman's conmon takes the first of them twice.
+    APART_S = 0.03
 
     def __init__(self, control: Control, call: Callable[[int, int], calls.Call], timeout: float) -> None:
         self._control = control
@@ -259,6 +261,7 @@ class Resizer:
         self._tries_left = 0
         self._again_at: float | None = None
         self._current: tuple[int, int] | None = None
+        self._redrawing = False
 
     def first(self, rows: int, cols: int) -> None:
         """Send the first size, and try again for a while if it is refused."""
@@ -266,12 +269,14 @@ class Resizer:
         self.send(rows, cols)
 
     def send(self, rows: int, cols: int) -> None:
+        self._redrawing = False
         self._wanted.clear()
         self._wanted.append((rows, cols))
         self._next()
 
     def redraw(self, rows: int, cols: int) -> None:
         """Send another size and then the right one: a program redraws only when the size has changed."""
+        self._redrawing = True
         self._wanted.clear()
         self._wanted.extend([(min(rows + 1, 65535), min(cols + 1, 65535)), (rows, cols)])
         self._next()
@@ -306,6 +311,9 @@ class Resizer:
                 return
         else:
             self._tries_left = 0
+        if self._redrawing and self._wanted:
+            self._again_at = time.monotonic() + self.APART_S
+            return
         self._next()
 
 
@@ -380,8 +388,11 @@ def reap(
         return f"no answer within {patience:g} s"
     if end.code == 0:
         return ""
+    from dockerpty.unstarted import without_afterword
+
     how = "with an exit code that nobody knows" if end.code is None else f"with {end.code}"
-    return _on_one_line(out + err)[-200:] or str(end.error or f"the search for it ended {how}")
+    said = _on_one_line(without_afterword(out + err))[-400:].lstrip()
+    return said or str(end.error or f"the search for it ended {how}")
 
 
 def _on_one_line(said: bytes) -> str:

@@ -62,9 +62,12 @@ class StartError:
     def take(self) -> bytes:
         """Return the text that is held, without Podman's second line, and forget it."""
         held = self.release()
-        if held is None:
-            return b""
-        return b"".join(line for line in held[1].splitlines(True) if _PODMAN_AFTERWORD not in line)
+        return b"" if held is None else without_afterword(held[1])
+
+
+def without_afterword(text: bytes) -> bytes:
+    """Return the text of a failed start without Podman's second line."""
+    return b"".join(line for line in text.splitlines(True) if _PODMAN_AFTERWORD not in line)
 
 
 def never_started(info: dict[str, Any]) -> bool:

@@ -180,7 +180,8 @@ class Bench:
     def close(self) -> None:
         """Remove every container that was made here. Errors but 'not there' are raised, after all were tried."""
         errors = []
-        for container in self._made:
+        # The last first: Podman removes none that another one shares processes with.
+        for container in reversed(self._made):
             try:
                 _remove(container)
             except docker.errors.APIError as error:

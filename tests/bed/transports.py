@@ -282,7 +282,7 @@ class Podman(Transport):
                 stderr=subprocess.STDOUT,
                 env=self._environment(directory),
             )
-        wait_for(self._socket.exists, 20, f"podman's socket; it says {log.read_text()[-500:]}")
+        wait_for(lambda: _answers(self._socket), 20, f"podman to listen; it says {log.read_text()[-500:]}")
 
     def _options(self, directory: Path) -> list[str]:
         options = [f"--root={self._storage}", f"--runroot={directory}/run", f"--tmpdir={directory}/tmp"]
@@ -391,6 +391,16 @@ def _listens(port: int) -> bool:
             return True
     except OSError:
         return False
+
+
+def _answers(path: Path) -> bool:
+    """Say whether somebody takes connections there: the file is there a moment before."""
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+        return True
 
 
 def _set(changes: Mapping[str, str | None]) -> None:

@@ -10,7 +10,7 @@ from docker.models.containers import Container
 
 from tests.bed.engine import Bench
 from tests.bed.proxy import Proxy
-from tests.bed.terminal import NULL, PIPE
+from tests.bed.terminal import CURSOR_QUERY, NULL, PIPE
 from tests.engine.command import DETACH, Done, docker, dpty, only, shell, typed
 from tests.engine.conftest import Sessions
 
@@ -57,6 +57,8 @@ def test_a_person_joins_a_shell_leaves_it_running_and_joins_it_again(
         terminal.send("until [ \"$(stty size)\" = '31 97' ]; do sleep 0.05; done\r")
         terminal.send(f"echo {turn} END''MARK\r")
         terminal.expect(f"{turn} ENDMARK")
+        # The terminal's answer is for the shell: after the session it would be shown as if it had been typed.
+        terminal.expect(CURSOR_QUERY)
         terminal.send(DETACH)
         assert terminal.wait() == 0
         assert terminal.output.endswith(b"dpty: detached from %s\r\n" % name_of(container).encode())

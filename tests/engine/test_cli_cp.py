@@ -353,7 +353,7 @@ def test_a_container_hands_nobody_here_the_rights_of_root(
 PODMANS_WORDS = {
     "{box}:/none": "cannot copy from {box}:/none: no such file or directory; is the path right?",
     "{box}:/none/x": "cannot copy to {box}:/none: there is no such directory; make it first",
-    "no-such-box:/x": 'no container with name or ID "no-such-box" found: no such container; `docker ps --all` lists',
+    "no-such-box:/x": 'no container with name or ID "no-such-box" found: no such container; `dpty ps -a` lists',
 }
 
 

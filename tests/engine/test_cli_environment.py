@@ -115,7 +115,9 @@ def test_in_a_locale_without_letters_for_it_a_text_is_shown_all_the_same(
     box = bench.container(["sh", "-c", ": ö; sleep 60; : and more"], start=True)
     env: dict[str, Any] = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     done = dpty(sessions, "ps", "--filter", f"name={box.name}", "--format", "{{.Command}}", **env)
-    assert (done.returncode, done.stdout, done.stderr) == (0, b'"sh -c \': ?; sleep 6?"\n', b"")
+    # Podman lists words as they are.
+    listed = b'"sh -c : ?; sleep 60?"\n' if bench.is_podman else b'"sh -c \': ?; sleep 6?"\n'
+    assert (done.returncode, done.stdout, done.stderr) == (0, listed, b"")
     for argv, code in ((["exec", "nicht-da-ö", "true"], 125), (["cp", "nicht-da-ö:/x", "."], 1)):
         done = dpty(sessions, *argv, **env)
         assert (done.returncode, done.stdout) == (code, b"")

@@ -13,6 +13,7 @@ import pytest
 from docker import DockerClient
 
 from tests.bed.engine import Bench
+from tests.bed.waiting import SLACK
 from tests.conftest import missing
 from tests.engine.command import Done, docker, dpty
 from tests.engine.conftest import Sessions
@@ -51,7 +52,8 @@ def both(sessions: Sessions) -> Callable[..., Done]:
     """
 
     def run(*argv: str, through: Sessions = sessions) -> Done:
-        deadline = time.monotonic() + 60
+        # Where that takes longer than a second, it does so when all have run for a minute, and none for two.
+        deadline = time.monotonic() + 100 * SLACK
         while True:
             before = docker(through, "ps", *argv)
             ours = dpty(through, "ps", *argv)

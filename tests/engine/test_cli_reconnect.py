@@ -12,6 +12,7 @@ from docker.models.containers import Container
 from dockerpty.container.ending import CONTAINER_LOOKS
 from tests.bed.engine import Bench
 from tests.bed.proxy import Proxy
+from tests.bed.transports import Transport
 from tests.engine.command import dpty, typed
 from tests.engine.conftest import Sessions
 
@@ -140,9 +141,17 @@ def test_what_was_started_by_us_is_followed_and_not_started_again(
     assert proxy.count("POST", "/start$") == 1
 
 
-def test_a_container_that_its_policy_starts_again_is_followed(bench: Bench, sessions: Sessions) -> None:
+def life_s(transport: Transport) -> int:
+    """How long a container has to live to be asked about and attached to before it ends."""
+    return 5 if transport.is_slow else 1
+
+
+def test_a_container_that_its_policy_starts_again_is_followed(
+    bench: Bench, transport: Transport, sessions: Sessions
+) -> None:
     script = (
-        "touch /file; echo x >>/file; sleep 1; n=$(wc -l </file); echo life $n; [ $n = 3 ] && exit 0; exit 9"
+        f"touch /file; echo x >>/file; sleep {life_s(transport)};"
+        " n=$(wc -l </file); echo life $n; [ $n = 3 ] && exit 0; exit 9"
     )
     policy = {"restart_policy": {"Name": "on-failure"}}
     followed = dpty(sessions, "start", "-a", "--reconnect", name_of(bench.container(script, host=policy)))
@@ -190,12 +199,15 @@ def test_an_exec_is_never_attached_to_again(sessions: Sessions) -> None:
     assert b"dpty exec has no such flag" in done.stderr
 
 
-def test_the_time_limit_is_that_of_all_lives_together(bench: Bench, sessions: Sessions) -> None:
+def test_the_time_limit_is_that_of_all_lives_together(
+    bench: Bench, transport: Transport, sessions: Sessions
+) -> None:
     policy = {"restart_policy": {"Name": "always"}}
-    container = bench.container("sleep 1", start=True, host=policy)
-    ended = dpty(sessions, "attach", "--reconnect", "--timeout", "2.5", name_of(container))
+    container = bench.container(f"sleep {life_s(transport)}", start=True, host=policy)
+    limit = f"{2.5 * life_s(transport):g}"
+    ended = dpty(sessions, "attach", "--reconnect", "--timeout", limit, name_of(container))
     assert ended.returncode == 124
-    assert ended.stderr.endswith(b"it took longer than 2.5 s\n")
+    assert ended.stderr.endswith(f"it took longer than {limit} s\n".encode())
 
 
 @pytest.mark.parametrize("heeds", [True, False], ids=["heeds-TERM", "ignores-TERM"])

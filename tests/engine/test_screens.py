@@ -234,7 +234,8 @@ def test_a_tour_through_every_command_in_tmux(
     # exec
     tmux.type(f"clear; dpty exec -it -e PS1='in> ' {name} sh")
     tmux.wait_for("in>")
-    tmux.type("stty size; tty")
+    # On Engine 20.10 the size comes a moment after the start.
+    tmux.type("until stty size 2>&- | grep -v ^0; do sleep 0.02; done; tty")
     tmux.wait_for("24 80")
     tmux.wait_for("/dev/pts/0")
     tmux.type("exit 5")

@@ -101,6 +101,7 @@ ALLOWED = {
         "plain_signal",
         "container.answer",
         "container.ending",
+        "unstarted",
         "engine.calls",
         "engine.interface",
         "engine.client",
