@@ -510,7 +510,7 @@ class RunOperation(EngineOperation):
         if not self._shows() and self._wait is not None and not self._wait.done:
             return "detached"
         if self._cut:
-            raise SessionLost("go on with", self.describe(), self._cut, self._if_lost)
+            raise SessionLost("go on with", self.describe(), self._cut, "attach to it again")
         asking = ending.of_container(
             self._full_id(),
             None if self._wait is None else ending.waited_code(self._wait.reply),
@@ -521,7 +521,7 @@ class RunOperation(EngineOperation):
         )
         end = self._learn(asking)
         if end.reason == "lost" and end.info and end.info["State"].get("Running"):
-            raise SessionLost("go on with", self.describe(), _OUTPUT_ENDED, self._if_lost)
+            raise SessionLost("go on with", self.describe(), _OUTPUT_ENDED, "attach to it again")
         result.exit_code = end.code
         if end.code == KILLED_CODE and end.info:
             result.oom_killed = bool(end.info["State"].get("OOMKilled"))

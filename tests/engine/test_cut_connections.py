@@ -75,7 +75,7 @@ def test_a_session_whose_output_was_cut_is_lost(
     assert terminal.is_raw()
     for each in connections:
         cut(proxy, each)
-    assert is_lost(terminal, "its output has ended, and it still runs")
+    assert is_lost(terminal, "its output has ended, and it still runs; attach to it again")
     assert bench.is_running(container)
 
 
@@ -89,7 +89,7 @@ def test_a_session_at_a_terminal_whose_input_was_cut_is_lost(
     terminal.send("typed\r")
     terminal.read_for(0.2)
     terminal.send("more\r")
-    assert is_lost(terminal, "its input has ended, and it still runs")
+    assert is_lost(terminal, "its input has ended, and it still runs; attach to it again")
     assert bench.is_running(container)
 
 
@@ -178,7 +178,9 @@ def test_a_container_that_removes_itself_is_lost_where_its_wait_was_cut(
     gone = proxy.on("GET", "/containers/.*/json", answer=(404, b'{"message":"No such container"}'))
     cut(proxy, WAIT)
     terminal.feed(b"it\n", end=True)
-    assert is_lost(terminal, "the engine no longer knows it")
+    assert is_lost(
+        terminal, "the engine no longer knows it; it may still run: if it does, attach to it again"
+    )
     assert gone.applied
 
 
