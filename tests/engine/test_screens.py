@@ -41,6 +41,9 @@ CARELESS = (
     f"echo up; dd bs=1 count={len(PASTED + CLICKED)} 2>&- | cat -v; read line; exit {ENDED}"
 )
 
+# On Engine 20.10 the size comes a moment after the start, over ssh a long one.
+SIZED = "until stty size 2>&- | grep -v ^0; do sleep 0.02; done"
+
 Start = Callable[..., Terminal]
 
 
@@ -226,16 +229,15 @@ def test_a_tour_through_every_command_in_tmux(
     ticks = bench.container("while sleep 0.1; do echo tick; done", start=True)
 
     # help, version, completion
-    assert any("Usage:" in line for line in tmux.run("dpty help | head -5"))
+    assert "Usage:" in " ".join(tmux.run("dpty help | head -5"))
     assert tmux.run("dpty help exec | head -1")[0].startswith("Usage: dpty exec")
-    assert any("Server:" in line for line in tmux.run("dpty version"))
+    assert "Server:" in " ".join(tmux.run("dpty version"))
     assert tmux.run("dpty completion bash | bash -n")[-1] == "=0="
 
     # exec
     tmux.type(f"clear; dpty exec -it -e PS1='in> ' {name} sh")
     tmux.wait_for("in>")
-    # On Engine 20.10 the size comes a moment after the start.
-    tmux.type("until stty size 2>&- | grep -v ^0; do sleep 0.02; done; tty")
+    tmux.type(f"{SIZED}; tty")
     tmux.wait_for("24 80")
     tmux.wait_for("/dev/pts/0")
     tmux.type("exit 5")
@@ -262,7 +264,7 @@ def test_a_tour_through_every_command_in_tmux(
     # ps: as a table that fits
     rows = tmux.run(f"dpty ps --filter name={name}")
     assert rows[0].startswith("CONTAINER ID")
-    assert any(name in row for row in rows)
+    assert name in " ".join(rows)
     assert all(len(row) <= 80 for row in rows)
 
     # cp, in both directions
@@ -274,6 +276,9 @@ def test_a_tour_through_every_command_in_tmux(
     # shell, recorded; and the recording played
     tmux.type(f"clear; dpty shell --record cast -e PS1='best> ' {name}")
     tmux.wait_for("best>")
+    # A vi that is told the size while it takes a command forgets the command.
+    tmux.type(SIZED)
+    tmux.wait_for("24 80")
     tmux.type("vi /book")
     tmux.wait_for("line 23", row=22)
     assert tmux.modes()["alternate_on"] == "1"
@@ -285,7 +290,7 @@ def test_a_tour_through_every_command_in_tmux(
     assert json.loads((tmp_path / "cast").read_text().splitlines()[0])["width"] == 80
     tmux.run("true")
     played = tmux.run("dpty replay --speed 50 cast")
-    assert any("it was a shell" in line for line in played)
+    assert "it was a shell" in " ".join(played)
     assert tmux.modes()["alternate_on"] == "0"
 
     # watch
