@@ -127,7 +127,8 @@ def wait_late(engine: Engine, container: str) -> Pending | None:
 
 
 def _knows_conditions(engine: Engine) -> bool:
-    return engine.api_version is None or engine.api_version >= _CONDITIONS_SINCE
+    # Podman answers an older version as its newest.
+    return engine.is_podman or engine.api_version is None or engine.api_version >= _CONDITIONS_SINCE
 
 
 class _Waiting(Pending):

@@ -186,8 +186,6 @@ def test_a_container_that_removes_itself_is_lost_where_its_wait_was_cut(
 
 @pytest.mark.parametrize("verb", ["run", "start", "attach"])
 def test_an_engine_of_before_api_1_30_tells_the_code(verb: str, bench: Bench, sessions: Sessions) -> None:
-    if bench.is_podman:
-        pytest.skip("Podman has no such version")
     script = "sleep 1; exit 7"
     if verb == "run":
         argv = ["run", "--rm", "--network", "none", IMAGE, "sh", "-c", script]
