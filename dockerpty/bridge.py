@@ -366,8 +366,7 @@ class Bridge:
         """Bytes may pass by themselves, but where somebody decides by them, or pumps are not ours."""
         if self._operation._observes:
             return False
-        watched = self._terminal.original_attributes is None and bool(self._inputs)
-        return not watched and len(self._inputs) + len(self._outputs) == len(self._pumps)
+        return len(self._inputs) + len(self._outputs) == len(self._pumps)
 
     def _is_over(self) -> bool:
         # Asked after each turn: plain loops, since a generator for each question costs more than the question.
@@ -444,10 +443,11 @@ class Bridge:
             result.bytes_in += pump.moved
         for output in self._outputs:
             result.bytes_out += output.moved
-        if result.bytes_out != before[1]:
-            self._typed_at = None
-        elif result.bytes_in != before[0]:
+        # Of a moment with both it is not known which came last: to ask once too often costs a call.
+        if result.bytes_in != before[0]:
             self._typed_at = time.monotonic()
+        elif result.bytes_out != before[1]:
+            self._typed_at = None
         return (result.bytes_in, result.bytes_out) != before
 
     # Time ------------------------------------------------------------------------------------------------------------

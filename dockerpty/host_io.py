@@ -54,7 +54,10 @@ def open_input(source: Any) -> Stream | None:
     if stat.S_ISSOCK(mode) and _default_timeout() is None:
         return Stream(SocketInput(fd, ahead))
     own = _reopen(fd, mode, os.O_RDONLY)
-    return Stream(DescriptorInput(fd if own is None else own, own is not None, ahead))
+    if own is not None:
+        return Stream(DescriptorInput(own, True, ahead))
+    may_wait = not (stat.S_ISREG(mode) or stat.S_ISBLK(mode))
+    return Stream(DescriptorInput(fd, False, ahead, asks=may_wait))
 
 
 def open_output(target: Any, what: str, *, may_be_closed: bool = False) -> Stream:
@@ -127,12 +130,12 @@ def same_target(one: Any, other: Any) -> bool:
 
 
 class DescriptorInput:
-    """A terminal, pipe or file. What is not ours is asked first, so that reading it does not wait."""
+    """A terminal, pipe or file. One that is not ours may have to be asked first, so that reading it does not wait."""
 
-    def __init__(self, fd: int, own: bool, ahead: bytes = b"") -> None:
+    def __init__(self, fd: int, own: bool, ahead: bytes = b"", *, asks: bool = False) -> None:
         self._fd = fd
         self._own = own
-        self._asks = not own
+        self._asks = asks
         self._ahead = ahead
         # Asked now: of one that is gone the system says that it is none.
         self._is_terminal = os.isatty(fd)
@@ -162,7 +165,7 @@ class DescriptorInput:
 
     def direct_read(self) -> Callable[[memoryview], int | None] | None:
         """Return the system's own way to read, where that is all there is; it gives None where nothing has come."""
-        if self._ahead or not self._own:
+        if self._ahead or self._asks or type(self) is not DescriptorInput:
             return None
         return io.FileIO(self._fd, closefd=False).readinto
 
@@ -185,7 +188,6 @@ class SocketInput(DescriptorInput):
         self._socket = socket.socket(fileno=os.dup(fd))
         super().__init__(self._socket.fileno(), False, ahead)
         self._flags = socket.MSG_DONTWAIT
-        self._asks = False
 
     def _read(self, buffer: memoryview) -> int:
         return self._socket.recv_into(buffer, 0, self._flags)

@@ -33,6 +33,8 @@ LOW_WATER = 32768
 SHORT_READ = 4096
 #: Reads in one turn of a loop, so that a fast stream cannot keep keys and signals waiting.
 READS_PER_TURN = 16
+# So long a full sink is waited for where it stands.
+_SOON_MS = 1
 
 STDOUT, STDERR = 1, 2
 NEWLINE = 0x0A
@@ -205,6 +207,8 @@ class Stream:
                 raise
             sent = 0
         if sent < len(data):
+            if len(data) >= SHORT_READ:
+                sent += self._send_soon(data[sent:])
             self._unsent += data[sent:]
 
     def do_write(self) -> int:
@@ -259,6 +263,12 @@ class Stream:
 
     def _write(self, data: Any) -> int:
         return os.write(self.write_fileno(), data)
+
+    def _send_soon(self, data: Any) -> int:
+        """Send what a full sink takes in a moment: in the middle of a stream to come back for it costs more."""
+        poll = _select.poll()
+        poll.register(self.write_fileno(), _select.POLLOUT)
+        return self._send(data) if poll.poll(_SOON_MS) else 0
 
     def _send(self, data: Any) -> int:
         try:
@@ -493,34 +503,37 @@ class Pump:
         def short_way() -> bool:
             if self.gate is not None:
                 return long_way()
-            try:
-                n = receive(buffer)
-            except OSError:
-                n = None
-            if n is None:
-                return long_way()
-            if n == 0:
-                self.end()
-                return False
-            piece = buffer[:n]
-            sent = 0
-            if n < SHORT_READ and not unsent and (is_plain is None or is_plain(piece)):
+            for turn in range(READS_PER_TURN):
                 try:
-                    sent = write(piece, *flags) or 0
+                    n = receive(buffer)
                 except OSError:
-                    pass  # the same comes by the long way, which knows what it means
-            self.moved += sent
-            if sent == n:
-                self.last = piece[-1]
-                if self.observer is not None:
-                    self.observer(piece)
-                return True
-            if sent and self.observer is not None:
-                self.observer(piece[:sent])
-            self.deliver(STDOUT, [piece[sent:]])
-            if n >= SHORT_READ:
-                self.read_on(buffer)
-            return self.quiet()
+                    n = None  # it comes again by the long way, which knows what it means
+                if n is None:
+                    if turn == 0:
+                        return long_way()
+                    self.ran_dry()
+                    return True
+                if n == 0:
+                    self.end()
+                    return False
+                piece = buffer[:n]
+                sent = 0
+                if not unsent and (is_plain is None or (n < SHORT_READ and is_plain(piece))):
+                    try:
+                        sent = write(piece, *flags) or 0
+                    except OSError:
+                        pass  # as above
+                self.moved += sent
+                if sent == n:
+                    self.last = piece[-1]
+                if sent and self.observer is not None:
+                    self.observer(piece[:sent])
+                if sent < n:
+                    self.deliver(STDOUT, [piece[sent:]])
+                    return self.quiet()
+                if n < SHORT_READ:
+                    break
+            return True
 
         return short_way if receive is not None and write is not None else long_way
 
@@ -570,7 +583,10 @@ class Pump:
         """After a step that gave much: read and pass on until nothing comes, a sink is full or the turn is over."""
         if self._never_waits:
             for _ in range(READS_PER_TURN - 1):
-                if self.eof or not self.has_room() or not self.step(buffer):
+                if self.eof or not self.has_room():
+                    break
+                if not self.step(buffer):
+                    self.ran_dry()
                     break
 
     def step(self, buffer: memoryview) -> bool:
@@ -616,6 +632,9 @@ class Pump:
         if self.observer is not None:
             for piece in pieces:
                 self.observer(piece)
+
+    def ran_dry(self) -> None:
+        """The source gave much, and has no more just now."""
 
     def failed(self, error: OSError) -> None:
         """The source cannot be read: whatever is to be done, or `error` again."""

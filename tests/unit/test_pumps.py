@@ -81,6 +81,13 @@ def run(pump: Any, steps: int = 100) -> None:
 # Input -------------------------------------------------------------------------------------------------------------
 
 
+class Chunks(ReadyWire):
+    """A connection that gives what it has in one read."""
+
+    def fileno(self) -> int:
+        return 1003
+
+
 def test_what_is_typed_arrives_and_is_counted() -> None:
     pump, remote = typing(b"hello ", None, b"world")
     run(pump)
@@ -488,6 +495,46 @@ def test_it_reads_no_more_at_once_than_the_sink_takes_well() -> None:
     os.close(readable)
     os.close(writable)
     assert set(source.sizes) == {32768}
+
+
+@pytest.mark.parametrize(
+    ("per_ms", "rests"),
+    [(32, False), (200, True), (900, False)],
+    ids=["slower than a stream", "as an engine sends", "faster than a socket can hold"],
+)
+def test_a_stream_as_fast_as_an_engines_is_left_to_gather_when_it_has_run_dry(
+    per_ms: int, rests: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rested: list[float] = []
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "sleep", rested.append)
+    script: list[bytes | None] = []
+    for _ in range(40):
+        script += [bytes(per_ms * 1000 // 2), None]  # each half millisecond some, and then nothing
+    pump = OutputPump(Stream(Chunks(script)), Stream(Host([])))
+    buffer = memoryview(bytearray(2**20))
+    pump.read_size = len(buffer)
+    for _ in range(40):
+        now += 0.0005
+        assert pump.step(buffer)
+        pump.read_on(buffer)
+    assert bool(rested) is rests
+    assert sum(rested) <= 0.010
+
+
+def test_the_answer_to_a_question_is_not_left_to_gather(monkeypatch: pytest.MonkeyPatch) -> None:
+    rested: list[float] = []
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "sleep", rested.append)
+    pump = OutputPump(Stream(Chunks([bytes(65536), None] * 40)), Stream(Host([])))
+    buffer = memoryview(bytearray(2**20))
+    for _ in range(40):
+        now += 0.0015
+        assert pump.step(buffer)
+        pump.read_on(buffer)
+    assert not rested
 
 
 def test_the_modes_that_output_switches_on_are_followed() -> None:
