@@ -211,8 +211,10 @@ BRIDGE = set(ALLOWED) - {"pool", "streams", "process"}
 ALLOWED["pty"] = {*_KINDS, "attach", "exec", "container.spec"}
 ALLOWED["readiness"] = {"errors", "engine.calls", "engine.client", "container.state"}
 ALLOWED["reconnection"] = {"errors", "log", "result", "engine.calls", "container.state", "pty"}
-# The doors of the two folders are bare: who wants a room names it.
-ALLOWED["engine"] = ALLOWED["container"] = set()
+# A container as a host that a script drives.
+ALLOWED["host.framing"] = set()
+# The doors of the folders are bare: who wants a room names it.
+ALLOWED["engine"] = ALLOWED["container"] = ALLOWED["host"] = set()
 ALLOWED[""] = {"errors", "io", "tty", "pty"}
 # A command uses what is below and the one table of flags. That commands lean on each other in no circle is seen below.
 ALLOWED["cli.grammar"] = {"errors"}
@@ -249,6 +251,7 @@ PURE = {
     "container.ending",
     "engine.proxies",
 }
+PURE |= {"host.framing"}
 PURE |= {"cli.grammar", "cli.table", "cli.units", "cli.template", "cli.cursor", "cli.groups", "cli.manual"}
 WORLD = {
     "os",

@@ -28,7 +28,7 @@ from dockerpty.host.framing import (
     typed_driver,
 )
 
-DEADLINE_S = 8.0
+DEADLINE_S = 60.0
 
 ALL = {"ash": ["busybox", "ash"], "dash": ["dash"], "bash": ["bash"]}
 HERE = {name: argv for name, argv in ALL.items() if shutil.which(argv[0])}
@@ -50,6 +50,10 @@ class Ran:
     code: int | None = None
     spilled: bytes = b""
     events: list[Event] = field(default_factory=list)
+
+
+def _probed(ran: Ran) -> bool:
+    return any(isinstance(event, Probed) for event in ran.events)
 
 
 class Shell:
@@ -92,7 +96,9 @@ class Shell:
                 env=environment(folder),
                 start_new_session=True,
             )
-            assert self.process.stdin and self.process.stdout and self.process.stderr
+            assert self.process.stdin
+            assert self.process.stdout
+            assert self.process.stderr
             self._write = self.process.stdin.fileno()
             self._streams = {self.process.stdout.fileno(): STDOUT, self.process.stderr.fileno(): STDERR}
         for descriptor in {self._write, *self._streams}:
@@ -115,7 +121,20 @@ class Shell:
 
     def probe(self) -> Ran:
         self._unsent += self.framing.probe()
-        return self.wait(lambda ran: any(isinstance(event, Probed) for event in ran.events))
+        return self.wait(_probed)
+
+    def interrupted(self) -> bool:
+        """Interrupt what runs, and say whether the shell is back within half a second."""
+        # The line comes a moment later: what ends by the key may still read what comes with it, and drop it.
+        self._unsent += b"\x03"
+        self._pass(0.05)
+        self._unsent += self.framing.probe()
+        return _probed(self._pass(0.5))
+
+    def _pass(self, seconds: float) -> Ran:
+        """Move bytes for so long, or until a probe has come back."""
+        until = time.monotonic() + seconds
+        return self.wait(lambda ran: _probed(ran) or time.monotonic() > until)
 
     def send(self, data: bytes) -> None:
         self._unsent += data
@@ -131,7 +150,7 @@ class Shell:
             left = deadline - time.monotonic()
             assert left > 0, f"{self.name} said {bytes(self.said[-2000:])!r}, and no more"
             self._write_some()
-            for key, _ in self._selector.select(min(left, 0.05 if self._unsent else left)):
+            for key, _ in self._selector.select(min(left, 0.02)):
                 for event in self._read(key.fd):
                     self._note(ran, event)
                     if isinstance(event, Go):

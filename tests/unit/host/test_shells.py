@@ -59,21 +59,20 @@ class Bench:
         return ran
 
 
-@pytest.fixture(scope="module", params=KINDS, ids=IDS)
-def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+@pytest.fixture(params=KINDS, ids=IDS)
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     name, terminal = request.param
     if name not in HERE:
         missing(f"no {name} on this machine")
-    made = Bench(name, terminal, tmp_path_factory.mktemp(name))
+    made = Bench(name, terminal, tmp_path)
     yield made
     made.shell.__exit__(None, None, None)
 
 
 @pytest.fixture
-def shell(bench: Bench) -> Iterator[Shell]:
+def shell(bench: Bench) -> Shell:
     """A shell that nobody has used."""
-    with bench.open() as opened:
-        yield opened
+    return bench.shell
 
 
 # Complaints bear the script's name, its line, and that of who evaluates; bash has one + for each level of evaluation,
@@ -135,7 +134,7 @@ def test_what_is_an_error_that_ends_a_script_is_a_status_of_the_command(bench: B
     for text in corpus.ERRORS:
         shell = bench.again()
         ran = shell.run(text)
-        ended = bench.name == "bash" and not bench.terminal and "none" in text
+        ended = bench.name == "bash" and not bench.terminal and ("$none" in text or "${none" in text)
         if ended:
             # As every script of bash's does.
             assert (ran.code, shell.process.returncode) == (None, 127), text
@@ -147,9 +146,10 @@ def test_what_is_an_error_that_ends_a_script_is_a_status_of_the_command(bench: B
 # What lasts from one command to the next
 
 
-def test_the_shells_state_lasts(shell: Shell) -> None:
+def test_the_shells_state_lasts(bench: Bench, shell: Shell) -> None:
     shell.run("A=1; f() { echo f $A $1; }; cd /; umask 077; exec 9>&1; sleep 0.01 & set -o noglob")
-    assert shell.run("f x; pwd; umask; echo nine >&9; wait; echo $? *").out == b"f 1 x\n/\n0077\nnine\n0 *\n"
+    ran = shell.run("f x; pwd; umask; echo nine >&9; wait; echo $? *")
+    assert plain(ran.out, bench.name) == b"f 1 x\n/\n0077\nnine\n0 *\n"
 
 
 def test_positional_parameters_last(shell: Shell) -> None:
@@ -230,7 +230,7 @@ def test_stdin_may_be_a_path(shell: Shell, tmp_path: Path) -> None:
 
 def test_a_job_in_the_background_keeps_nothing_waiting(shell: Shell) -> None:
     assert shell.run("sleep 777 & job=$!").code == 0
-    assert shell.run("kill -0 $job && kill $job; wait $job").code == 128 + 15
+    assert shell.run("kill -0 $job && kill -KILL $job; wait $job").code == 128 + 9
 
 
 def test_what_a_job_says_after_its_command_is_nobodys(shell: Shell, tmp_path: Path) -> None:
@@ -354,9 +354,8 @@ def test_what_is_sent_raw_shows_output_and_prompt_and_no_echo(typed: Shell) -> N
 def test_an_interrupt_and_a_probe_find_the_shell_and_its_state_again(typed: Shell, text: str) -> None:
     typed.run("A=kept; cd /")
     typed.start(text)
-    # What the terminal takes for a key it takes once the program has it: the state of the text says that it runs.
-    typed.send(b"\x03")
-    typed.probe()
+    # What comes before the program runs is not for it: hence more than once.
+    assert any(typed.interrupted() for _ in range(20))
     assert not typed.framing.busy
     ran = typed.run("echo $A; pwd")
     assert (ran.out, ran.code) == (b"kept\n/\n", 0)
