@@ -89,13 +89,14 @@ _DEFINE_BOTH = '__dpty_both() { __dpty_mark "$1" "$2" >&7; __dpty_mark "$1" "$2"
 
 # Tell the exit code $1 of the command that is over, if there was one; read the next request; begin it. A request is
 # a line `<session> <key> <lines> [<stdin>]` and the lines; what does not begin with the session is none of ours. At
-# the end of our input the shell ends.
+# the end of our input the shell ends; also when it reads nothing, as with a function `command` of the user's: it would
+# go round for ever.
 _DEFINE_NEXT = (
     "__dpty_next() { " + _ZSH + "; "
     '[ -z "$__dpty_k" ] || __dpty_both "$__dpty_k" "$1"; '
     "while :; do "
-    "IFS=' ' command read -r __dpty_l __dpty_k __dpty_i __dpty_in || exit 0; "
-    '[ "$__dpty_l" != "$__dpty_n" ] || break; '
+    "__dpty_l=; IFS=' ' command read -r __dpty_l __dpty_k __dpty_i __dpty_in || exit 0; "
+    'case $__dpty_l in "$__dpty_n") break;; "") exit 0;; esac; '
     'done; __dpty_read "$__dpty_i"; __dpty_both "$__dpty_k" b; }'
 )
 
@@ -128,10 +129,11 @@ _DEFINE_BEGIN = (
 )
 _DEFINE_END = '__dpty_end() { case $__dpty_k in ?*) __dpty_mark "$__dpty_k" "$1" >&7; __dpty_k=;; esac; }'
 
-# No line editor: it would read ahead of us, and show what it reads. In bash some errors (`set -u` and what is unset)
-# drop the rest of the typed line: then the code is told before the next prompt.
+# No line editor: it would read ahead of us, and show what it reads. In bash some errors (`set -u` and what is unset),
+# and an interrupt, drop the rest of the typed line: then the code is told before the next prompt.
 _NO_EDITOR = (
-    "case ${BASH_VERSION-} in ?*) set +o emacs +o vi; PROMPT_COMMAND='{ __dpty_end \"$?\"; } 2>/dev/null';; esac; "
+    "case ${BASH_VERSION-} in ?*) set +o emacs +o vi; "
+    "PROMPT_COMMAND='{ __dpty_end \"$?\"; } 2>/dev/null';; esac; "
     "case ${ZSH_VERSION-} in ?*) unsetopt zle promptsp promptcr;; esac"
 )
 

@@ -114,9 +114,9 @@ class Shell:
         # Nothing of a command may be told at its end but what was told by then.
         return self.wait(lambda ran: not self.framing.busy, request.rest)
 
-    def start(self, text: str | bytes) -> Ran:
+    def start(self, text: str | bytes, stdin: str = "") -> Ran:
         """Send a command and wait until it runs."""
-        self._unsent += self.framing.request(text).first
+        self._unsent += self.framing.request(text, stdin).first
         return self.wait(lambda ran: any(isinstance(event, Begin) for event in ran.events))
 
     def probe(self) -> Ran:

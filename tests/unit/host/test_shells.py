@@ -143,6 +143,31 @@ def test_what_is_an_error_that_ends_a_script_is_a_status_of_the_command(bench: B
         assert shell.run("echo alive").out == b"alive\n", text
 
 
+# What of this ends the shell after a plain `eval`; `command eval` is why it is a status only.
+ENDS_ASH_AND_DASH = [
+    "if then",
+    "set -u; unset none; echo $none",
+    "readonly r=1; r=2",
+    "export 1x=2",
+    ". /nonexistent",
+    "exec 6</nonexistent",
+]
+
+
+@pytest.mark.parametrize("name", ["ash", "dash"])
+def test_a_plain_eval_would_end_the_shell(name: str) -> None:
+    if name not in HERE:
+        missing(f"no {name} on this machine")
+    texts = ENDS_ASH_AND_DASH + (["shift 99"] if name == "dash" else [])
+    for text in texts:
+        for evaluate, goes_on in (("eval", b""), ("command eval", b"on\n")):
+            words = [*HERE[name], "-c", f'text=$1; shift; {evaluate} "$text"; echo on', "sh", text]
+            said = subprocess.run(
+                words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=DEADLINE_S
+            )
+            assert said.stdout == goes_on, (evaluate, text)
+
+
 # What lasts from one command to the next
 
 
@@ -226,6 +251,23 @@ def test_stdin_may_be_a_path(shell: Shell, tmp_path: Path) -> None:
     assert shell.run("cat", stdin=str(path)).out == b"one\ntwo\n"
     assert shell.run("cat; echo not run", stdin="/nonexistent").code in (1, 2)
     assert shell.run("echo alive").out == b"alive\n"
+
+
+def test_stdin_may_be_a_fifo_that_is_fed_while_the_command_runs(shell: Shell, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    shell.start("cat; echo end", stdin=str(tmp_path / "fifo"))
+    with open(tmp_path / "fifo", "wb") as fifo:
+        fifo.write(b"a\nb")
+    assert shell.wait(lambda ran: not shell.framing.busy).out == b"a\nbend\n"
+
+
+def test_a_function_in_the_place_of_command_ends_the_shell_and_does_not_make_it_spin(
+    bench: Bench, shell: Shell
+) -> None:
+    if bench.terminal:
+        return  # There its prompt comes again: a probe tells.
+    assert shell.run("command() { echo mine; }").code is None
+    assert shell.process.returncode == 0
 
 
 def test_a_job_in_the_background_keeps_nothing_waiting(shell: Shell) -> None:
