@@ -129,8 +129,8 @@ _DEFINE_BEGIN = (
 )
 _DEFINE_END = '__dpty_end() { case $__dpty_k in ?*) __dpty_mark "$__dpty_k" "$1" >&7; __dpty_k=;; esac; }'
 
-# No line editor: it would read ahead of us, and show what it reads. In bash some errors (`set -u` and what is unset),
-# and an interrupt, drop the rest of the typed line: then the code is told before the next prompt.
+# No line editor: it would read ahead of us, and show what it reads. An interrupt drops the rest of the typed line, and
+# so the end of the command: bash tells it before its next prompt, of the others only a probe knows.
 _NO_EDITOR = (
     "case ${BASH_VERSION-} in ?*) set +o emacs +o vi; "
     "PROMPT_COMMAND='{ __dpty_end \"$?\"; } 2>/dev/null';; esac; "
@@ -396,7 +396,9 @@ class Framing:
             reader.expect(key)
         lines = text.count(b"\n") + 1
         if not self._terminal:
-            return Request(key, f"{self.session} {key} {lines} {stdin}\n".encode() + text + b"\n")
+            return Request(
+                key, f"{self.session} {key} {lines} {stdin}\n".encode(errors="surrogateescape") + text + b"\n"
+            )
         way = "long" if _ODD.search(text) else "fast"
         first = self._typed(key, lines, way, stdin)
         return Request(key, first, text + b"\n") if way == "long" else Request(key, first + text + b"\n")
@@ -406,14 +408,15 @@ class Framing:
         # Stdin is named in any case: an `exec <file` in the command is taken back, else the shell would go on with
         # the file's lines.
         source = f"<{_quoted(stdin)}" if stdin else "<&7"
-        # The backslash: it may be an alias by now.
+        # With a backslash it is no alias, if there is one of its name by now.
         evaluate = "eval" if self.dialect == "zsh" else "\\command eval"
-        # What ends in an open quote leaves bash's parser where `{` is no reserved word (bash 5.2, at its prompt).
+        # A text that ends in an open quote, or with a backslash, leaves bash's parser, at a prompt, where the next word
+        # begins no command: `{` is an ordinary word there (bash 5.2).
         first = ":; " if self.dialect == "bash" else ""
         return (
             f" {first}{{ __dpty_begin {key} {lines} {way}; {_UNTRACED}; }} 2>/dev/null; "
             f'{evaluate} "$__dpty_t" {source} 7>&-; {{ __dpty_end "$?"; }} 2>/dev/null\n'
-        ).encode()
+        ).encode(errors="surrogateescape")
 
     def probe(self) -> bytes:
         """Make the line that asks whether the shell is back at its prompt, after an interrupt (with terminal only)."""

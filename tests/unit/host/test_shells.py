@@ -403,6 +403,15 @@ def test_an_interrupt_and_a_probe_find_the_shell_and_its_state_again(typed: Shel
     assert (ran.out, ran.code) == (b"kept\n/\n", 0)
 
 
+def test_bash_tells_the_end_also_of_a_command_that_was_interrupted(typed: Shell) -> None:
+    if typed.name == "bash":
+        assert typed.run("kill -INT $$").code == 130
+    else:
+        typed.start("kill -INT $$")
+        assert any(typed.interrupted() for _ in range(20))
+    assert typed.run("echo alive").out == b"alive\n"
+
+
 def test_a_probe_puts_a_terminal_right_that_a_program_left_raw(typed: Shell) -> None:
     typed.run("stty raw echo")
     typed.probe()
