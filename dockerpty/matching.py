@@ -31,7 +31,7 @@ class Matcher:
     Args:
         encoding: of the bytes that come; None matches the bytes themselves.
         errors: what to do about bytes that are no text, as for `bytes.decode`.
-        window: how much of a match may have come before the last read; None for all that is kept.
+        window: how much of a match may have come before the last read, 1 at least; None for all that is kept.
         limit: how much is kept; what came first gives way. A match leaves whatever came after it, until more comes.
 
     Attributes:
@@ -48,8 +48,8 @@ class Matcher:
         window: int | None = WINDOW,
         limit: int = LIMIT,
     ) -> None:
-        if limit < 2 or (window is not None and window < 1):
-            raise ValueError("a matcher needs room: a window of 1 and a limit of 2 at least")
+        if limit < 2:
+            raise ValueError("a matcher needs room for 2 at least")
         self.index: int | None = None
         self.before: Any = None
         self.after: Any = None
@@ -87,13 +87,14 @@ class Matcher:
         """Whether something is waited for."""
         return self._searcher is not None
 
-    def expect(self, patterns: Any, *, exact: bool = False) -> int | None:
+    def expect(self, patterns: Any, *, exact: bool = False, window: int | None = -1) -> int | None:
         """Begin to wait, in place of any wait there was.
 
         Args:
             patterns: one, or a list: regular expressions as `str` or `bytes` or compiled, `pexpect.EOF`,
                 `pexpect.TIMEOUT`. Text for bytes and bytes for text are read in the encoding; for bytes that is UTF-8.
             exact: they are no regular expressions, but what is to come itself.
+            window: for this wait; -1 for the usual one.
 
         Returns:
             which of them is there already; None if it has to be waited for.
@@ -110,7 +111,7 @@ class Matcher:
             searcher = searcher_string([self._exactly(each) for each in listed])
         else:
             searcher = searcher_re([self._compiled(each) for each in listed])
-        return self._begin(searcher)
+        return self._begin(searcher, self._window if window == -1 else window)
 
     def feed(self, data: bytes | bytearray | memoryview | str) -> int | None:
         """Take what came; give the index of the pattern that is there with it, None for none."""
@@ -145,11 +146,11 @@ class Matcher:
 
     # What is waited for -----------------------------------------------------------------------------------------------
 
-    def _begin(self, searcher: Any) -> int | None:
+    def _begin(self, searcher: Any, window: int | None) -> int | None:
         widest = self._limit - 1
         # Of a text the window is its own length.
-        window = getattr(searcher, "longest_string", self._window)
-        self._reach = widest if window is None else min(window, widest)
+        window = getattr(searcher, "longest_string", window)
+        self._reach = widest if window is None else max(1, min(window, widest))
         self._searcher = searcher
         self._keep(self.buffer)
         return self._search(len(self._text))
@@ -285,7 +286,8 @@ class Responder:
     def _wait(self) -> int | None:
         from pexpect.expect import searcher_re
 
-        return self._matcher._begin(searcher_re([pattern for pattern, _, _ in self._left]))  # type: ignore[misc]
+        searcher: Any = searcher_re([pattern for pattern, _, _ in self._left])  # type: ignore[misc]
+        return self._matcher._begin(searcher, None)
 
 
 class _Something:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pexpect.expect import searcher_re, searcher_string
 
-from dockerpty import matching
+from dockerpty import matching, plan
 from dockerpty.matching import LIMIT, WINDOW, Matcher, Responder
 from tests.unit import strategies
 
@@ -258,10 +259,18 @@ def test_text_is_no_bytes() -> None:
         Matcher(None).feed("text")
 
 
-@pytest.mark.parametrize("options", [{"window": 0}, {"limit": 1}, {"window": -1}])
-def test_without_room_there_is_no_matcher(options: dict[str, int]) -> None:
+@pytest.mark.parametrize("limit", [1, 0, -1])
+def test_without_room_there_is_no_matcher(limit: int) -> None:
     with pytest.raises(ValueError, match="room"):
-        Matcher(**options)  # type: ignore[arg-type]
+        Matcher(limit=limit)
+
+
+@pytest.mark.parametrize(("window", "found"), [(-1, None), (2, None), (0, None), (5, 0), (None, 0)])
+def test_a_wait_may_have_a_window_of_its_own(window: int | None, found: int | None) -> None:
+    matcher = Matcher(window=2)
+    assert matcher.expect("start.*end", window=window) is None
+    matcher.feed(b"start")
+    assert matcher.feed(b"end") == found
 
 
 # How a wait goes -----------------------------------------------------------------------------------------------------
@@ -359,6 +368,36 @@ def test_a_start_is_where_the_last_match_ended_and_not_the_edge_of_the_window() 
             assert matcher.feed(b"xaaaab") is None
     matcher.expect("b")
     assert matcher.expect("^xa") == 0
+
+
+def waiting(matcher: Matcher, patterns: list[Any]) -> Generator[str, bytes | None, Any]:
+    """A plan that asks for bytes: none are the end, and None that it is too late."""
+    index = matcher.expect(patterns)
+    while index is None and matcher.waits:
+        came = yield "read"
+        index = matcher.timeout() if came is None else matcher.feed(came) if came else matcher.eof()
+    return index, matcher.text
+
+
+@pytest.mark.parametrize(
+    ("reads", "found"),
+    [
+        ([b"hel", b"lo $ "], (0, "hello $ ")),
+        ([b"hel", b""], (1, "hel")),
+        ([b"hel", None], (2, "hel")),
+    ],
+)
+def test_a_plan_waits_with_it_in_both_colours(reads: list[bytes | None], found: Any) -> None:
+    patterns = [r"\$ $", *ends]
+    coming = iter(reads)
+    assert plan.drive(waiting(Matcher(), patterns), lambda _: next(coming)) == found
+
+    async def answer(_: str) -> bytes | None:
+        await asyncio.sleep(0)
+        return next(coming)
+
+    coming = iter(reads)
+    assert asyncio.run(plan.drive_on_loop(waiting(Matcher(), patterns), answer)) == found
 
 
 # What is kept, and what it costs ------------------------------------------------------------------------------------

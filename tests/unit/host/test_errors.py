@@ -47,7 +47,8 @@ def test_each_says_what_failed_on_what_why_and_what_to_do(kind: type[HostError])
     assert str(error) == "cannot run on web-1: it is paused; unpause it first"
     assert (error.action, error.subject, error.reason, error.hint) == PARTS
     assert (error.host, error.args) == ("local:web", PARTS)
-    assert str(kind("go on", hint="do this")) == "cannot go on: do this"
+    short = kind("go on", hint="do this")
+    assert (str(short), short.args) == ("cannot go on: do this", ("go on", "", "", "do this"))
     assert kind("go on").host == ""
 
 
