@@ -220,7 +220,7 @@ ALLOWED["reconnection"] = {"errors", "log", "result", "engine.calls", "container
 # A container as a host that a script drives.
 ALLOWED["host.framing"] = set()
 # The doors of the folders are bare: who wants a room names it.
-ALLOWED["engine"] = ALLOWED["container"] = ALLOWED["host"] = set()
+ALLOWED["engine"] = ALLOWED["container"] = set()
 ALLOWED[""] = {"errors", "io", "tty", "pty"}
 # A command uses what is below and the one table of flags. That commands lean on each other in no circle is seen below.
 ALLOWED["cli.grammar"] = {"errors"}
