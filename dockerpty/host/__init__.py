@@ -1,0 +1,84 @@
+"""A container as a host that a script drives: what comes of a command, and what goes wrong.
+
+Every name is looked up when it is first used: `import dockerpty.host` loads nothing but this file.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dockerpty.host.errors import (
+        HostAuthError,
+        HostClosedError,
+        HostConnectionError,
+        HostError,
+        HostKeyError,
+        HostNotRunningError,
+        HostPausedError,
+        JumpError,
+        ParentError,
+        SessionBusyError,
+        SessionLostError,
+        SessionStartError,
+        ShellNotFoundError,
+        TransferError,
+    )
+    from dockerpty.host.failure import CommandFailed
+    from dockerpty.host.results import (
+        CommandStatus,
+        Expect,
+        ExpectResult,
+        FileTransfer,
+        Results,
+        RunResult,
+        ShellCommand,
+        Status,
+        TransferResult,
+    )
+    from dockerpty.host.unmatched import ExpectEOF, ExpectTimeout
+
+__all__ = [
+    "CommandFailed",
+    "CommandStatus",
+    "Expect",
+    "ExpectEOF",
+    "ExpectResult",
+    "ExpectTimeout",
+    "FileTransfer",
+    "HostAuthError",
+    "HostClosedError",
+    "HostConnectionError",
+    "HostError",
+    "HostKeyError",
+    "HostNotRunningError",
+    "HostPausedError",
+    "JumpError",
+    "ParentError",
+    "Results",
+    "RunResult",
+    "SessionBusyError",
+    "SessionLostError",
+    "SessionStartError",
+    "ShellCommand",
+    "ShellNotFoundError",
+    "Status",
+    "TransferError",
+    "TransferResult",
+]
+
+# As in the package above: a checker reads the imports.
+if not TYPE_CHECKING:
+    _WHERE = dict.fromkeys(__all__, "errors")
+    _WHERE |= {"CommandFailed": "failure", "ExpectEOF": "unmatched", "ExpectTimeout": "unmatched"}
+    _WHERE |= dict.fromkeys(("CommandStatus", "Expect", "ExpectResult", "FileTransfer", "Results"), "results")
+    _WHERE |= dict.fromkeys(("RunResult", "ShellCommand", "Status", "TransferResult"), "results")
+
+    def __getattr__(name):
+        if name not in _WHERE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = __import__(f"{__name__}.{_WHERE[name]}", fromlist=("__name__",))
+        value = globals()[name] = getattr(module, name)
+        return value
+
+    def __dir__():
+        return sorted({*globals(), *__all__})
