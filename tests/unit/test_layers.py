@@ -223,6 +223,8 @@ ALLOWED["readiness"] = {"errors", "engine.calls", "engine.client", "container.st
 ALLOWED["reconnection"] = {"errors", "log", "result", "engine.calls", "container.state", "pty"}
 # A container as a host that a script drives.
 ALLOWED["host.framing"] = set()
+ALLOWED["host.channel"] = {"errors", "keys", "frames", "engine.transport"}
+ALLOWED["host.requests"] = {"engine.calls", "host.channel"}
 # The doors of the folders are bare: who wants a room names it.
 ALLOWED["engine"] = ALLOWED["container"] = set()
 ALLOWED[""] = {"errors", "io", "tty", "pty"}
