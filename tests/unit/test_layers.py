@@ -225,6 +225,8 @@ ALLOWED["reconnection"] = {"errors", "log", "result", "engine.calls", "container
 ALLOWED["host.framing"] = set()
 ALLOWED["host.channel"] = {"errors", "keys", "frames", "engine.transport"}
 ALLOWED["host.requests"] = {"engine.calls", "host.channel"}
+ALLOWED["host.helper"] = {"errors", "log", "host.channel", "host.requests"}
+ALLOWED["host.recovery"] = {"errors", "log", "host.channel", "host.framing", "host.helper", "host.requests"}
 # The doors of the folders are bare: who wants a room names it.
 ALLOWED["engine"] = ALLOWED["container"] = set()
 ALLOWED[""] = {"errors", "io", "tty", "pty"}
