@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from dockerpty import plan
-from dockerpty.engine.calls import Call, Reply, inspect_exec
+from dockerpty.engine.calls import Call, Reply, inspect_container, inspect_exec
 from dockerpty.errors import DockerptyError, NotFound
 from dockerpty.frames import STDERR, STDOUT
 from dockerpty.host.requests import Ask, Open, Request, Wait
@@ -382,7 +382,9 @@ class Here:
         return None
 
     def inspect(self, call: Call) -> Reply:
-        """Inspect an exec that was started here."""
+        """Inspect an exec that was started here, and the container, which runs."""
+        if call == inspect_container(CONTAINER):
+            return reply({"Id": CONTAINER, "State": {"Running": True, "OOMKilled": False}})
         for channel in self.opened:
             if call == inspect_exec(channel.exec_id) and isinstance(channel, LocalChannel):
                 return reply(channel.inspection())
