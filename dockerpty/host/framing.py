@@ -251,6 +251,7 @@ class Reader:
     Attributes:
         held: the bytes held back now.
         key: the command that is asked for or runs, or "".
+        reading: the shell takes its text: what is sent now is a part of it.
         running: its output has begun.
     """
 
@@ -260,11 +261,11 @@ class Reader:
         self._probe = ""
         self.held = b""
         self.key = ""
-        self.running = False
+        self.reading = self.running = False
 
     def expect(self, key: str) -> None:
-        """Wait for the marks of a command that is sent."""
-        self.key = key
+        """Wait for the marks of a command that is sent. A probe that was not answered by now tells nothing any more."""
+        self.key, self._probe = key, ""
 
     def expect_probe(self, key: str) -> None:
         """Wait for the mark that says that the shell is back, besides those of the command that it was kept from."""
@@ -314,13 +315,16 @@ class Reader:
         return None
 
     def _follow(self, event: Event) -> None:
-        if isinstance(event, Begin):
-            self.running = True
+        if isinstance(event, Go):
+            self.reading = True
+        elif isinstance(event, Begin):
+            self.reading, self.running = False, True
         elif isinstance(event, End):
             self.key, self.running = "", False
         elif isinstance(event, Probed):
             # Marks of the command that come later than this are too late.
-            self.key, self.running, self._probe = "", False, ""
+            self.key, self._probe = "", ""
+            self.reading = self.running = False
         elif isinstance(event, Ready):
             self._session = ""
 
@@ -375,6 +379,16 @@ class Framing:
     def busy(self) -> bool:
         """Whether a command was sent whose end has not been seen on every stream."""
         return any(reader.key for reader in self._readers.values())
+
+    @property
+    def reading(self) -> bool:
+        """Whether the shell takes a command's text, and would take for it whatever else is sent."""
+        return any(reader.reading for reader in self._readers.values())
+
+    @property
+    def running(self) -> bool:
+        """Whether a command runs: its text has arrived, and its end was not seen."""
+        return any(reader.running for reader in self._readers.values())
 
     def request(self, command: str | bytes, stdin: str = "") -> Request:
         """Say what to send for a command.

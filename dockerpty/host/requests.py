@@ -1,7 +1,7 @@
 """What the plans of this layer ask for: four requests. Who answers them, waiting or on a loop, is `send`.
 
-A plan reads and writes a `channel.Channel` itself, since that never waits, and asks only for what may take time. So both
-colours share all but the waiting, and a test's driver needs no engine.
+A plan reads and writes a `channel.Channel` itself, since that never waits, and asks only for what may take time. So
+both colours share all but the waiting, and a test's driver needs no engine.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ class Open:
 class Wait:
     """Wait until one of the channels has something: bytes, its end, or room for what it still has to send.
 
-    Answered by True, or False once `until` (by `time.monotonic`) has passed and none has. With no channels it is a pause.
+    Answered by True, or False once `until` (by `time.monotonic`) has passed and none has. With no channels it is a
+    pause. One that has ended has its end for ever: leave it out. What a channel has to send is sent as far as that
+    goes, so a loop that waits needs not see to that.
     """
 
     channels: tuple[Channel, ...] = ()

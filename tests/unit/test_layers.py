@@ -223,6 +223,22 @@ ALLOWED["readiness"] = {"errors", "engine.calls", "engine.client", "container.st
 ALLOWED["reconnection"] = {"errors", "log", "result", "engine.calls", "container.state", "pty"}
 # A container as a host that a script drives.
 ALLOWED["host.framing"] = set()
+ALLOWED["host.channel"] = {"errors", "keys", "frames", "engine.transport"}
+ALLOWED["host.requests"] = {"engine.calls", "host.channel"}
+ALLOWED["host.helper"] = {"errors", "log", "host.channel", "host.requests"}
+ALLOWED["host.recovery"] = {"errors", "log", "host.channel", "host.framing", "host.helper", "host.requests"}
+ALLOWED["host.send"] = {
+    *("errors", "log", "pool", "signals", "container.creation", "container.spec"),
+    *("engine.calls", "engine.interface", "host.channel", "host.requests"),
+}
+ALLOWED["host.processes"] = {
+    *("errors", "frames", "log", "container.ending", "engine.calls", "host.channel", "host.requests")
+}
+ALLOWED["host.stdin"] = {"host.channel"}
+ALLOWED["host.oneshot"] = {
+    *("errors", "frames", "result", "signals", "unstarted", "container.ending", "engine.calls"),
+    *("host.channel", "host.processes", "host.requests", "host.results", "host.stdin"),
+}
 # The doors of the folders are bare: who wants a room names it.
 ALLOWED["engine"] = ALLOWED["container"] = set()
 ALLOWED[""] = {"errors", "io", "tty", "pty"}
