@@ -88,14 +88,14 @@ _UNTRACED = 'case $- in *x*) set +x; __dpty_t="{ set -x; } 2>/dev/null$__dpty_nl
 _DEFINE_BOTH = '__dpty_both() { __dpty_mark "$1" "$2" >&7; __dpty_mark "$1" "$2" >&8; }'
 
 # Tell the exit code $1 of the command that is over, if there was one; read the next request; begin it. A request is
-# a line `<session> <key> <lines> [<stdin>]` and the lines; what does not begin with the session is none of ours. At
-# the end of our input the shell ends; also when it reads nothing, as with a function `command` of the user's: it would
-# go round for ever.
+# a line `<session> <key> <lines> <streams> [<stdin>]` and the lines; what does not begin with the session is none of
+# ours. At the end of our input the shell ends; also when it reads nothing, as with a function `command` of the user's:
+# it would go round for ever.
 _DEFINE_NEXT = (
     "__dpty_next() { " + _ZSH + "; "
     '[ -z "$__dpty_k" ] || __dpty_both "$__dpty_k" "$1"; '
     "while :; do "
-    "__dpty_l=; IFS=' ' command read -r __dpty_l __dpty_k __dpty_i __dpty_in || exit 0; "
+    "__dpty_l=; IFS=' ' command read -r __dpty_l __dpty_k __dpty_i __dpty_e __dpty_in || exit 0; "
     'case $__dpty_l in "$__dpty_n") break;; "") exit 0;; esac; '
     'done; __dpty_read "$__dpty_i"; __dpty_both "$__dpty_k" b; }'
 )
@@ -105,13 +105,15 @@ _DEFINE_NEXT = (
 _OUTER_LOOPS = 9
 
 # In zsh's own mode `command` finds no builtins, and a plain `eval` does not end the shell. `case` leaves `$?` as it is:
-# 0 at the beginning of each command.
+# 0 at the beginning of each command. With `one` stderr is where stdout is.
 _LOOP = (
     "while { :; } 2>/dev/null; do " * _OUTER_LOOPS
     + 'while { __dpty_next "$?"; '
     + _UNTRACED
-    + "; } 2>/dev/null; do case $__dpty_d in "
-    + 'zsh) eval "$__dpty_t" <"${__dpty_in:-/dev/null}" 7>&- 8>&-;; '
+    + "; } 2>/dev/null; do case $__dpty_e-$__dpty_d in "
+    + 'one-zsh) eval "$__dpty_t" <"${__dpty_in:-/dev/null}" 2>&1 7>&- 8>&-;; '
+    + 'one-*) command eval "$__dpty_t" <"${__dpty_in:-/dev/null}" 2>&1 7>&- 8>&-;; '
+    + '*-zsh) eval "$__dpty_t" <"${__dpty_in:-/dev/null}" 7>&- 8>&-;; '
     + '*) command eval "$__dpty_t" <"${__dpty_in:-/dev/null}" 7>&- 8>&-;; '
     + "esac; done; "
     + "done; " * _OUTER_LOOPS
@@ -390,19 +392,29 @@ class Framing:
         """Whether a command runs: its text has arrived, and its end was not seen."""
         return any(reader.running for reader in self._readers.values())
 
-    def request(self, command: str | bytes, stdin: str = "") -> Request:
+    def check(self, command: str | bytes, stdin: str = "") -> bytes:
+        """Give the text of a command as it is sent.
+
+        Raises:
+            ValueError: as of `request`.
+        """
+        text = command.encode(errors="surrogateescape") if isinstance(command, str) else command
+        _check(text, stdin)
+        return text
+
+    def request(self, command: str | bytes, stdin: str = "", *, merge: bool = False) -> Request:
         """Say what to send for a command.
 
         Args:
             command: its text; a `str` goes as UTF-8, with lone surrogates as the bytes that they stand for.
             stdin: path of what it reads, in the container. Unless given, nothing; with a terminal, that.
+            merge: its stderr is its stdout. With a terminal it is so in any case.
 
         Raises:
             ValueError: a NUL, which no shell can hold, or more than MAX_TEXT bytes; a newline in `stdin`.
             RuntimeError: the last one has not ended.
         """
-        text = command.encode(errors="surrogateescape") if isinstance(command, str) else command
-        _check(text, stdin)
+        text = self.check(command, stdin)
         if self.busy:
             raise RuntimeError("a command runs in this shell: send the next when it has ended")
         key = self._nonce()
@@ -410,9 +422,8 @@ class Framing:
             reader.expect(key)
         lines = text.count(b"\n") + 1
         if not self._terminal:
-            return Request(
-                key, f"{self.session} {key} {lines} {stdin}\n".encode(errors="surrogateescape") + text + b"\n"
-            )
+            line = f"{self.session} {key} {lines} {'one' if merge else 'two'} {stdin}\n"
+            return Request(key, line.encode(errors="surrogateescape") + text + b"\n")
         way = "long" if _ODD.search(text) else "fast"
         first = self._typed(key, lines, way, stdin)
         return Request(key, first, text + b"\n") if way == "long" else Request(key, first + text + b"\n")

@@ -239,6 +239,25 @@ ALLOWED["host.oneshot"] = {
     *("errors", "frames", "result", "signals", "unstarted", "container.ending", "engine.calls"),
     *("host.channel", "host.processes", "host.requests", "host.results", "host.stdin"),
 }
+# The plans of one shell that keeps its state.
+ALLOWED["host.shell"] = {"host.channel", "host.framing", "matching"}
+ALLOWED["host.departure"] = {
+    *("errors", "result", "container.ending", "engine.calls"),
+    *("host.processes", "host.requests", "host.shell"),
+}
+_SHELL = {"host.channel", "host.requests", "host.shell"}
+ALLOWED["host.opening"] = {
+    *("errors", "signals", "unstarted", "host.errors", "host.framing", "host.processes"),
+    *_SHELL,
+}
+ALLOWED["host.feeding"] = {"errors", "log", "signals", "host.stdin", *_SHELL}
+ALLOWED["host.running"] = {
+    *("log", "matching", "host.errors", "host.framing", "host.results", "host.departure", "host.feeding"),
+    *("host.oneshot", "host.stdin", *_SHELL),
+}
+ALLOWED["host.waiting"] = {
+    *("log", "host.errors", "host.results", "host.unmatched", "host.departure", *_SHELL),
+}
 # The doors of the folders are bare: who wants a room names it.
 ALLOWED["engine"] = ALLOWED["container"] = set()
 ALLOWED[""] = {"errors", "io", "tty", "pty"}

@@ -77,12 +77,12 @@ def fed(made: Framing, pieces: Iterable[bytes]) -> list[Event]:
 
 def test_without_terminal_a_request_is_a_line_and_the_text() -> None:
     request = framing_of(terminal=False).request("echo a\ncat <<X\nb\nX")
-    assert request == framing.Request(KEY, f"{SESSION} {KEY} 4 \necho a\ncat <<X\nb\nX\n".encode())
+    assert request == framing.Request(KEY, f"{SESSION} {KEY} 4 two \necho a\ncat <<X\nb\nX\n".encode())
 
 
 def test_without_terminal_stdin_is_named_in_the_line() -> None:
     request = framing_of(terminal=False).request("cat", stdin="/dev/shm/a b")
-    assert request.first == f"{SESSION} {KEY} 1 /dev/shm/a b\ncat\n".encode()
+    assert request.first == f"{SESSION} {KEY} 1 two /dev/shm/a b\ncat\n".encode()
 
 
 def test_with_a_terminal_a_plain_text_goes_with_its_line() -> None:
