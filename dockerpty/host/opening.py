@@ -7,8 +7,8 @@ import time
 from dockerpty import unstarted
 from dockerpty.errors import CannotStart
 from dockerpty.host.errors import SessionStartError, ShellNotFoundError
-from dockerpty.host.framing import Framing, driver, refuse_foreign, typed_driver
-from dockerpty.host.processes import ending_of
+from dockerpty.host.framing import STDOUT, Framing, driver, refuse_foreign, typed_driver
+from dockerpty.host.processes import closing, ending_of
 from dockerpty.host.requests import Close, Open, Wait
 from dockerpty.host.shell import Shell
 from dockerpty.signals import marker
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dockerpty.errors import DockerptyError
+    from dockerpty.host.channel import Channel
     from dockerpty.host.requests import Plan
 
 #: Seconds until a shell has to be there. A busy engine takes one or two to start an exec.
@@ -65,7 +66,7 @@ def open_shell(
 
     Args:
         container: its full id.
-        shell: `auto` is `sh`; else a name for the PATH, or a path.
+        shell: `auto` is `sh`, `best` is what `find_best` finds; else a name for the PATH, or a path.
         tty: with a terminal of this `size`.
         environment: `NAME=value`; what is set here wins over ENVIRONMENT.
         login: the shell reads its profiles.
@@ -81,6 +82,8 @@ def open_shell(
         NotFound, APIError, EngineUnreachable: as of any exec.
     """
     path = _path(shell, host)
+    if path == "best":
+        path = yield from find_best(container, user, environment, privileged, host)
     framing = Framing(terminal=tty)
     try:
         channel = yield Open(
@@ -116,6 +119,47 @@ def _path(shell: str, host: str) -> str:
     except ValueError as error:
         raise ShellNotFoundError("open a session with", shell, str(error), host=host) from error
     return "sh" if shell == "auto" else shell
+
+
+def find_best(
+    container: str, user: str = "", environment: Sequence[str] = (), privileged: bool = False, host: str = ""
+) -> Plan[str]:
+    """Find the best shell that a user has in a container: the one that `dpty shell` opens.
+
+    Raises:
+        ShellNotFoundError: there is none.
+    """
+    # Loaded with all of the bridge, for who asks for it.
+    from dockerpty.shell import ELSEWHERE, PROBE
+
+    for command in (("sh", "-c", PROBE), *ELSEWHERE):
+        opening = Open(
+            container,
+            command,
+            stdin=False,
+            environment=tuple(environment),
+            mark=marker(),
+            user=user,
+            privileged=privileged,
+        )
+        try:
+            channel = yield opening
+        except CannotStart:
+            continue
+        said = yield from closing(channel, _heard(channel))
+        if said is not None:
+            return said.decode().strip() or command[0]
+    raise ShellNotFoundError("open a session in", container[:12], "there is no shell", _NO_SHELL, host=host)
+
+
+def _heard(channel: Channel) -> Plan[bytes | None]:
+    """Give all that a program says; None if it fails."""
+    said, until = b"", time.monotonic() + START_S
+    while not channel.ended and time.monotonic() < until:
+        said += b"".join(data for stream, data in channel.read() if stream == STDOUT)
+        if not channel.ended:
+            yield Wait((channel,), until)
+    return said if (yield from ending_of(channel)).code == 0 else None
 
 
 def _greet(shell: Shell, prompt: str | None, timeout: float) -> Plan[None]:

@@ -1,7 +1,8 @@
 """One shell that keeps its state: its streams, whose output is whose, and what became of it.
 
-Here is what the plans around it share. `opening` makes one, `running` has it run commands, `waiting` sends and expects,
-`departure` learns how it ended. Whoever reads its channel does it by `Shell.take`, so that nothing is handed on twice.
+Here is what the plans around it share. `opening` makes one, `running`, `sequence` and `started` have it run commands,
+`waiting` sends and expects, `departure` learns how it ended. Whoever reads its channel does it by `Shell.take`, so that
+nothing is handed on twice.
 """
 
 from __future__ import annotations

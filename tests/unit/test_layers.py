@@ -247,14 +247,16 @@ ALLOWED["host.departure"] = {
 }
 _SHELL = {"host.channel", "host.requests", "host.shell"}
 ALLOWED["host.opening"] = {
-    *("errors", "signals", "unstarted", "host.errors", "host.framing", "host.processes"),
+    *("errors", "shell", "signals", "unstarted", "host.errors", "host.framing", "host.processes"),
     *_SHELL,
 }
 ALLOWED["host.feeding"] = {"errors", "log", "signals", "host.stdin", *_SHELL}
 ALLOWED["host.running"] = {
-    *("log", "matching", "host.errors", "host.framing", "host.results", "host.departure", "host.feeding"),
+    *("matching", "host.errors", "host.framing", "host.results", "host.departure", "host.feeding"),
     *("host.oneshot", "host.stdin", *_SHELL),
 }
+ALLOWED["host.sequence"] = {"log", "host.results", "host.departure", "host.running", *_SHELL}
+ALLOWED["host.started"] = {"host.errors", "host.oneshot", "host.results", "host.running", *_SHELL}
 ALLOWED["host.waiting"] = {
     *("log", "host.errors", "host.results", "host.unmatched", "host.departure", *_SHELL),
 }

@@ -13,7 +13,8 @@ import pytest
 from dockerpty.host.opening import open_shell
 from dockerpty.host.requests import Open, Wait
 from dockerpty.host.results import CommandStatus, RunResult
-from dockerpty.host.running import live, run_many, run_one
+from dockerpty.host.running import run_one
+from dockerpty.host.sequence import live, run_many
 from dockerpty.host.shell import Shell
 from dockerpty.host.waiting import expect, send
 from tests.conftest import missing

@@ -85,6 +85,19 @@ def test_without_terminal_stdin_is_named_in_the_line() -> None:
     assert request.first == f"{SESSION} {KEY} 1 two /dev/shm/a b\ncat\n".encode()
 
 
+def test_without_terminal_stderr_may_go_where_stdout_goes() -> None:
+    request = framing_of(terminal=False).request("cat", merge=True)
+    assert request.first == f"{SESSION} {KEY} 1 one \ncat\n".encode()
+
+
+def test_what_cannot_be_sent_can_be_known_before() -> None:
+    made = framing_of(terminal=False)
+    assert made.check("é\udcff") == b"\xc3\xa9\xff"
+    with pytest.raises(ValueError, match="NUL"):
+        made.check("\0")
+    assert not made.busy
+
+
 def test_with_a_terminal_a_plain_text_goes_with_its_line() -> None:
     made = framing_of(terminal=True)
     made.feed(mark(SESSION, "ready:7:dash"))

@@ -11,7 +11,7 @@ from dockerpty.engine.calls import Call, Reply, inspect_exec
 from dockerpty.errors import StartRefused
 from dockerpty.host.errors import SessionStartError, ShellNotFoundError
 from dockerpty.host.framing import Framing
-from dockerpty.host.opening import command_line, open_shell
+from dockerpty.host.opening import command_line, find_best, open_shell
 from dockerpty.host.requests import Open
 from tests.unit.host.bench import IDS, KINDS, Bench, benches
 from tests.unit.host.channels import CONTAINER, SILENCE, Here, Scripted, reply
@@ -134,3 +134,33 @@ def test_a_prompt_of_its_own_is_kept_on_request() -> None:
 
         here.drive(send(shell, "echo x\n"))
         assert here.drive(expect(shell, "x\nmine> ")).after == "x\nmine> "
+
+
+def test_the_best_shell_is_the_one_that_the_container_names() -> None:
+    with Here() as here:
+        path = here.drive(find_best(CONTAINER))
+        assert os.access(path, os.X_OK)
+        assert here.closed == here.opened
+
+
+def test_where_no_sh_is_on_the_path_the_others_are_tried() -> None:
+    tried = []
+
+    def opens(request: Open) -> Any:
+        tried.append(request.command[0])
+        if request.command[0] == "sh":
+            raise StartRefused("start", "sh", "executable file not found", exit_code=127)
+        return Scripted([])
+
+    def asks(call: Call) -> Reply:
+        code = 0 if tried[-1] == "/busybox/sh" else 126
+        return reply({"Running": False, "ExitCode": code, "Pid": 0, "ContainerID": CONTAINER})
+
+    assert Here(opens, asks).drive(find_best(CONTAINER)) == "/busybox/sh"
+    assert tried == ["sh", "/bin/sh", "/bin/bash", "/busybox/sh"]
+
+    def none(request: Open) -> Any:
+        raise StartRefused("start", "sh", "executable file not found", exit_code=127)
+
+    with pytest.raises(ShellNotFoundError, match="there is no shell"):
+        Here(none).drive(open_shell(CONTAINER, "best"))
