@@ -428,8 +428,11 @@ def wait(request: Wait) -> bool:
     until = limit if request.until is None else min(request.until, limit)
     poll = select.poll()
     for channel in request.channels:
+        waited = channel.unsent
         channel.flush()
-        if channel.ended or channel.pending() or (isinstance(channel, Scripted) and channel.ready()):
+        if channel.unsent < waited or channel.ended or channel.pending():
+            return True
+        if isinstance(channel, Scripted) and channel.ready():
             return True
         for fd, events in channel.interest():
             poll.register(fd, events)

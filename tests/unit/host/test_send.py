@@ -310,6 +310,20 @@ def test_what_was_written_is_sent_while_the_plan_waits(colour: Drive, engine: Wi
     assert colour(engine, using(work)) == data
 
 
+@both
+def test_room_that_came_before_the_wait_is_no_less_than_room_that_comes(colour: Drive, engine: Wired) -> None:
+    def work(channel: Channel) -> Plan[bool]:
+        while not channel.unsent:
+            channel.write(bytes(65536))
+        while select.select([engine.ends[0]], [], [], 0)[0]:
+            engine.ends[0].recv(1 << 20)
+        answer: bool = yield Wait((channel,), time.monotonic() + 60)
+        assert not channel.unsent
+        return answer
+
+    assert colour(engine, using(work))
+
+
 class Ahead(SocketTransport):
     """One that has decrypted more than was asked for."""
 
