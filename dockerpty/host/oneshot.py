@@ -121,7 +121,7 @@ def oneshot(
     return status.check() if check else status
 
 
-def _spelled(command: str | Sequence[str], merge: bool) -> tuple[str, tuple[str, ...]]:
+def _spelled(command: Any, merge: bool) -> tuple[str, tuple[str, ...]]:
     """Give a command as text, for people, and as what is started."""
     if isinstance(command, str):
         _refuse_nul(command)
@@ -176,7 +176,7 @@ class _Run:
     ) -> None:
         self._command = command
         self._output = output
-        self._text: dict[str, str] = {"encoding": encoding, "errors": errors, "host": host}
+        self._text: dict[str, Any] = {"encoding": encoding, "errors": errors, "host": host}
         self._began = time.monotonic()
         self._started = datetime.now(UTC)
         # Where the reason goes why it could not be started: a shell's own words would be there.

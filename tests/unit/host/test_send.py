@@ -169,8 +169,8 @@ def test_a_process_is_started_as_it_was_asked_for(colour: Drive, engine: Wired) 
     )
 
     def work(channel: Channel) -> Plan[tuple[Any, ...]]:
+        yield from ()
         return channel.exec_id, channel.container, channel.mark, channel.user, channel.tty
-        yield
 
     assert colour(engine, using(work, opened)) == (f"{1:064x}", CONTAINER, "DPTY_EXEC=1", "app", False)
     config = engine.configs[0]
@@ -194,8 +194,8 @@ def test_a_terminal_has_its_size_before_anything_is_done_with_it(colour: Drive, 
     engine.refusals["exec_resize"] = [APIError("resize", "it", status_code=500)]
 
     def work(channel: Channel) -> Plan[list[str]]:
+        yield from ()
         return list(engine.calls)
-        yield
 
     opened = Open(CONTAINER, ("sh",), tty=True, size=(24, 200))
     told = ["exec_create", "exec_start", "exec_resize", "exec_inspect", "exec_resize"]
