@@ -235,7 +235,8 @@ class _Attempt:
             # Behind much output on a slow way the last answer may come late, and the earlier ones too late.
             if (yield from self.by_key(_PROBE_S if self._interrupts < INTERRUPTS else _LAST_PROBE_S)):
                 return How.INTERRUPTED
-        while monotonic() < self._last_way and not self.ended:
+        # What a program does not read would be read by the shell, once that has the terminal.
+        while monotonic() < self._last_way and not self.ended and not self._shell.channel.unsent:
             killed = yield from kill_foreground(self._helper, self._shell.pid, until=self._last_way)
             if killed is None:
                 break

@@ -26,6 +26,7 @@ from dockerpty.host.requests import Close, Open, Wait
 from tests.bed.engine import Bench, id_of
 from tests.bed.transports import Transport
 from tests.bed.waiting import SLACK, wait_for
+from tests.conftest import missing
 from tests.engine.host.conftest import Colour, commands, wait_until_runs
 
 if TYPE_CHECKING:
@@ -206,9 +207,21 @@ def runs_sleep(helper: Helper | None, container: Container) -> Plan[None]:
         yield Wait((), time.monotonic() + 0.02)
 
 
+def allow_no_more(bench: Bench, container: Container) -> None:
+    """Let nothing in a container start a process more than there are now."""
+    if not bench.api.info().get("PidsLimit"):
+        missing("this engine has no PidsLimit")
+    api: Any = bench.api
+    count = len(commands(container))
+    limits: dict[str, Any] = {"PidsLimit": count}
+    root = f"{api.base_url}/v{api._version}"
+    if bench.is_podman:
+        root, limits = f"{api.base_url}/v4.0.0/libpod", {"pids": {"limit": count}}
+    api._raise_for_status(api._post_json(f"{root}/containers/{id_of(container)}/update", data=limits))
+
+
 def test_where_no_process_more_is_allowed_it_works_as_ever(colour: Colour, bench: Bench) -> None:
-    # The first process, the shell, the helper, and one that the shell runs.
-    container = bench.container(start=True, host={"pids_limit": 4})
+    container = bench.container(start=True)
 
     def crowded() -> Plan[None]:
         helper = yield from open_helper(id_of(container))
@@ -216,12 +229,34 @@ def test_where_no_process_more_is_allowed_it_works_as_ever(colour: Colour, bench
         assert helper is not None
         yield from shell.start("sleep 777")
         yield from runs_sleep(helper, container)
+        allow_no_more(bench, container)
         assert (yield from register_shell(helper, shell.pid)) is True
         assert (yield from read_mounts(helper))
         assert (yield from signal_group(helper, shell.pid, "INT")) == 1
         yield from shell.until(lambda: not shell.framing.busy)
         yield from close_helper(helper)
         yield from shell_ends(shell)
+
+    colour.drive(crowded())
+
+
+def test_where_there_is_no_room_for_one_the_shell_is_interrupted_with_it_or_without(
+    colour: Colour, bench: Bench
+) -> None:
+    container = bench.container(start=True)
+
+    def crowded() -> Plan[None]:
+        shell = yield from opened(container, tty=True)
+        yield from shell.run("A=kept")
+        yield from shell.start("sleep 777")
+        yield from runs_sleep(None, container)
+        allow_no_more(bench, container)
+        # The runtime needs some processes of its own, which are in time to get out of the way, or are not.
+        helper = yield from open_helper(id_of(container))
+        assert (yield from recover(shell, helper)).how is How.INTERRUPTED
+        assert (yield from shell.run("echo $A")) == b"kept\n"
+        yield from close_helper(helper)
+        yield Close(shell.channel)
 
     colour.drive(crowded())
 

@@ -369,6 +369,17 @@ def test_a_text_that_arrives_is_waited_for_and_then_interrupted(shells: Shells) 
     state_is_kept(shell)
 
 
+def test_what_was_sent_to_a_program_and_not_read_by_it_is_never_run(shells: Shells, tmp_path: Path) -> None:
+    shell = shells.open(tty=True)
+    helper = shells.helper()
+    shell.start("stty raw; sleep 777")
+    shell.runs("sleep 777")
+    shell.channel.write(f"touch {tmp_path}/wrong\n".encode() * 10_000)
+    assert shell.channel.unsent
+    assert shells.recover(shell, helper).how is How.LOST
+    assert list(tmp_path.iterdir()) == []
+
+
 # Without a terminal
 
 
