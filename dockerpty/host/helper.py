@@ -295,7 +295,14 @@ def open_helper(
         _log.debug("helper failed: %s", error)
         return None
     helper = Helper(channel, session)
-    answer = yield from helper._listen(session, monotonic() + START_S)
+    try:
+        answer = yield from helper._listen(session, monotonic() + START_S)
+    except GeneratorExit:
+        channel.close()
+        raise
+    except BaseException:
+        yield Close(channel)
+        raise
     # `none` comes with no word behind it.
     if not answer or not answer.words:
         _log.debug("helper failed: %s", "it cannot read /proc" if answer else "it did not start")

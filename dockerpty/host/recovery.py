@@ -16,7 +16,7 @@ from typing import Protocol
 
 from dockerpty import log
 from dockerpty.errors import DockerptyError
-from dockerpty.host.framing import Begin, End, Event, Framing, Go, Probed
+from dockerpty.host.framing import STDOUT, Begin, End, Event, Framing, Go, Probed
 from dockerpty.host.helper import (
     Helper,
     end_shell,
@@ -24,7 +24,8 @@ from dockerpty.host.helper import (
     signal_group,
     terminal_is_free,
 )
-from dockerpty.host.requests import Close, Open, Wait
+from dockerpty.host.processes import closing
+from dockerpty.host.requests import Open, Wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ the third takes the key for one like any other."""
 # What is spent on each of the ways, in seconds.
 _BEGIN_S = 1.0  # a text that is on its way arrives, and begins
 _PROBE_S = 0.5  # an interrupt comes to what runs, and the line to the shell
+_LAST_PROBE_S = 1.5
 _FLUSH_S = 0.05  # between the two: a shell that takes the interrupt drops the line that it reads
 _INT_S, _TERM_S, _KILL_S = 1.0, 2.0, 0.5
 _ALONE_S = 0.2  # a shell that runs nothing may be between two things that it runs
@@ -148,25 +150,28 @@ def interrupt(shell: Recoverable, helper: Helper | None = None) -> Plan[bool]:
     return (yield from attempt.by_signal("INT", _INT_S))
 
 
-def end_alone(shell: Recoverable, user: str = "", sh: str = "sh") -> Plan[bool]:
+def end_alone(shell: Recoverable, sh: str = "sh") -> Plan[bool]:
     """Kill a shell without a helper, by a process of its own. It may take as long as the engine takes to start one.
 
     Returns:
-        Whether that could be done. Raises nothing.
+        Whether that could be done. Raises nothing of ours.
     """
     command = (sh, "-c", _KILL, "sh", str(shell.pid))
+    channel = shell.channel
     try:
-        channel = yield Open(shell.channel.container, command, environment=("ENV=", "BASH_ENV="), user=user)
+        killer = yield Open(channel.container, command, environment=("ENV=", "BASH_ENV="), user=channel.user)
     except DockerptyError as error:
         _log.debug("no way to kill a shell: %s", error)
         return False
+    return (yield from closing(killer, _says_done(killer)))
+
+
+def _says_done(killer: Channel) -> Plan[bool]:
     said, until = b"", monotonic() + LIMIT_S
     while True:
-        said += b"".join(data for stream, data in channel.read() if stream == 1)
-        if said or channel.ended or not (yield Wait((channel,), until)):
-            break
-    yield Close(channel)
-    return said == b"done\n"
+        said += b"".join(data for stream, data in killer.read() if stream == STDOUT)
+        if said or killer.ended or not (yield Wait((killer,), until)):
+            return said == b"done\n"
 
 
 class _Attempt:
@@ -227,9 +232,11 @@ class _Attempt:
             return How.LOST
         while self._interrupts < INTERRUPTS and not self.asks_for_text and not self.ended:
             self._interrupts += 1
-            if (yield from self.by_key()):
+            # Behind much output on a slow way the last answer may come late, and the earlier ones too late.
+            if (yield from self.by_key(_PROBE_S if self._interrupts < INTERRUPTS else _LAST_PROBE_S)):
                 return How.INTERRUPTED
-        while monotonic() < self._last_way and not self.ended:
+        # What a program does not read would be read by the shell, once that has the terminal.
+        while monotonic() < self._last_way and not self.ended and not self._shell.channel.unsent:
             killed = yield from kill_foreground(self._helper, self._shell.pid, until=self._last_way)
             if killed is None:
                 break
@@ -239,7 +246,7 @@ class _Attempt:
                 return How.KILLED
         return How.LOST
 
-    def by_key(self) -> Plan[bool]:
+    def by_key(self, patience: float = _PROBE_S) -> Plan[bool]:
         """Interrupt once, and ask whether the shell is back."""
         if not (yield from self._type(_INTERRUPT)):
             return False
@@ -253,7 +260,7 @@ class _Attempt:
         # In a terminal that was left raw the interrupt is a character: it has a line of its own.
         if not (yield from self._type(b"\n" + self._shell.framing.probe())):
             return False
-        return (yield from self.wait(_PROBE_S, lambda: self._probed))
+        return (yield from self.wait(patience, lambda: self._probed))
 
     def _type(self, data: bytes) -> Plan[bool]:
         """Write, and wait until that is sent: what is written next shall not go with it."""

@@ -227,6 +227,7 @@ ALLOWED["host.channel"] = {"errors", "keys", "frames", "engine.transport"}
 ALLOWED["host.requests"] = {"engine.calls", "host.channel"}
 ALLOWED["host.helper"] = {"errors", "log", "host.channel", "host.requests"}
 ALLOWED["host.recovery"] = {"errors", "log", "host.channel", "host.framing", "host.helper", "host.requests"}
+ALLOWED["host.recovery"] |= {"host.processes"}
 ALLOWED["host.send"] = {
     *("errors", "log", "pool", "signals", "container.creation", "container.spec"),
     *("engine.calls", "engine.interface", "host.channel", "host.requests"),

@@ -300,6 +300,33 @@ def test_a_probe_tells_that_the_command_is_over_and_its_late_end_is_not_the_next
     ]
 
 
+def test_the_answer_to_a_probe_that_comes_after_the_next_command_tells_nothing_of_that() -> None:
+    made = running()
+    made.probe()
+    made.feed(mark(KEY, "0"))
+    late = made.request("true").key
+    events = made.feed(mark(NEXT, "p") + mark(late, "b") + b"out" + mark(late, "0"))
+    assert [event for event in events if not isinstance(event, Spilled)] == [
+        Begin(STDOUT, late),
+        Output(STDOUT, b"out"),
+        End(STDOUT, late, 0),
+    ]
+
+
+def test_it_is_known_whether_the_shell_takes_a_text_or_runs_it() -> None:
+    made = framing_of(terminal=True)
+    made.request("echo \x03")
+    assert (made.reading, made.running) == (False, False)
+    for told, reading, is_running in (("go", True, False), ("b", False, True), ("0", False, False)):
+        made.feed(mark(KEY, told))
+        assert (made.reading, made.running) == (reading, is_running)
+    made.request("echo \x03")
+    made.feed(mark(NEXT, "go"))
+    made.probe()
+    made.feed(mark(f"{13:016x}", "p"))
+    assert (made.reading, made.running, made.busy) == (False, False, False)
+
+
 def test_a_command_may_end_by_itself_before_the_probe_comes_back() -> None:
     made = running()
     made.probe()
