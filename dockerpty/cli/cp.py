@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import sys
 import time
 
 from dockerpty.cli.endings import Endings
-from dockerpty.cli.engine import engine_of
+from dockerpty.cli.engine import container_named, engine_of
 from dockerpty.cli.grammar import UsageError
 from dockerpty.cli.looks import can_draw, clean, console
 from dockerpty.cli.outcome import say
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from dockerpty.cli.grammar import Line
 
 STREAM = "-"
+# A container that is found by its labels, and the path in it.
+_BY_LABELS = re.compile(r"(compose://[^:]*|label:[^:=]+=[^:]*):(.*)", re.DOTALL)
 # What is done sooner needs no progress, and need not wait for `rich` to be loaded.
 _PATIENCE_S = 0.5
 _BETWEEN_S = 0.1
@@ -46,6 +49,7 @@ def command(line: Line) -> int:
     engine = engine_of(line)
     endings = Endings()
     try:
+        there, here = (container_named(engine, each) for each in (there, here))
         if to_stdout:
             stream_out(engine, there, source, _writer(), follow_link=follow_link)
             return 0
@@ -101,8 +105,12 @@ def places(line: Line) -> tuple[tuple[str, str], tuple[str, str]]:
 def split(word: str) -> tuple[str, str]:
     """Split an operand into container and path; the first is empty for what is here.
 
-    A name that begins with a slash or a dot is here, whatever colons are in it.
+    A name that begins with a slash or a dot is here, whatever colons are in it. Who is found by labels has a colon
+    before them; one within them would be taken for the one before the path.
     """
+    by_labels = _BY_LABELS.fullmatch(word)
+    if by_labels:
+        return by_labels[1], by_labels[2]
     container, colon, path = word.partition(":")
     if not colon or word.startswith(("/", ".")):
         return "", word

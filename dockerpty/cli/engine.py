@@ -1,9 +1,10 @@
-"""Which engine the global options name, for every command that asks one."""
+"""Which engine the global options name, and which container of it a word does, for every command that asks one."""
 
 from __future__ import annotations
 
 from dockerpty.cli.grammar import UsageError
 from dockerpty.cli.outcome import say
+from dockerpty.container.reference import BY_LABELS
 from dockerpty.engine import endpoint
 from dockerpty.engine.client import from_environment
 from dockerpty.engine.configuration import Configuration
@@ -46,6 +47,15 @@ def engine_of(line: Line) -> Engine:
             "name the engine with -H, or make the context anew",
         )
     return from_environment(connect_timeout=values["connect_timeout"], endpoint=found)
+
+
+def container_named(engine: Engine, word: str) -> str:
+    """Give the container that a word means: itself, but for the name of one that is found by its labels."""
+    if not word.startswith(BY_LABELS):
+        return word
+    from dockerpty.cli.reference import name_of
+
+    return name_of(engine, word)
 
 
 def configuration_of(line: Line) -> Configuration:

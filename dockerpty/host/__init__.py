@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         TransferError,
     )
     from dockerpty.host.failure import CommandFailed
+    from dockerpty.host.local import LocalHost, LocalHostSync
+    from dockerpty.host.parents import Parent
     from dockerpty.host.results import (
         CommandStatus,
         Expect,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
         Status,
         TransferResult,
     )
+    from dockerpty.host.transcript import SuppressCommandOutput
     from dockerpty.host.unmatched import ExpectEOF, ExpectTimeout
 
 __all__ = [
@@ -53,6 +56,9 @@ __all__ = [
     "HostNotRunningError",
     "HostPausedError",
     "JumpError",
+    "LocalHost",
+    "LocalHostSync",
+    "Parent",
     "ParentError",
     "Results",
     "RunResult",
@@ -62,6 +68,7 @@ __all__ = [
     "ShellCommand",
     "ShellNotFoundError",
     "Status",
+    "SuppressCommandOutput",
     "TransferError",
     "TransferResult",
 ]
@@ -71,6 +78,8 @@ if not TYPE_CHECKING:
     _WHERE = dict.fromkeys(__all__, "errors")
     _WHERE |= {"CommandFailed": "failure", "ExpectEOF": "unmatched", "ExpectTimeout": "unmatched"}
     _WHERE |= dict.fromkeys(("CommandStatus", "Expect", "ExpectResult", "FileTransfer", "Results"), "results")
+    _WHERE |= dict.fromkeys(("LocalHost", "LocalHostSync"), "local")
+    _WHERE |= {"Parent": "parents", "SuppressCommandOutput": "transcript"}
     _WHERE |= dict.fromkeys(("RunResult", "ShellCommand", "Status", "TransferResult"), "results")
 
     def __getattr__(name):

@@ -1,4 +1,4 @@
-"""What the plans of this layer ask for: four requests. Who answers them, waiting or on a loop, is `send`.
+"""What the plans of this layer ask for: five requests. Who answers them, waiting or on a loop, is `send`.
 
 A plan reads and writes a `channel.Channel` itself, since that never waits, and asks only for what may take time. So
 both colours share all but the waiting, and a test's driver needs no engine.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from typing import Any, TypeVar
 
     from dockerpty.engine.calls import Call
@@ -72,4 +72,11 @@ class Close:
     channel: Channel
 
 
-Request = Ask | Open | Wait | Close
+@dataclass(frozen=True, slots=True)
+class Invoke:
+    """Call a function of the program's. Answered by what it returns, which on a loop is awaited if it can be."""
+
+    function: Callable[[], Any]
+
+
+Request = Ask | Open | Wait | Close | Invoke

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import select
 import time
+from collections.abc import Awaitable
 
 from dockerpty import log
 from dockerpty.container.creation import create_exec
@@ -15,7 +16,7 @@ from dockerpty.container.spec import exec_config
 from dockerpty.engine import calls
 from dockerpty.errors import DockerptyError
 from dockerpty.host.channel import Channel
-from dockerpty.host.requests import Ask, Open, Wait
+from dockerpty.host.requests import Ask, Invoke, Open, Wait
 from dockerpty.pool import READ_SIZE, way_to
 from dockerpty.signals import Resizer, end_unseen
 
@@ -53,6 +54,8 @@ class Blocking:
             return self._engine.send(request.call, subject=request.subject)
         if isinstance(request, Open):
             return start(self._engine, request, self._buffer)
+        if isinstance(request, Invoke):
+            return request.function()
         request.channel.close()
         return None
 
@@ -84,6 +87,9 @@ class OnLoop:
             return await way.send(request.call, subject=request.subject)
         if isinstance(request, Open):
             return await way.run(lambda engine: start(engine, request, way.buffer), _take_back)
+        if isinstance(request, Invoke):
+            given = request.function()
+            return await given if isinstance(given, Awaitable) else given
         # Also if nobody waits for it: an ssh is seen out in a thread.
         await asyncio.shield(way.soon(request.channel.close))
         return None

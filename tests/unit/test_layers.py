@@ -217,7 +217,8 @@ BRIDGE = set(ALLOWED) - {"pool", "streams", "process"}
 ALLOWED["host.errors"] = {"errors"}
 ALLOWED["host.failure"] = ALLOWED["host.unmatched"] = {"host.errors"}
 ALLOWED["host.results"] = {"host.errors", "host.failure"}
-ALLOWED["host"] = {"host.errors", "host.failure", "host.unmatched", "host.results"}
+ALLOWED["host"] = {"host.errors", "host.failure", "host.unmatched", "host.results", "host.local"}
+ALLOWED["host"] |= {"host.parents", "host.transcript"}
 ALLOWED["pty"] = {*_KINDS, "attach", "exec", "container.spec"}
 ALLOWED["readiness"] = {"errors", "engine.calls", "engine.client", "container.state"}
 ALLOWED["reconnection"] = {"errors", "log", "result", "engine.calls", "container.state", "pty"}
@@ -261,12 +262,25 @@ ALLOWED["host.started"] = {"host.errors", "host.oneshot", "host.results", "host.
 ALLOWED["host.waiting"] = {
     *("log", "host.errors", "host.results", "host.unmatched", "host.departure", *_SHELL),
 }
+ALLOWED["host.reference"] = {"container.reference", "engine.calls"}
+ALLOWED["host.resolve"] = {
+    *("errors", "container.state", "engine.calls"),
+    *("host.errors", "host.reference", "host.requests"),
+}
+ALLOWED["host.transcript"] = {"log"}
+ALLOWED["host.repeat"] = {"errors", "log", "plan", "host.errors", "host.requests", "host.results"}
+ALLOWED["host.local"] = {"plan", "engine.client", "engine.interface", "host.errors", "host.results"}
+ALLOWED["host.parents"] = {
+    *("log", "plan", "engine.client", "engine.interface"),
+    *("host.errors", "host.local", "host.reference", "host.requests", "host.results"),
+}
 # The doors of the folders are bare: who wants a room names it.
 ALLOWED["engine"] = ALLOWED["container"] = set()
 ALLOWED[""] = {"errors", "io", "tty", "pty"}
 # A command uses what is below and the one table of flags. That commands lean on each other in no circle is seen below.
 ALLOWED["cli.grammar"] = {"errors"}
 ALLOWED["cli.*"] = {*BRIDGE, "pty", "readiness", "reconnection", "", "cli.*", "cli.grammar"}
+ALLOWED["cli.*"] |= {"plan", "host.reference", "host.requests", "host.resolve"}
 ALLOWED["cli"] = set(ALLOWED["cli.*"])
 ALLOWED["__main__"] = {"cli", "plain_signal"}
 
@@ -300,7 +314,7 @@ PURE = {
     "container.ending",
     "engine.proxies",
 }
-PURE |= {"host.framing"}
+PURE |= {"host.framing", "host.reference", "host.requests"}
 PURE |= {"cli.grammar", "cli.table", "cli.units", "cli.template", "cli.cursor", "cli.groups", "cli.manual"}
 PURE |= {"host.errors", "host.failure", "host.unmatched", "host.results"}
 # A class to inherit, and the type of a moment that is a value there; neither is used.

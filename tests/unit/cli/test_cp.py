@@ -49,12 +49,25 @@ SECONDS = 60
         ("a/b:x", ("a/b", "x")),
         ("web:", ("web", "")),
         ("-", ("", "-")),
+        ("compose", ("", "compose")),
+        ("label:/etc", ("label", "/etc")),
+        ("label:a:b", ("label", "a:b")),
+        ("label:a=b", ("label", "a=b")),
+        ("compose://a", ("compose", "//a")),
     ],
 )
 def test_what_is_before_a_colon_is_a_container_unless_it_begins_with_a_slash_or_a_dot(
     word: str, place: tuple[str, str]
 ) -> None:
     assert split(word) == place
+
+
+@pytest.mark.parametrize(
+    "container", ["compose://shop/api", "compose://shop/api/2", "label:tier=web", "label:a.b/c="]
+)
+@pytest.mark.parametrize("path", ["/etc", "a:b", "a=b", "", "a\nb"])
+def test_a_container_that_is_named_by_its_labels_has_a_colon_before_them(container: str, path: str) -> None:
+    assert split(f"{container}:{path}") == (container, path)
 
 
 @pytest.mark.parametrize(

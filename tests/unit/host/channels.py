@@ -23,7 +23,7 @@ from dockerpty import plan
 from dockerpty.engine.calls import Call, Reply, inspect_container, inspect_exec
 from dockerpty.errors import DockerptyError, NotFound
 from dockerpty.frames import STDERR, STDOUT
-from dockerpty.host.requests import Ask, Open, Request, Wait
+from dockerpty.host.requests import Ask, Invoke, Open, Request, Wait
 
 if TYPE_CHECKING:
     from dockerpty.host.requests import Plan
@@ -377,6 +377,8 @@ class Here:
             return channel
         if isinstance(request, Wait):
             return wait(request)
+        if isinstance(request, Invoke):
+            return request.function()
         self.closed.append(request.channel)
         request.channel.close()
         return None
