@@ -49,7 +49,7 @@ def said(steps: list[Any], info: dict[str, Any], state: dict[str, Any] | None = 
             return reply({"Id": CONTAINER, "State": state})
         return reply(info)
 
-    return Here(opens=lambda _: Scripted(steps), asks=asked)
+    return Here(opens=lambda request: Scripted(steps, mark=request.mark), asks=asked)
 
 
 def ended(code: int | None, pid: int = 1) -> dict[str, Any]:
@@ -181,9 +181,9 @@ def test_one_that_writes_all_the_time_is_no_less_killed(here: Here) -> None:
 
 
 def test_one_that_cannot_be_killed_is_said_to_run_on() -> None:
-    here = said([SILENCE], {"Running": True, "ExitCode": None, "Pid": 1})
-    opens = iter([Scripted([b"before", SILENCE]), Scripted([(2, b"sh: not found")])])
-    here._opens = lambda _: next(opens)
+    steps: Any = iter([[b"before", SILENCE], [(2, b"sh: not found")]])
+    here = said([], {"Running": True, "ExitCode": None, "Pid": 1})
+    here.opens = lambda request: Scripted(next(steps), mark=request.mark)
     status = run(here, "x", 0.1)
     assert (status.timed_out, status.output) == (True, "before")
     assert status.error == "its time was over, and it may still run: sh: not found"
