@@ -180,7 +180,9 @@ class Running:
 
     def leave(self) -> None:
         """Take no more of what it writes."""
-        self._shell.sink = None
+        # Another one's, if this was refused.
+        if self._shell.sink == self._take:
+            self._shell.sink = None
         if self._source is not None:
             self._source.close()
 

@@ -83,9 +83,9 @@ def test_a_program_with_arguments_is_no_shell() -> None:
         Here().drive(open_shell(CONTAINER, ("python3", "-i")))  # type: ignore[arg-type]
 
 
-def refused(said: bytes, code: int) -> tuple[Here, Scripted]:
+def refused(said: bytes, code: int, tty: bool = False) -> tuple[Here, Scripted]:
     """An engine that answers as if all were well, and writes why it is not."""
-    channel = Scripted([(1, said)])
+    channel = Scripted([(1, said)], tty=tty)
 
     def asks(call: Call) -> Reply:
         assert call == inspect_exec(channel.exec_id)
@@ -96,7 +96,7 @@ def refused(said: bytes, code: int) -> tuple[Here, Scripted]:
 
 def test_an_image_without_a_shell_is_told_so() -> None:
     for tty in (False, True):
-        here, channel = refused(NOT_FOUND, 126)
+        here, channel = refused(NOT_FOUND, 126, tty)
         with pytest.raises(ShellNotFoundError, match=r"executable file not found.*oneshot"):
             here.drive(open_shell(CONTAINER, tty=tty))
         assert channel.closed

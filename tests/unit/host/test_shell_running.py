@@ -12,6 +12,7 @@ import pytest
 from dockerpty.host.errors import SessionBusyError
 from dockerpty.host.failure import CommandFailed
 from dockerpty.host.framing import MAX_TEXT
+from dockerpty.host.requests import Wait
 from dockerpty.host.results import Expect, ShellCommand, Status
 from dockerpty.host.running import run_one
 from tests.unit.host.bench import IDS, KINDS, Bench, benches
@@ -157,7 +158,7 @@ def test_what_cannot_be_a_command_is_refused_and_nothing_is_sent(bench: Bench) -
 
 
 def test_a_text_that_the_terminal_would_take_for_keys_arrives(bench: Bench) -> None:
-    assert bench.run(b"printf %s '\x03\x04\x1a\x7f'").stdout == b"\x03\x04\x1a\x7f"
+    assert bench.run("printf %s '\x03\x04\x1a\x7f'").stdout == b"\x03\x04\x1a\x7f"
 
 
 def test_stdout_and_stderr_are_apart_without_a_terminal_and_one_with_it(bench: Bench) -> None:
@@ -227,6 +228,20 @@ def test_a_result_has_its_time(bench: Bench) -> None:
     assert done.host == "here"
 
 
+def test_a_job_that_ends_while_nothing_runs_does_not_end_the_shell(bench: Bench) -> None:
+    bench.run("(while ! [ -e now ]; do sleep 0.01; done) & echo $! >pid")
+    pid = int((bench.folder / "pid").read_text())
+    (bench.folder / "now").touch()
+    shell, deadline = bench.shell, time.monotonic() + DEADLINE_S
+    while Path(f"/proc/{pid}/stat").exists() and b" Z " not in Path(f"/proc/{pid}/stat").read_bytes():
+        assert time.monotonic() < deadline
+    if bench.tty and bench.name == "ash":
+        # That it takes it for the end of its input is seen.
+        bench.until(lambda: b"leave shell" in shell.spilled.peek())
+    done = bench.many("wait; echo alive").only
+    assert (done.output.splitlines()[-1], done.session_lost, bench.opened) == ("alive", False, 1)
+
+
 # Answers
 
 
@@ -275,8 +290,8 @@ def test_a_shell_that_does_not_come_back_is_replaced_and_that_is_said(bench: Ben
 
     def in_vain(shell: Any, started: float) -> Any:
         assert time.monotonic() - DEADLINE_S < started < time.monotonic()
+        yield Wait((), time.monotonic())
         return False
-        yield
 
     done = bench.many("sleep 777", timeout=0.1, recover=in_vain).only
     assert (done.status, done.timed_out, done.shell_exited) == (Status.Error, True, False)
@@ -392,8 +407,8 @@ def test_a_program_that_has_the_terminal_keeps_a_command_from_being_sent(typed: 
 
     def never(which: Any) -> Any:
         asked.append(which)
+        yield Wait((), time.monotonic())
         return False
-        yield
 
     with pytest.raises(SessionBusyError, match=r"send\(\)"):
         typed.run("echo typed", has_terminal=never)
@@ -403,8 +418,8 @@ def test_a_program_that_has_the_terminal_keeps_a_command_from_being_sent(typed: 
 
     def soon(which: Any) -> Any:
         asked.append(which)
+        yield Wait((), time.monotonic())
         return len(asked) > 3
-        yield
 
     del asked[:]
     assert typed.run("echo run", has_terminal=soon).output == "run"
