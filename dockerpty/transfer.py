@@ -49,13 +49,17 @@ class PathStat:
     Attributes:
         mode: Go's bits.
         link: for a link, the path in the container that it leads to; else empty.
+        size: bytes, of a file.
+        mtime: when it was changed, as RFC 3339 has it.
     """
 
-    __slots__ = ("link", "mode")
+    __slots__ = ("link", "mode", "mtime", "size")
 
-    def __init__(self, mode: int, link: str) -> None:
+    def __init__(self, mode: int, link: str, size: int = 0, mtime: str = "") -> None:
         self.mode = mode
         self.link = link
+        self.size = size
+        self.mtime = mtime
 
     @property
     def is_directory(self) -> bool:
@@ -68,20 +72,24 @@ class PathStat:
         return bool(self.mode & _GO_LINK)
 
 
-def stat_path(engine: Engine, container: str, path: str) -> PathStat | None:
+def stat_path(engine: Engine, container: str, path: str, *, timeout: float = TIMEOUT_S) -> PathStat | None:
     """Ask what a path of a container is; `None` where there is nothing, or no such container.
+
+    Args:
+        timeout: seconds: it waits for who reads an archive of the container.
 
     Raises:
         EngineUnreachable, ProtocolError: no engine answered.
     """
     try:
-        reply = engine.send(calls.stat_archive(container, path), timeout=TIMEOUT_S)
+        reply = engine.send(calls.stat_archive(container, path), timeout=timeout)
     except APIError:
         # It has no words in it: the call that follows will be told why.
         return None
     try:
         told = json.loads(base64.b64decode(reply.headers["x-docker-container-path-stat"]))
-        return PathStat(int(told["mode"]), str(told.get("linkTarget") or ""))
+        link, mtime = str(told.get("linkTarget") or ""), str(told.get("mtime") or "")
+        return PathStat(int(told["mode"]), link, int(told.get("size") or 0), mtime)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise no_engine("there is nothing about the path in it") from error
 

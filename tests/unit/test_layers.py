@@ -274,6 +274,25 @@ ALLOWED["host.parents"] = {
     *("log", "plan", "engine.client", "engine.interface"),
     *("host.errors", "host.local", "host.reference", "host.requests", "host.results"),
 }
+# Its files, both ways, over what `dpty cp` is made of.
+ALLOWED["host.stop"] = {"host.errors"}
+ALLOWED["host.inside"] = {
+    *("errors", "archive", "transfer", "engine.calls", "engine.interface"),
+    *("host.errors", "host.stop"),
+}
+ALLOWED["host.incoming"] = {"errors", "archive", "tree"}
+ALLOWED["host.getting"] = {
+    *("errors", "archive", "tree", "engine.calls"),
+    *("host.errors", "host.results", "host.stop", "host.inside", "host.incoming"),
+}
+ALLOWED["host.putting"] = {
+    *("errors", "archive", "tree", "engine.calls"),
+    *("host.errors", "host.results", "host.stop", "host.inside", "host.getting"),
+}
+ALLOWED["host.files"] = {
+    *("errors", "archive", "tree", "engine.calls"),
+    *("host.inside", "host.getting", "host.putting"),
+}
 # The doors of the folders are bare: who wants a room names it.
 ALLOWED["engine"] = ALLOWED["container"] = set()
 ALLOWED[""] = {"errors", "io", "tty", "pty"}

@@ -27,7 +27,7 @@ from dockerpty.archive import (
     Writer,
 )
 from dockerpty.errors import ArchiveError, DockerptyError
-from dockerpty.tree import PIECE, Unpacker, pack
+from dockerpty.tree import PIECE, Unpacker, gathered, members, pack
 
 Pair = tuple[Member, bytes]
 
@@ -583,3 +583,69 @@ def test_who_is_not_root_keeps_no_owner_and_no_set_id_bits(
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     unpack(folder, tar((Member("x", mode=0o6755), b"x")), keep_owner=True)
     assert stat.S_IMODE((folder / "x").stat().st_mode) == 0o755
+
+
+def test_links_are_followed_where_that_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "f").write_text("there")
+    here = tmp_path / "d"
+    here.mkdir()
+    (here / "l").symlink_to("../outside")
+    (here / "f").symlink_to("../outside/f")
+    (here / "none").symlink_to("nowhere")
+    said: list[str] = []
+    archive = b"".join(gathered(members(str(here), "d", said.append, follow_links=True)))
+    found = {each.name: each.kind for each in Reader().feed(archive) if isinstance(each, Member)}
+    assert found == {"d": DIRECTORY, "d/f": FILE, "d/l": DIRECTORY, "d/l/f": FILE}
+    assert len(said) == 1
+    assert "none" in said[0]
+
+
+def test_links_in_a_circle_end(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "up").symlink_to("..")
+    (tmp_path / "a" / "twin").symlink_to("b")
+    with pytest.raises(DockerptyError, match="circle"):
+        list(members(str(tmp_path / "a"), "a", print, follow_links=True))
+
+
+def test_a_directory_that_two_links_lead_to_is_no_circle(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "one").symlink_to("b")
+    (tmp_path / "a" / "two").symlink_to("b")
+    archive = b"".join(gathered(members(str(tmp_path / "a"), "a", print, follow_links=True)))
+    names = [each.name for each in Reader().feed(archive) if isinstance(each, Member)]
+    assert names == ["a", "a/b", "a/one", "a/two"]
+
+
+def test_a_member_can_be_changed_or_left_out_before_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    for name in ("a", "b", "c"):
+        (tmp_path / "d" / name).write_text(name)
+    os.link(tmp_path / "d" / "b", tmp_path / "d" / "second")
+
+    def alter(member: Member) -> bool:
+        member.uid = 77
+        return member.name != "d/b"
+
+    archive = b"".join(gathered(members(str(tmp_path / "d"), "d", print, alter=alter)))
+    found = [each for each in Reader().feed(archive) if isinstance(each, Member)]
+    # Of a file that was left out under its first name, the second one has the content.
+    assert [(each.name, each.kind) for each in found[1:]] == [
+        ("d/a", FILE),
+        ("d/c", FILE),
+        ("d/second", FILE),
+    ]
+    assert {each.uid for each in found} == {77}
+
+
+def test_what_is_placed_nowhere_is_left_out_with_its_data(folder: Path) -> None:
+    def place(member: Member, parts: tuple[str, ...]) -> tuple[str, ...] | None:
+        return None if member.name == "a" else parts
+
+    unpacker = Unpacker(str(folder), place, print)
+    unpacker.take(tar((Member("a"), b"x" * 600), (Member("b"), b"y")))
+    unpacker.eof()
+    unpacker.close()
+    assert os.listdir(folder) == ["b"]
+    assert (unpacker.members, unpacker.moved) == (1, 1)

@@ -1,0 +1,811 @@
+"""Files to and from a container, by the rules of a host, on a real engine."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import resource
+import stat
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docker.models.containers import Container
+
+from dockerpty.engine.client import from_environment
+from dockerpty.errors import DockerptyError, NotFound
+from dockerpty.host import files
+from dockerpty.host.errors import TransferError
+from dockerpty.host.getting import get, get_bytes, get_stream
+from dockerpty.host.inside import Inside
+from dockerpty.host.putting import put, put_bytes, put_stream
+from dockerpty.host.results import Status
+from dockerpty.host.stop import Stop
+from tests.bed.engine import Bench, engine_url, id_of
+from tests.bed.proxy import Proxy
+from tests.engine.host.running import Runner
+
+pytestmark = [pytest.mark.engine]
+
+OLD = 1_010_000_000
+# What a container needs to mount something by itself.
+OPEN = ["apparmor=unconfined", "seccomp=unconfined"]
+GIB = 1024**3
+
+
+class Hosts:
+    """Containers as a transfer sees them."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self._engines: list[Any] = []
+
+    def of(self, container: Container, *, url: str = "", shell: bool = True, **more: Any) -> Inside:
+        """Give a container's files, for one operation or some after another."""
+        engine = from_environment(url or engine_url())
+        self._engines.append(engine)
+        run = Runner(engine_url(), id_of(container), more.get("stop")) if shell else None
+        return Inside(engine, id_of(container), run, host="web", **more)
+
+    def new(
+        self, command: Any = ("tail", "-f", "/dev/null"), *, start: bool = True, **options: Any
+    ) -> Inside:
+        """Make a container, and give its files."""
+        more = {
+            name: options.pop(name) for name in ("user", "workdir", "stop", "deadline") if name in options
+        }
+        return self.of(self.bench.container(command, start=start, **options), **more)
+
+    def sh(self, inside: Inside, command: str) -> str:
+        """Run a command as root in the container: its output."""
+        container = self.bench.client.containers.get(inside.container)
+        code, output = container.exec_run(["sh", "-c", command], user="0")
+        assert code == 0, (command, output)
+        assert isinstance(output, bytes)
+        return output.decode("utf-8", "surrogateescape")
+
+    def close(self) -> None:
+        for engine in self._engines:
+            engine.close()
+
+
+@pytest.fixture
+def hosts(bench: Bench) -> Iterator[Hosts]:
+    made = Hosts(bench)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def web(hosts: Hosts) -> Inside:
+    """A container that runs."""
+    return hosts.new()
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    """A directory of files to put."""
+    folder = tmp_path / "here"
+    (folder / "d" / "e").mkdir(parents=True)
+    (folder / "f").write_text("file\n")
+    os.chmod(folder / "f", 0o640)
+    (folder / "d" / "a").write_text("a")
+    os.chmod(folder / "d" / "a", 0o4755)
+    (folder / "d" / "e" / "none").write_text("")
+    (folder / "d" / "l").symlink_to("a")
+    os.link(folder / "d" / "a", folder / "d" / "second")
+    for path in [*folder.rglob("*"), folder]:
+        os.utime(path, (OLD, OLD), follow_symlinks=False)
+        if os.geteuid() == 0:
+            os.lchown(path, 4321, 4322)
+    return folder
+
+
+def tree(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for path in sorted(folder.rglob("*")):
+        status = path.lstat()
+        content = path.read_bytes() if stat.S_ISREG(status.st_mode) else None
+        link = os.readlink(path) if path.is_symlink() else ""
+        found[str(path.relative_to(folder))] = (oct(status.st_mode), int(status.st_mtime), content, link)
+    return found
+
+
+def left_behind(folder: Path) -> list[str]:
+    return [str(path) for path in folder.rglob("*") if path.name.startswith(".dpty")]
+
+
+# ---- put -------------------------------------------------------------------------------------------------------
+
+
+def test_host_f17_put_to_a_directory_that_is_missing_makes_it_with_its_parents(
+    hosts: Hosts, web: Inside, here: Path
+) -> None:
+    result = put(web, here / "f", "/srv8/deep")
+    assert result == (Status.Success, "")
+    assert result.files[0].target == "/srv8/deep/f"
+    assert result.bytes == 5
+    assert hosts.sh(web, "cat /srv8/deep/f; stat -c '%a %u %g %Y' /srv8/deep/f") == f"file\n640 0 0 {OLD}\n"
+    assert hosts.sh(web, "stat -c '%a %u' /srv8 /srv8/deep") == "755 0\n755 0\n"
+
+
+def test_host_f18_two_sources_of_one_name_are_refused_before_anything_moves(
+    hosts: Hosts, web: Inside, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x").write_text(name)
+    with pytest.raises(ValueError, match="both become 'x'"):
+        put(web, [tmp_path / "a" / "x", tmp_path / "b" / "x"], "/srv")
+    assert hosts.sh(web, "ls -a /srv 2>/dev/null || echo none").split() == ["none"]
+    with pytest.raises(ValueError, match="both become"):
+        get(web, ["/a/x", "/b/x"], tmp_path / "target")
+    assert not (tmp_path / "target").exists()
+
+
+def test_host_f19_eight_at_once_stage_nothing_and_delete_nothing_of_each_other(
+    hosts: Hosts, web: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = tmp_path / "tmp"
+    empty.mkdir()
+    monkeypatch.setenv("TMPDIR", str(empty))
+    monkeypatch.setattr("tempfile.tempdir", str(empty))
+    container = hosts.bench.client.containers.get(web.container)
+    problems: list[object] = []
+
+    def work(number: int) -> None:
+        source = tmp_path / f"s{number}" / f"f{number}"
+        source.parent.mkdir()
+        source.write_bytes(os.urandom(1024) * (4 * 1024))
+        inside = hosts.of(container)
+        for result in (put(inside, source, "/srv"), get(inside, f"/srv/f{number}", tmp_path / "back")):
+            if not result:
+                problems.append(result)
+        if (tmp_path / "back" / source.name).read_bytes() != source.read_bytes():
+            problems.append(number)
+        if any(empty.iterdir()):
+            problems.append("a file in between")
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert len(os.listdir(tmp_path / "back")) == 8
+    assert hosts.sh(web, "ls -A /srv").split() == [f"f{number}" for number in range(8)]
+
+
+def test_host_f20_directories_go_with_all_that_is_in_them_and_come_back(
+    hosts: Hosts, web: Inside, here: Path, tmp_path: Path
+) -> None:
+    result = put(web, [here / "d", here / "f"], "/srv")
+    assert result == (Status.Success, "")
+    # Not by the caller's own numbers, and without a set-id bit that would be root's now.
+    assert hosts.sh(web, "stat -c '%a %u %g %h' /srv/d/a") == "755 0 0 2\n"
+    assert hosts.sh(web, "readlink /srv/d/l") == "a\n"
+    os.chmod(here / "d" / "a", 0o755)
+    assert get(web, ["/srv/d", "/srv/f"], tmp_path / "back").check().ok
+    assert tree(tmp_path / "back") == tree(here)
+    status = (tmp_path / "back" / "f").stat()
+    assert (status.st_uid, status.st_gid) == (os.geteuid(), os.getegid())
+    assert left_behind(tmp_path) == []
+
+
+def test_the_target_is_a_directory_and_a_file_there_is_an_error(
+    hosts: Hosts, web: Inside, here: Path
+) -> None:
+    hosts.sh(web, "echo old >/file")
+    result = put(web, [here / "f", here / "d"], "/file")
+    assert [each.status for each in result.files] == [Status.Failed, Status.Failed]
+    assert "no directory" in result.message
+    assert str(here / "f") in result.message
+    assert "(web)" in result.message
+    assert hosts.sh(web, "cat /file") == "old\n"
+    assert not put(web, here / "f", "/file/below")
+
+
+def test_a_file_goes_by_another_name_with_the_mode_and_owner_that_were_said(
+    hosts: Hosts, web: Inside, here: Path
+) -> None:
+    assert put(web, here / "f", "/srv", name="g", mode="4750", owner="12:34").ok
+    assert hosts.sh(web, "stat -c '%a %u %g' /srv/g") == "4750 12 34\n"
+    with pytest.raises(ValueError, match="single source"):
+        put(web, [here / "f", here / "d"], "/srv", name="h")
+    for wrong in ("rwx", "9", 0o100000, -1):
+        with pytest.raises(ValueError, match="no mode"):
+            put(web, here / "f", "/srv", name="h", mode=wrong)
+    with pytest.raises(ValueError, match="no owner"):
+        put(web, here / "f", "/srv", name="h", owner="me")
+    assert hosts.sh(web, "ls /srv") == "g\n"
+
+
+@pytest.mark.parametrize(
+    ("user", "owner"),
+    [("", "0 0"), ("daemon", "1 1"), ("1234", "1234 0"), ("1234:55", "1234 55"), ("daemon:tty", "1 5")],
+)
+def test_what_is_put_belongs_to_the_hosts_user(user: str, owner: str, hosts: Hosts, here: Path) -> None:
+    web = hosts.new(user=user)
+    assert put(web, here / "f", "/srv/new").check().ok
+    assert hosts.sh(web, "stat -c '%u %g' /srv/new/f /srv/new") == f"{owner}\n{owner}\n"
+
+
+def test_the_images_user_counts_where_none_was_said_also_where_he_may_not_write(
+    hosts: Hosts, bench: Bench, here: Path
+) -> None:
+    web = hosts.of(bench.container(start=True, user="daemon"))
+    assert put(web, here / "f", "/root").ok
+    assert put(web, here / "f", "/root").ok
+    assert hosts.sh(web, "stat -c '%u %g' /root/f") == "1 1\n"
+    with pytest.raises(DockerptyError, match="none of that name"):
+        hosts.of(bench.container(start=True), user="nobody-at-all").owner()
+
+
+def test_paths_begin_at_the_working_directory_or_at_home(hosts: Hosts, here: Path) -> None:
+    web = hosts.new(workdir="/work/dir")
+    assert put(web, here / "f", "sub").files[0].target == "/work/dir/sub/f"
+    assert put(web, here / "f", "~/sub").files[0].target == "/root/sub/f"
+    assert get_bytes(web, "sub/../sub/f") == b"file\n"
+    assert get_bytes(web, "~/sub/f") == b"file\n"
+
+
+def test_links_on_the_way_are_followed_and_links_that_are_sources_are_links(
+    hosts: Hosts, web: Inside, here: Path, tmp_path: Path
+) -> None:
+    hosts.sh(web, "mkdir -p /real/sub; ln -s real /way; ln -s /real/sub /abs; ln -s nowhere /dang")
+    assert put(web, here / "d" / "l", "/way/sub").ok
+    assert hosts.sh(web, "readlink /real/sub/l") == "a\n"
+    assert put(web, here / "f", "/abs").files[0].target == "/real/sub/f"
+    assert not put(web, here / "f", "/dang")
+    assert put(web, here / "d", "/followed", follow_links=True).ok
+    assert hosts.sh(web, "stat -c %F /followed/d/l") == "regular file\n"
+    hosts.sh(
+        web,
+        "mkdir /t /o; echo x >/o/x; ln -s ../o /t/o; ln -s ../o/x /t/x; ln -s none /t/none; touch -t 200109090146 /t",
+    )
+    result = get(web, "/t", tmp_path, follow_links=True)
+    assert result.ok
+    assert "nowhere" in result.files[0].error
+    assert sorted(name for name in tree(tmp_path / "t")) == ["o", "o/x", "x"]
+    assert (tmp_path / "t" / "o" / "x").read_text() == "x\n"
+    assert (tmp_path / "t").stat().st_mtime < OLD
+    hosts.sh(web, "ln -s /t /t/circle")
+    assert "circle" in get(web, "/t", tmp_path / "again", follow_links=True).message
+
+
+def test_pipes_and_devices_are_left_out_and_said(
+    hosts: Hosts, web: Inside, here: Path, tmp_path: Path
+) -> None:
+    os.mkfifo(here / "d" / "pipe")
+    result = put(web, [here / "d", here / "d" / "pipe"], "/srv")
+    assert [each.status for each in result.files] == [Status.Success, Status.Skipped]
+    assert "pipe" in result.files[0].error
+    assert result.ok
+    hosts.sh(web, "mkdir /x; mkfifo /x/p; echo f >/x/f")
+    back = get(web, ["/x", "/x/p"], tmp_path / "back")
+    assert [each.status for each in back.files] == [Status.Success, Status.Skipped]
+    assert list(tree(tmp_path / "back")) == ["x", "x/f"]
+
+
+def test_what_is_there_stays_where_that_is_asked_for(
+    hosts: Hosts, web: Inside, here: Path, tmp_path: Path
+) -> None:
+    hosts.sh(web, "mkdir -p /srv; echo old >/srv/f")
+    result = put(web, [here / "f", here / "d"], "/srv", overwrite=False)
+    assert [each.status for each in result.files] == [Status.Skipped, Status.Success]
+    assert hosts.sh(web, "cat /srv/f") == "old\n"
+    (tmp_path / "back").mkdir()
+    (tmp_path / "back" / "f").write_text("mine")
+    back = get(web, ["/srv/f", "/srv/d"], tmp_path / "back", overwrite=False)
+    assert [each.status for each in back.files] == [Status.Skipped, Status.Success]
+    assert (tmp_path / "back" / "f").read_text() == "mine"
+
+
+def test_a_directory_never_replaces_a_file_nor_the_reverse(hosts: Hosts, web: Inside, here: Path) -> None:
+    hosts.sh(web, "mkdir -p /srv/f; echo old >/srv/d; mkdir -p /deep/d; echo old >/deep/d/e")
+    result = put(web, [here / "f", here / "d"], "/srv")
+    assert [each.status for each in result.files] == [Status.Failed, Status.Failed]
+    assert not put(web, here / "d", "/deep")
+    assert hosts.sh(web, "cat /srv/d /deep/d/e") == "old\nold\n"
+
+
+def test_one_failure_does_not_hide_the_others(hosts: Hosts, web: Inside, here: Path, tmp_path: Path) -> None:
+    hosts.sh(web, "mkdir -p /srv/d; echo old >/srv/d/e")
+    sources = [here / "none", here / "d", here / "f", here / "d" / "a"]
+    result = put(web, sources, "/srv")
+    assert [each.status for each in result.files] == [
+        Status.Failed,
+        Status.Failed,
+        Status.Success,
+        Status.Success,
+    ]
+    assert result.status is Status.Failed
+    assert result.message.startswith(f"{here / 'none'} (web): no such file")
+    assert result.value[here / "f"].target == "/srv/f"
+    assert hosts.sh(web, "ls -A /srv").split() == ["a", "d", "f"]
+    back = get(web, ["/none", "/srv/f", "/no/such"], tmp_path / "back")
+    assert [each.status for each in back.files] == [Status.Failed, Status.Success, Status.Failed]
+    assert (tmp_path / "back" / "f").exists()
+    with pytest.raises(TransferError, match="there is no web:/none"):
+        back.check()
+
+
+def test_a_source_that_changes_while_it_is_read_fails_alone(
+    hosts: Hosts, web: Inside, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    big = here / "big"
+    big.write_bytes(b"x" * (3 * 1024 * 1024))
+
+    def shorten(done: int, total: int | None, path: str) -> None:
+        if path == str(big):
+            os.truncate(big, 10)
+
+    monkeypatch.setattr("dockerpty.host.stop.BETWEEN_S", 0.0)
+    result = put(web, [here / "f", big, here / "d"], "/srv", progress=shorten)
+    assert [each.status for each in result.files] == [Status.Success, Status.Failed, Status.Success]
+    assert "shorter" in result.message
+    assert hosts.sh(web, "ls -A /srv").split() == ["d", "f"]
+
+
+def test_a_file_that_is_replaced_is_a_new_one_for_whoever_has_the_old_one_open(
+    hosts: Hosts, web: Inside, here: Path
+) -> None:
+    hosts.sh(
+        web,
+        "mkdir /srv; echo old >/srv/f; ln /srv/f /kept; ln -s /etc /srv/d2; mkdir /dir; ln -s /dir /srv/a",
+    )
+    assert put(web, [here / "f", here / "d" / "a"], "/srv").check().ok
+    assert hosts.sh(web, "cat /kept /srv/f") == "old\nfile\n"
+    # A link is replaced, and not gone through.
+    assert hosts.sh(web, "ls -A /dir; cat /srv/a") == "a"
+    assert hosts.sh(web, "ls -A /srv").split() == ["a", "d2", "f"]
+
+
+def test_without_a_shell_it_is_written_in_place_and_said(
+    bare: Callable[..., Container], hosts: Hosts, here: Path, tmp_path: Path
+) -> None:
+    web = hosts.of(bare())
+    assert put(web, [here / "f", here / "d"], "/srv").check().ok
+    (here / "f").write_text("new")
+    result = put(web, here / "f", "/srv")
+    assert result.ok
+    assert "in place" in result.files[0].error
+    assert get_bytes(web, "/srv/f") == b"new"
+    result = put(web, here / "f", "/dev/shm")
+    assert result.status is Status.Failed
+    assert "no shell" in result.message
+    assert not get(web, "/dev/shm", tmp_path)
+
+
+def test_a_stopped_container_is_as_good(hosts: Hosts, here: Path, tmp_path: Path) -> None:
+    web = hosts.new(start=False, user="daemon")
+    assert put(web, [here / "f", here / "d"], "/srv/deep").check().ok
+    assert put(web, here / "f", "/srv/deep").ok
+    assert get(web, ["/srv/deep/d", "/srv/deep/f"], tmp_path / "back").check().ok
+    os.chmod(here / "d" / "a", 0o755)
+    assert tree(tmp_path / "back") == tree(here)
+    result = put(web, here / "f", "/dev/shm")
+    assert "does not run" in result.message
+
+
+def test_a_container_that_is_not_there_is_an_error_and_no_outcome(
+    hosts: Hosts, web: Inside, here: Path, tmp_path: Path
+) -> None:
+    hosts.bench.client.containers.get(web.container).remove(force=True)
+    with pytest.raises(NotFound):
+        put(web, here / "f", "/srv")
+    with pytest.raises(NotFound):
+        get(web, "/etc/passwd", tmp_path / "back")
+    assert not (tmp_path / "back").exists()
+
+
+def test_a_read_only_container_refuses_and_says_so(hosts: Hosts, here: Path, tmp_path: Path) -> None:
+    web = hosts.new(host={"read_only": True, "tmpfs": {"/scratch": ""}})
+    result = put(web, [here / "f", here / "d"], "/etc")
+    assert [each.status for each in result.files] == [Status.Failed, Status.Failed]
+    assert "read-only" in result.message
+    assert put(web, here / "f", "/scratch").check().ok
+    assert hosts.sh(web, "cat /scratch/f") == "file\n"
+    assert get(web, "/etc/passwd", tmp_path).ok
+
+
+# ---- mounts that the engine does not see ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["/dev/shm", "/scratch", "/mounted", "/scratch/below/more", "/by-link"])
+def test_what_is_mounted_where_the_engine_does_not_see_it_is_reached_all_the_same(
+    place: str, hosts: Hosts, here: Path, tmp_path: Path
+) -> None:
+    web = hosts.new(host={"tmpfs": {"/scratch": ""}, "cap_add": ["SYS_ADMIN"], "security_opt": OPEN})
+    hosts.sh(web, "mkdir /mounted; mount -t tmpfs none /mounted; ln -s /mounted /by-link")
+    (here / "d" / ("ü" * 60)).write_text("long")
+    (here / "d" / "new\nline").write_text("odd")
+    result = put(web, [here / "d", here / "f"], place)
+    assert result == (Status.Success, "")
+    assert (
+        hosts.sh(web, f"cat {place}/f; stat -c '%a %u %g' {place}/d/a {place}/f")
+        == "file\n755 0 0\n640 0 0\n"
+    )
+    (here / "f").write_text("newer\n")
+    assert put(web, here / "f", place).ok
+    assert hosts.sh(web, f"ls -A {place}").split() == ["d", "f"]
+    back = get(web, [f"{place}/d", f"{place}/f"], tmp_path / "back")
+    assert back == (Status.Success, "")
+    assert (tmp_path / "back" / "f").read_text() == "newer\n"
+    assert (tmp_path / "back" / "d" / ("ü" * 60)).read_text() == "long"
+    assert (tmp_path / "back" / "d" / "new\nline").read_text() == "odd"
+    assert int((tmp_path / "back" / "d" / "a").stat().st_mtime) == OLD
+    assert get_bytes(web, f"{place}/f") == b"newer\n"
+    with pytest.raises(TransferError, match="more than 3 bytes"):
+        get(web, f"{place}/f", tmp_path / "no", max_bytes=3)
+    assert not (tmp_path / "no").exists()
+    assert files.ls(web, place) == ["d", "f"]
+    put_bytes(web, b"by hand", f"{place}/hand")
+    assert files.read_bytes(web, f"{place}/hand") == b"by hand"
+    assert not get(web, f"{place}/none", tmp_path / "back")
+
+
+def test_a_directory_with_such_a_mount_in_it_comes_whole(hosts: Hosts, tmp_path: Path) -> None:
+    web = hosts.new(host={"tmpfs": {"/data/scratch": ""}})
+    hosts.sh(web, "echo one >/data/one; echo two >/data/scratch/two")
+    assert get(web, "/data", tmp_path).check().ok
+    assert (tmp_path / "data" / "scratch" / "two").read_text() == "two\n"
+    assert put(web, tmp_path / "data", "/").check().ok
+    assert get_bytes(web, "/data/scratch/two") == b"two\n"
+
+
+def test_what_the_kernel_makes_up_is_read_as_it_is_or_refused(
+    hosts: Hosts, web: Inside, tmp_path: Path
+) -> None:
+    assert get(web, "/proc/version", tmp_path).check().ok
+    assert (tmp_path / "version").read_text() == hosts.sh(web, "cat /proc/version")
+    assert get_bytes(web, "/proc/version").startswith(b"Linux")
+    result = get(web, "/proc/sys", tmp_path)
+    assert result.status is Status.Failed
+    assert "makes up" in result.message
+    assert os.listdir(tmp_path) == ["version"]
+
+
+def test_without_tar_a_file_still_goes_where_only_a_shell_gets(hosts: Hosts, web: Inside, here: Path) -> None:
+    web.survey.has_shell, web.survey.has_tar = True, False
+    web.survey.started = web.told["State"]["StartedAt"]
+    result = put(web, [here / "f", here / "d"], "/dev/shm", owner="1:1")
+    assert [each.status for each in result.files] == [Status.Success, Status.Failed]
+    assert (
+        hosts.sh(web, "cat /dev/shm/f; stat -c '%a %u %g' /dev/shm/f; ls -A /dev/shm") == "file\n640 1 1\nf\n"
+    )
+
+
+# ---- ends in the middle --------------------------------------------------------------------------------------------
+
+
+def sparse(path: Path, size: int) -> Path:
+    with path.open("wb") as file:
+        file.truncate(size)
+    return path
+
+
+def test_a_put_that_is_cut_leaves_the_old_file_and_nothing_half(
+    hosts: Hosts, bench: Bench, proxy: Proxy, tmp_path: Path
+) -> None:
+    container = bench.container(start=True)
+    web = hosts.of(container, url=proxy.unix())
+    hosts.sh(web, "mkdir /srv; echo old >/srv/big")
+    put_bytes(web, b"x", "/warm")
+
+    def cut(done: int, total: int | None, path: str) -> None:
+        proxy.drop_connections("reset")
+
+    for name in ("big", "new"):
+        source = sparse(tmp_path / name, GIB)
+        result = put(web, source, "/srv", progress=cut)
+        assert result.status is Status.Error
+    assert hosts.sh(web, "ls -A /srv; cat /srv/big") == "big\nold\n"
+
+
+def test_a_put_that_is_stopped_from_another_thread_ends_at_once_and_leaves_nothing(
+    hosts: Hosts, bench: Bench, tmp_path: Path
+) -> None:
+    source = sparse(tmp_path / "big", 20 * GIB)
+    with Stop() as stop:
+        web = hosts.new(stop=stop)
+        began = threading.Event()
+
+        def end() -> None:
+            began.wait(30)
+            stop.stop()
+
+        thread = threading.Thread(target=end)
+        thread.start()
+        result = put(web, [source, tmp_path / "none"], "/srv", progress=lambda *_: began.set())
+        thread.join()
+    assert result.files[0].status is Status.Error
+    assert result.files[0].error == "it was stopped"
+    assert hosts.sh(web, "ls -A /srv 2>/dev/null; true") == ""
+
+
+def test_a_get_that_is_stopped_or_has_no_time_leaves_nothing(
+    hosts: Hosts, bench: Bench, tmp_path: Path
+) -> None:
+    container = bench.container("truncate -s 20G /big; echo x >/small; tail -f /dev/null", start=True)
+    bench.wait_for(lambda: bench.run_inside(container, "ls /small")[0] == 0)
+    (tmp_path / "back").mkdir()
+    (tmp_path / "back" / "big").write_text("old")
+    with Stop() as stop:
+        web = hosts.of(container, stop=stop)
+        result = get(
+            web, ["/small", "/big", "/etc/passwd"], tmp_path / "back", progress=lambda *_: stop.stop()
+        )
+    assert [each.status for each in result.files] == [Status.Error] * 3
+    assert "not reached" in result.files[2].error
+    assert tree(tmp_path / "back").keys() == {"big"}
+    assert (tmp_path / "back" / "big").read_text() == "old"
+    web = hosts.of(container, deadline=time.monotonic() + 1)
+    began = time.monotonic()
+    result = get(web, "/big", tmp_path / "back")
+    assert result.files[0].error == "its time was over"
+    assert time.monotonic() - began < 10
+    assert tree(tmp_path / "back").keys() == {"big"}
+
+
+def test_a_put_whose_time_is_over_leaves_nothing(hosts: Hosts, tmp_path: Path) -> None:
+    source = sparse(tmp_path / "big", 20 * GIB)
+    web = hosts.new()
+    assert web.has_shell
+    web.deadline = time.monotonic() + 1
+    result = put(web, source, "/srv")
+    assert result.files[0].error == "its time was over"
+    assert hosts.sh(web, "ls -A /srv 2>/dev/null; true") == ""
+
+
+def test_an_interruption_leaves_nothing(hosts: Hosts, web: Inside, tmp_path: Path) -> None:
+    source = sparse(tmp_path / "big", 2 * GIB)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        put(web, source, "/srv", progress=interrupt)
+    assert hosts.sh(web, "ls -A /srv 2>/dev/null; true") == ""
+    hosts.sh(web, "truncate -s 2G /big")
+    with pytest.raises(KeyboardInterrupt):
+        get(web, "/big", tmp_path / "back", progress=interrupt)
+    assert not (tmp_path / "back").exists()
+
+
+def test_who_is_killed_in_the_middle_leaves_no_half_file_under_a_final_name(
+    hosts: Hosts, web: Inside, tmp_path: Path
+) -> None:
+    source = sparse(tmp_path / "big", 20 * GIB)
+    child = os.fork()
+    if not child:
+        try:
+            inside = hosts.of(hosts.bench.client.containers.get(web.container))
+            put(inside, source, "/srv", progress=lambda *_: os.kill(os.getpid(), 9))
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -9
+    names = hosts.sh(web, "ls -A /srv 2>/dev/null; true").split()
+    assert all(name.startswith(".dpty-") for name in names)
+
+
+def test_a_full_disk_over_there_is_told_and_leaves_nothing(hosts: Hosts, tmp_path: Path) -> None:
+    web = hosts.new(host={"tmpfs": {"/small": "size=64k"}})
+    source = sparse(tmp_path / "big", 1024 * 1024)
+    result = put(web, source, "/small")
+    assert result.status is Status.Failed
+    assert hosts.sh(web, "ls -A /small") == ""
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A filesystem with room for 64 KiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "none", folder], capture_output=True
+    ).returncode:
+        pytest.skip("no filesystem can be mounted here")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_over_here_is_told_and_leaves_what_was_there(
+    hosts: Hosts, web: Inside, small: Path
+) -> None:
+    hosts.sh(web, "dd if=/dev/urandom of=/big bs=64k count=4; echo new >/little")
+    (small / "big").write_text("old")
+    result = get(web, ["/big", "/little"], small)
+    assert [each.status for each in result.files] == [Status.Failed, Status.Success]
+    assert "no space left" in result.message.lower()
+    assert (small / "big").read_text() == "old"
+    assert sorted(os.listdir(small)) == ["big", "little"]
+
+
+def test_a_place_that_cannot_be_written_to_is_told(hosts: Hosts, web: Inside, tmp_path: Path) -> None:
+    result = get(web, ["/etc/passwd", "/etc/group"], "/proc/nowhere")
+    assert [each.status for each in result.files] == [Status.Failed, Status.Failed]
+    (tmp_path / "file").write_text("x")
+    assert not get(web, "/etc/passwd", tmp_path / "file")
+
+
+# ---- much -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_gibibyte_goes_there_and_back_in_constant_memory(hosts: Hosts, web: Inside, tmp_path: Path) -> None:
+    source = sparse(tmp_path / "big", GIB)
+    told: list[tuple[int, int | None, str]] = []
+    began = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert put(web, source, "/srv", progress=lambda *each: told.append(each)).bytes == GIB
+    assert told[-1] == (GIB, GIB, str(source))
+    assert len(told) <= 10 * (time.monotonic() - began) + 1
+    told.clear()
+    hosts.sh(web, "rm /srv/big; truncate -s 1G /srv/big")
+    digest = hashlib.sha256()
+    got = 0
+
+    def take(data: bytes) -> None:
+        nonlocal got
+        got += len(data)
+        digest.update(data[:1])
+
+    get_stream(web, "/srv/big", take)
+    assert got == GIB
+    hosts.sh(web, "truncate -s 200M /srv/big")
+    assert get(web, "/srv/big", tmp_path / "back", progress=lambda *each: told.append(each)).check().ok
+    assert told[-1][:2] == (200 * 1024**2, 200 * 1024**2)
+    assert (tmp_path / "back" / "big").stat().st_size == 200 * 1024**2
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40 * 1024
+
+
+def test_two_thousand_files_go_in_one_archive(
+    hosts: Hosts, bench: Bench, proxy: Proxy, tmp_path: Path
+) -> None:
+    web = hosts.of(bench.container(start=True), url=proxy.unix())
+    (tmp_path / "many").mkdir()
+    sources = [tmp_path / "many" / f"f{number}" for number in range(2000)]
+    for source in sources:
+        source.write_bytes(b"x" * 1000)
+    assert put(web, sources, "/srv").check().bytes == 2_000_000
+    assert put(web, sources, "/srv").check().ok
+    assert proxy.count("PUT") == 2
+    assert proxy.count("HEAD") < 50
+    assert hosts.sh(web, "ls -A /srv | wc -l") == "2000\n"
+    (tmp_path / "back").mkdir()
+    assert get(web, "/srv", tmp_path / "back").check().ok
+    assert len(os.listdir(tmp_path / "back" / "srv")) == 2000
+
+
+NAMES = [b"new\nline", b"\xff\xfe", b"x" * 255, "ü".encode() * 100, b" - ", b"-rf", b"*", b"'\"$(id)"]
+
+
+@pytest.mark.parametrize("place", ["/srv", "/dev/shm"])
+def test_any_name_goes_there_and_back(place: str, hosts: Hosts, web: Inside, tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path) + b"/here"
+    os.mkdir(folder)
+    for name in NAMES:
+        with open(folder + b"/" + name, "wb") as file:
+            file.write(name)
+    sources = [os.fsdecode(folder + b"/" + name) for name in NAMES]
+    assert put(web, sources, place).check().ok
+    assert put(web, sources, place).check().ok
+    names = [f"{place}/{os.fsdecode(name)}" for name in NAMES]
+    assert get(web, names, tmp_path / "back").check().ok
+    back = os.fsencode(tmp_path) + b"/back"
+    assert sorted(os.listdir(back)) == sorted(NAMES)
+    assert all(Path(os.fsdecode(back + b"/" + name)).read_bytes() == name for name in NAMES)
+    assert sorted(files.ls(web, place)) == sorted(os.fsdecode(name) for name in NAMES)
+
+
+# ---- globs, bytes, verbs ---------------------------------------------------------------------------------------
+
+
+def test_patterns_are_those_of_here_when_asked_for_and_of_there_where_no_such_name_is(
+    hosts: Hosts, web: Inside, here: Path, tmp_path: Path
+) -> None:
+    (here / "a*").write_text("star")
+    (here / "ab").write_text("ab")
+    assert not put(web, here / "[fa]*", "/srv")
+    assert put(web, str(here / "[fa]*"), "/srv", glob=True).check().ok
+    assert hosts.sh(web, "ls /srv").split() == ["a*", "ab", "f"]
+    # A name that is there is no pattern.
+    assert [each.target for each in get(web, "/srv/a*", tmp_path / "one").files] == [
+        str(tmp_path / "one" / "a*")
+    ]
+    hosts.sh(web, "rm '/srv/a*'")
+    assert sorted(os.listdir(tmp_path / "one")) == ["a*"]
+    result = get(web, "/srv/*", tmp_path / "two")
+    assert sorted(os.listdir(tmp_path / "two")) == ["ab", "f"]
+    assert [each.source for each in result.files] == ["/srv/ab", "/srv/f"]
+    assert "there is no" in get(web, "/srv/q*", tmp_path / "two").message
+    assert files.glob(web, "/srv/*") == ["/srv/ab", "/srv/f"]
+    assert files.glob(web, "/srv/$(reboot)*") == []
+
+
+def test_bytes_are_written_and_read(hosts: Hosts, web: Inside) -> None:
+    put_bytes(web, b"\0\xff", "/srv/deep/file", 0o600)
+    assert get_bytes(web, "/srv/deep/file") == b"\0\xff"
+    assert hosts.sh(web, "stat -c '%a %u' /srv/deep/file") == "600 0\n"
+    hosts.sh(web, "ln -s deep/file /srv/link")
+    put_bytes(web, b"", "/srv/link")
+    assert (
+        hosts.sh(web, "stat -c '%F %s' /srv/link /srv/deep/file") == "symbolic link 9\nregular empty file 0\n"
+    )
+    put_stream(web, iter([b"a" * 100_000, b"", b"b"]), "/srv/stream", 100_001)
+    assert get_bytes(web, "/srv/stream") == b"a" * 100_000 + b"b"
+    for size in (1, 10_000_000):
+        with pytest.raises(TransferError, match="of it than"):
+            put_stream(web, iter([b"x" * 1000] * 1000), "/srv/stream", size)
+    assert get_bytes(web, "/srv/stream") == b"a" * 100_000 + b"b"
+    with pytest.raises(TransferError, match="more than 10 bytes"):
+        get_bytes(web, "/srv/stream", 10)
+    with pytest.raises(TransferError, match="directory"):
+        get_bytes(web, "/srv")
+    with pytest.raises(TransferError, match="directory"):
+        put_bytes(web, b"x", "/srv")
+    with pytest.raises(FileNotFoundError):
+        get_bytes(web, "/srv/none")
+    assert hosts.sh(web, "ls -A /srv").split() == ["deep", "link", "stream"]
+
+
+@pytest.mark.parametrize("start", [True, False])
+def test_the_verbs_do_what_their_names_say(start: bool, hosts: Hosts) -> None:
+    web = hosts.new(start=start, user="daemon")
+    assert files.exists(web, "/etc/passwd")
+    assert not files.exists(web, "/etc/none")
+    assert files.exists(web, "/")
+    files.mkdir(web, "/srv/a/b", 0o750, parents=True)
+    with pytest.raises(FileExistsError):
+        files.mkdir(web, "/srv/a/b")
+    files.mkdir(web, "/srv/a/b", exist_ok=True)
+    with pytest.raises(FileNotFoundError):
+        files.mkdir(web, "/srv/no/b")
+    files.write_file(web, "/srv/a/text", "grüße\n")
+    assert files.read_file(web, "/srv/a/text") == "grüße\n"
+    files.write_bytes(web, "/srv/a/raw", b"\xff", 0o700)
+    assert files.ls(web, "/srv/a") == ["b", "raw", "text"]
+    assert files.glob(web, "/srv/a/*t") == ["/srv/a/text"]
+    found = files.stat(web, "/srv/a/text")
+    assert (found.is_file, found.size, stat.S_IMODE(found.mode)) == (True, 8, 0o644)
+    assert abs(found.mtime - time.time()) < 3600
+    assert stat.S_IMODE(files.stat(web, "/srv/a/b").mode) == 0o750
+    with pytest.raises(NotADirectoryError):
+        files.ls(web, "/srv/a/text")
+    with pytest.raises(FileNotFoundError):
+        files.stat(web, "/srv/none")
+    if not start:
+        with pytest.raises(DockerptyError, match="does not run"):
+            files.rm(web, "/srv/a/text")
+        return
+    assert hosts.sh(web, "stat -c '%u %g' /srv/a /srv/a/b") == "1 1\n1 1\n"
+    files.mv(web, "/srv/a/text", "/srv/a/moved")
+    assert files.ls(web, "/srv/a") == ["b", "moved", "raw"]
+    files.rm(web, "/srv/a/moved")
+    with pytest.raises(FileNotFoundError):
+        files.rm(web, "/srv/a/moved")
+    files.rm(web, "/srv/a/moved", missing_ok=True)
+    with pytest.raises(IsADirectoryError):
+        files.rm(web, "/srv/a")
+    hosts.sh(web, "ln -s /etc /srv/a/etc; ln -s none /srv/a/dang")
+    assert not files.exists(web, "/srv/a/dang")
+    assert files.stat(web, "/srv/a/dang", follow_links=False).is_link
+    files.rm(web, "/srv/a", recursive=True)
+    assert not files.exists(web, "/srv/a")
+    assert files.exists(web, "/etc/passwd")
+
+
+def test_one_look_around_serves_all_operations_in_one_life_of_a_container(
+    hosts: Hosts, web: Inside, here: Path
+) -> None:
+    runner = web.run
+    assert isinstance(runner, Runner)
+    for _ in range(3):
+        assert put(web, here / "f", "/srv").ok
+    looks = [argv for argv in runner.ran if "/proc/self/mounts" in argv[2]]
+    assert len(looks) == 1
