@@ -6,6 +6,7 @@ import pytest
 from docker.models.containers import Container
 
 from tests.bed.engine import Bench, id_of
+from tests.bed.waiting import wait_for
 from tests.engine.command import dpty
 from tests.engine.conftest import Sessions
 from tests.unit.host.containers import service
@@ -61,6 +62,18 @@ def test_one_that_does_not_run_is_started_by_its_service(
     done = dpty(sessions, "start", f"compose://{project}/api")
     assert (done.returncode, done.stdout.decode()) == (0, f"{container.name}\n")
     assert bench.is_running(container)
+
+
+def test_users_of_a_container_that_is_named_so_are_completed(
+    project: str, api: Container, sessions: Sessions
+) -> None:
+    # The engine has a fifth of a second for that.
+    reference = f"compose://{project}/api"
+    wait_for(
+        lambda: b"\ndaemon\t" in dpty(sessions, "__complete", "zsh", "2", "exec", "-u", "", reference).stdout,
+        30,
+        "the users of the container",
+    )
 
 
 def test_attach_and_watch_go_there(bench: Bench, project: str, sessions: Sessions) -> None:

@@ -357,6 +357,27 @@ def test_the_directory_is_removed_whatever_happens(
     assert not os.path.exists(station.staged[0])
 
 
+def test_the_directory_is_removed_where_the_caller_gave_up(station: Station, files: Path) -> None:
+    async def main() -> None:
+        begun = asyncio.Event()
+
+        async def hang(sources: list[Any], folder: str) -> tuple[Status, str]:
+            begun.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        station.put = hang  # type: ignore[method-assign,assignment]
+        task = asyncio.ensure_future(CommandParent(station, "web").put(files / "a", "/srv"))
+        await begun.wait()
+        assert os.path.exists(station.staged[0])
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(asyncio.wait_for(main(), 20))
+    assert not os.path.exists(station.staged[0])
+
+
 def test_that_it_cannot_be_removed_hides_nothing(
     station: Station, files: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
