@@ -35,6 +35,8 @@ if TYPE_CHECKING:
         Status,
         TransferResult,
     )
+    from dockerpty.host.ssh import SSHHost, UnixHost
+    from dockerpty.host.ssh_sync import SSHHostSync
     from dockerpty.host.unmatched import ExpectEOF, ExpectTimeout
 
 __all__ = [
@@ -56,6 +58,8 @@ __all__ = [
     "ParentError",
     "Results",
     "RunResult",
+    "SSHHost",
+    "SSHHostSync",
     "SessionBusyError",
     "SessionLostError",
     "SessionStartError",
@@ -64,6 +68,7 @@ __all__ = [
     "Status",
     "TransferError",
     "TransferResult",
+    "UnixHost",
 ]
 
 # As in the package above: a checker reads the imports.
@@ -72,6 +77,7 @@ if not TYPE_CHECKING:
     _WHERE |= {"CommandFailed": "failure", "ExpectEOF": "unmatched", "ExpectTimeout": "unmatched"}
     _WHERE |= dict.fromkeys(("CommandStatus", "Expect", "ExpectResult", "FileTransfer", "Results"), "results")
     _WHERE |= dict.fromkeys(("RunResult", "ShellCommand", "Status", "TransferResult"), "results")
+    _WHERE |= {"SSHHost": "ssh", "UnixHost": "ssh", "SSHHostSync": "ssh_sync"}
 
     def __getattr__(name):
         if name not in _WHERE:

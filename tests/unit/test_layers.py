@@ -217,7 +217,23 @@ BRIDGE = set(ALLOWED) - {"pool", "streams", "process"}
 ALLOWED["host.errors"] = {"errors"}
 ALLOWED["host.failure"] = ALLOWED["host.unmatched"] = {"host.errors"}
 ALLOWED["host.results"] = {"host.errors", "host.failure"}
-ALLOWED["host"] = {"host.errors", "host.failure", "host.unmatched", "host.results"}
+ALLOWED["host"] = {
+    "host.errors",
+    "host.failure",
+    "host.unmatched",
+    "host.results",
+    "host.ssh",
+    "host.ssh_sync",
+}
+# A machine behind SSH: an engine's socket, and a host itself.
+ALLOWED["host.far_side"] = set()
+ALLOWED["host.far_command"] = {"host.far_side", "host.results"}
+ALLOWED["host.far_files"] = {"host.results"}
+ALLOWED["host.ssh"] = {
+    *("log", "host.errors", "host.results"),
+    *("host.far_side", "host.far_command", "host.far_files"),
+}
+ALLOWED["host.ssh_sync"] = {"host.errors", "host.results", "host.ssh"}
 ALLOWED["pty"] = {*_KINDS, "attach", "exec", "container.spec"}
 ALLOWED["readiness"] = {"errors", "engine.calls", "engine.client", "container.state"}
 ALLOWED["reconnection"] = {"errors", "log", "result", "engine.calls", "container.state", "pty"}
@@ -241,6 +257,7 @@ OUTSIDE = {
     "pexpect": {"matching", "host.unmatched"},
     "click": {"cli", "cli.*"},
     "rich": {"cli.*"},
+    "asyncssh": {"host.ssh"},
 }
 
 # Pure: bytes and values. Nothing of the world outside, and no clock.
@@ -262,7 +279,7 @@ PURE = {
     "container.ending",
     "engine.proxies",
 }
-PURE |= {"host.framing"}
+PURE |= {"host.framing", "host.far_side"}
 PURE |= {"cli.grammar", "cli.table", "cli.units", "cli.template", "cli.cursor", "cli.groups", "cli.manual"}
 PURE |= {"host.errors", "host.failure", "host.unmatched", "host.results"}
 # A class to inherit, and the type of a moment that is a value there; neither is used.
