@@ -35,6 +35,7 @@ from dockerpty.host.errors import (
 )
 from dockerpty.host.far_command import Command
 from dockerpty.host.far_side import Address, AfterMark, FarSide
+from dockerpty.host.relay import PING, PONG, Answer, Far, Near
 from dockerpty.host.results import CommandStatus, RunResult, ShellCommand, TransferResult
 
 TYPE_CHECKING = False
@@ -58,12 +59,8 @@ _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 5.0
 _FAREWELL_S = 2.0
 #: A unix socket's address has 108 bytes on Linux and 104 elsewhere.
 _LONGEST_DIRECTORY = 80
-#: What shows that an engine is there, and how much of something else is read in the search for its answer.
-_PING = b"GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n"
-_PONG = b"HTTP/1."
-_NO_PONG = 64 * 1024
 _PONG_WITHIN_S = 10.0
-#: Of what a program says on its standard error.
+#: Of a message of somebody else's.
 _WORDS = 300
 
 _GLOBAL_KNOWN_HOSTS = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
@@ -642,10 +639,10 @@ class _Way(NamedTuple):
     path: str
     argv: tuple[str, ...] = ()
 
-    async def open(self, sink: Any) -> _Far:
+    async def open(self, sink: Any) -> Far:
         """Open a channel to the engine, whose bytes go to `sink`: as an asyncio transport, as far as it is used."""
         nonce = secrets.token_hex(8)
-        far = _Far(sink, AfterMark(nonce) if self.argv else None)
+        far = Far(sink, AfterMark(nonce) if self.argv else None)
         # A session of asyncssh's is whatever has its methods.
         factory: Any = lambda: far  # noqa: E731
         if self.argv:
@@ -671,7 +668,7 @@ class _Link:
         self._connection: asyncssh.SSHClientConnection | None = None
         self._way: _Way | None = None
         self._server: asyncio.Server | None = None
-        self._clients: set[_Near] = set()
+        self._clients: set[Near] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._connecting = _Shared(self._connect, self._gone)
         self._finding = _Shared(self._find, self._gone)
@@ -699,7 +696,7 @@ class _Link:
             self._way = await self._finding.result()
         return self._way
 
-    async def open(self, sink: Any) -> _Far:
+    async def open(self, sink: Any) -> Far:
         """Open a channel to the engine; if the connection is lost on the way, once more over another one."""
         way = await self.way()
         try:
@@ -916,12 +913,12 @@ class _Link:
 
     async def _trial(self, way: _Way) -> str:
         """Have the engine answer by this way; say what was wrong, or nothing."""
-        answer = _Answer()
+        answer = Answer()
         far = None
         try:
             async with asyncio.timeout(_PONG_WITHIN_S):
                 far = await way.open(answer)
-                far.write(_PING)
+                far.write(PING)
                 await answer.settled.wait()
         except TimeoutError:
             return "it does not answer"
@@ -932,7 +929,7 @@ class _Link:
         finally:
             if far is not None:
                 far.close()
-        if _PONG in answer.heard:
+        if PONG in answer.heard:
             return ""
         words = " ".join(far.said.decode("utf-8", "replace").split())
         return words or "what answers is no engine"
@@ -942,193 +939,29 @@ class _Link:
     async def _serve(self) -> str:
         path = self._host._socket()
         _unlink(path)
-        server = await self.loop.create_unix_server(lambda: _Near(self), path, backlog=128)
+        server = await self.loop.create_unix_server(lambda: Near(self), path, backlog=128)
         if self.over:
             server.close()
             raise self._gone()
         self._server = server
         return path
 
-    def joined(self, client: _Near) -> None:
+    def joined(self, client: Near) -> None:
         """Serve a client of the private socket."""
         self._clients.add(client)
         self.in_background(client.open_far())
 
-    def left(self, client: _Near) -> None:
+    def left(self, client: Near) -> None:
         """Forget a client."""
         self._clients.discard(client)
 
-    async def far_of(self, client: _Near) -> _Far | None:
+    async def far_of(self, client: Near) -> Far | None:
         """Open the channel of a client; None if there is none to be had: the client sees its connection end."""
         try:
             return await self.open(client.transport)
         except (HostError, OSError, self.lost) as error:
             _log.warning("the engine of %s cannot be reached: %s", self._host.name, _words(error))
             return None
-
-
-class _Near(asyncio.Protocol):
-    """A client's connection to the private socket. Reading and writing stop when the other side is slow."""
-
-    transport: asyncio.Transport
-
-    def __init__(self, link: _Link) -> None:
-        self._link = link
-        self._far: _Far | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.pause_reading()
-        self._link.joined(self)
-
-    async def open_far(self) -> None:
-        """Open the channel that its bytes go to, and begin."""
-        try:
-            self._far = await self._link.far_of(self)
-        finally:
-            if self._far is None:
-                self.transport.close()
-        if self._far is not None:
-            if self.transport.is_closing():
-                self._far.close()
-            else:
-                self.transport.resume_reading()
-
-    def data_received(self, data: bytes) -> None:
-        if self._far is not None:
-            self._far.write(data)
-
-    def eof_received(self) -> bool:
-        if self._far is not None:
-            self._far.write_eof()
-        return True  # what comes back is still wanted
-
-    def pause_writing(self) -> None:
-        if self._far is not None:
-            self._far.pause()
-
-    def resume_writing(self) -> None:
-        if self._far is not None:
-            self._far.resume()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._link.left(self)
-        if self._far is not None:
-            self._far.close()
-
-    def close(self) -> None:
-        """Close both ends."""
-        self.transport.abort()
-
-
-class _Far:
-    """The far end of a client's connection: a channel to the socket, or the streams of a command.
-
-    asyncssh calls it as it calls its own sessions.
-
-    Attributes:
-        said: the beginning of what a command said on its standard error.
-    """
-
-    def __init__(self, sink: Any, after: AfterMark | None) -> None:
-        self.said = b""
-        self._sink = sink
-        self._after = after
-        self._channel: Any = None
-
-    # What it is asked for.
-
-    def write(self, data: bytes) -> None:
-        """Send; what the far side no longer takes is dropped."""
-        with suppress(OSError):
-            self._channel.write(data)
-
-    def write_eof(self) -> None:
-        """Send no more."""
-        with suppress(OSError):
-            self._channel.write_eof()
-
-    def pause(self) -> None:
-        """Take nothing for a while."""
-        self._channel.pause_reading()
-
-    def resume(self) -> None:
-        """Take again."""
-        self._channel.resume_reading()
-
-    def close(self) -> None:
-        """Close the channel."""
-        self._channel.close()
-
-    # What it is told.
-
-    def connection_made(self, channel: Any) -> None:
-        self._channel = channel
-
-    def session_started(self) -> None:
-        pass
-
-    def data_received(self, data: bytes, datatype: int | None = None) -> None:
-        if datatype is not None:
-            self.said = (self.said + data)[:_WORDS]
-            return
-        if self._after is not None:
-            data = self._after.feed(data)
-        if data and not self._sink.is_closing():
-            self._sink.write(data)
-
-    def eof_received(self) -> bool:
-        if not self._sink.is_closing():
-            with suppress(OSError):
-                self._sink.write_eof()
-        return True
-
-    def exit_status_received(self, status: int) -> None:
-        pass
-
-    def exit_signal_received(self, signal: str, core_dumped: bool, message: str, language: str) -> None:
-        pass
-
-    def pause_writing(self) -> None:
-        self._sink.pause_reading()
-
-    def resume_writing(self) -> None:
-        self._sink.resume_reading()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._sink.close()
-
-
-class _Answer:
-    """In the place of a client, for the trial.
-
-    Attributes:
-        heard: what came.
-        settled: set when it is known whether that is an engine's answer.
-    """
-
-    def __init__(self) -> None:
-        self.heard = b""
-        self.settled = asyncio.Event()
-
-    def write(self, data: bytes) -> None:
-        self.heard += data
-        if _PONG in self.heard or len(self.heard) > _NO_PONG:
-            self.settled.set()
-
-    def write_eof(self) -> None:
-        self.settled.set()
-
-    close = write_eof
-
-    def is_closing(self) -> bool:
-        return self.settled.is_set()
-
-    def pause_reading(self) -> None:
-        pass
-
-    resume_reading = pause_reading
 
 
 # ---- small things --------------------------------------------------------------------------------------------------

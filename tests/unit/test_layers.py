@@ -229,9 +229,10 @@ ALLOWED["host"] = {
 ALLOWED["host.far_side"] = set()
 ALLOWED["host.far_command"] = {"host.far_side", "host.results"}
 ALLOWED["host.far_files"] = {"host.results"}
+ALLOWED["host.relay"] = {"host.far_side"}
 ALLOWED["host.ssh"] = {
     *("log", "host.errors", "host.results"),
-    *("host.far_side", "host.far_command", "host.far_files"),
+    *("host.far_side", "host.far_command", "host.far_files", "host.relay"),
 }
 ALLOWED["host.ssh_sync"] = {"host.errors", "host.results", "host.ssh"}
 ALLOWED["pty"] = {*_KINDS, "attach", "exec", "container.spec"}
