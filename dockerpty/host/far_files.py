@@ -101,8 +101,8 @@ class Put(_Transfer):
         if self._mode is not None and not 0 <= self._mode <= 0o7777:
             raise ValueError(f"no file has the mode {mode}")
 
-    def _name(self, source: Any) -> str:
-        return os.path.basename(os.path.abspath(os.fspath(source)))
+    def _name(self, source: str | os.PathLike[str]) -> str:
+        return os.path.basename(os.path.abspath(source))
 
     def _place(self, source: Any) -> str:
         return posixpath.join(self._target, self._name(source))
@@ -150,7 +150,7 @@ class Get(_Transfer):
         self._preserve = preserve
 
     def _name(self, source: Any) -> str:
-        name = posixpath.basename(posixpath.normpath(os.fspath(source)))
+        name: str = posixpath.basename(posixpath.normpath(os.fspath(source)))
         if name in ("", ".", "..", "~"):
             raise ValueError(f"{source!r} has no name that a file here could have")
         return name

@@ -53,7 +53,7 @@ def read_address(text: str) -> Address:
         return Address(host, user=user if at and user else None)
     try:
         url = urlsplit(text)
-        host, port = url.hostname, url.port
+        host, port = url.hostname or "", url.port
     except ValueError as error:
         raise ValueError(f"the address of an SSH host cannot be read: {error}") from None
     if url.scheme != "ssh" or not host or host.startswith("-") or url.query or url.fragment:

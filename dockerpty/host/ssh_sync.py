@@ -142,7 +142,7 @@ class SSHHostSync:
     ) -> None:
         if jump is not None and not isinstance(jump, (str, SSHHostSync)):
             raise TypeError("jump is another SSHHostSync, or hosts as ssh -J takes them")
-        self._host = SSHHost(
+        self._host: SSHHost = SSHHost(
             host,
             port=port,
             user=user,
@@ -162,10 +162,9 @@ class SSHHostSync:
         self.resources: set[str] = set()
         self.log = True
         self._closed = False
-        if isinstance(jump, SSHHostSync):
-            self._thread = jump._thread.hold()
-        else:
-            self._thread = LoopThread(f"dockerpty-ssh-{self.name}")
+        self._thread: LoopThread = (
+            jump._thread.hold() if isinstance(jump, SSHHostSync) else LoopThread(f"dockerpty-ssh-{self.name}")
+        )
 
     def engine(self) -> str:
         """As `SSHHost.engine`; the URL leads to the engine until this host is closed or rebuilt."""

@@ -134,7 +134,7 @@ async def output_of(url: str, container: Container, *command: str, input: bytes 
     client = docker.DockerClient(base_url=url, version="1.41")
     try:
         assert container.id
-        made = await process.exec_(client, container.id, *command, stdin=input is not None)
+        made = await process.exec_(client, container.id, list(command), stdin=input is not None)
         async with made as running:
             out, _ = await running.communicate(input)
             return out
@@ -180,7 +180,7 @@ def test_a_slow_reader_holds_up_what_is_read_and_loses_nothing(server: SshServer
             command = (
                 "i=0; while [ $i -lt 20 ]; do dd if=/dev/zero bs=1M count=1 2>/dev/null; i=$((i+1)); done"
             )
-            async with await process.exec_(client, box.id, "sh", "-c", command) as running:
+            async with await process.exec_(client, box.id, ["sh", "-c", command]) as running:
                 heard = 0
                 for _ in range(3):
                     heard += len(await running.stdout.readexactly(1000))
