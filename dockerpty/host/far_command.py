@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 OUTPUT_LIMIT = 16 * 1024 * 1024
 
 _PIECE = 64 * 1024
-#: For a killed process to be gone.
-_DEATH_S = 2.0
+#: For a killed process to be gone; and for sshd to have done it, which as root it does not.
+_DEATH_S, _SIGNAL_S = 2.0, 0.3
 
 
 class Command:
@@ -150,12 +150,15 @@ class Command:
         """Kill it over there: sshd signals the group of processes that it leads; some servers do not."""
         with suppress(OSError):
             process.kill()
-        done, _ = await asyncio.wait([work], timeout=_DEATH_S)
-        if not done and self._out.after.pid is not None:
+        until = time.monotonic() + _SIGNAL_S
+        # Not by what is read of it: a loop that ends has cancelled the reading.
+        while process.returncode is None and time.monotonic() < until:
+            await asyncio.sleep(_SIGNAL_S / 10)
+        if process.returncode is None and self._out.after.pid is not None:
             await kill(self._out.after.pid)
-            done, _ = await asyncio.wait([work], timeout=_DEATH_S)
+        await asyncio.wait([work], timeout=_DEATH_S)
         process.close()
-        if not done:
+        if not work.done():
             work.cancel()
             await asyncio.wait([work])
 

@@ -115,9 +115,16 @@ class Put(_Transfer):
 
     async def _move(self, sftp: Any, source: Any, target: str) -> None:
         path = os.path.abspath(os.fspath(source))
-        how = {"preserve": True, "follow_symlinks": self._follow, "progress_handler": self._progress}
+        links: list[Exception] = []
+        how = {
+            "preserve": True,
+            "follow_symlinks": self._follow,
+            "progress_handler": self._progress,
+            "error_handler": lambda error: _only_of_a_link(error, links),
+        }
         if os.path.isdir(path) and (self._follow or not os.path.islink(path)):
             await sftp.put(path, self._target, recurse=True, **how)
+            await _see_links(sftp, links)
             return
         if await sftp.isdir(target):
             raise IsADirectoryError(f"{target} is a directory there")
@@ -125,6 +132,7 @@ class Put(_Transfer):
         part = f"{target}.{secrets.token_hex(4)}.part"
         try:
             await sftp.put(path, part, **how)
+            await _see_links(sftp, links)
             if self._mode is not None and not (os.path.islink(path) and not self._follow):
                 await sftp.chmod(part, self._mode)
             await sftp.posix_rename(part, target)
@@ -184,6 +192,25 @@ class Get(_Transfer):
             with suppress(OSError):
                 os.unlink(part)
             raise
+
+
+def _only_of_a_link(error: Any, links: list[Exception]) -> None:
+    """Keep the error of a link for later: it may be there, and only not have got its times, which few systems do."""
+    if not os.path.islink(error.srcpath):
+        raise error
+    links.append(error)
+
+
+async def _see_links(sftp: Any, errors: list[Exception]) -> None:
+    """Raise the error of a link that is not there."""
+    for error in errors:
+        there: Any = error
+        try:
+            is_there = await sftp.readlink(there.dstpath) == os.readlink(there.srcpath)
+        except Exception:  # noqa: BLE001 - whatever it is, the link is not there
+            is_there = False
+        if not is_there:
+            raise error
 
 
 def far_path(path: str) -> str:

@@ -63,6 +63,10 @@ _PONG_WITHIN_S = 10.0
 #: Of a message of somebody else's.
 _WORDS = 300
 
+_HOST_KEYS = (
+    *("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"),
+    *("rsa-sha2-512", "rsa-sha2-256"),
+)
 _GLOBAL_KNOWN_HOSTS = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 _USER_KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 
@@ -460,6 +464,7 @@ class SSHHost:
                 tunnel=tunnel,
                 client_factory=Owner,
                 known_hosts=known,
+                server_host_key_algs=_kinds(settings, known),
                 password=self._password,
                 client_keys=() if self._client_keys is None else self._client_keys,
                 passphrase=self._passphrase,
@@ -472,17 +477,12 @@ class SSHHost:
                 connect_timeout=None,
                 login_timeout=self._connect_timeout,
             )
-        except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed) as error:
+        except asyncssh.HostKeyNotVerifiable as error:
+            if not shown:  # a certificate, or a key that was revoked
+                raise HostKeyError("connect to", self.name, _words(error), host=self.name) from error
             host, port = settings.host_key_alias or settings.host, settings.port
-            had = known is not None and any(_keys_of(known, host, port))
-            if not shown and not (had and "host key" in str(error)):
-                # A certificate, a revoked key; or no talk of keys at all.
-                kind = (
-                    HostKeyError if isinstance(error, asyncssh.HostKeyNotVerifiable) else HostConnectionError
-                )
-                raise kind("connect to", self.name, _words(error), host=self.name) from error
-            fingerprint = shown[-1].get_fingerprint() if shown else ""
-            if had:
+            fingerprint = shown[-1].get_fingerprint()
+            if any(_keys_of(known, settings)):
                 reason, hint = far_side.changed_key(host, port, fingerprint, files[0])
             else:
                 via = jump.name if jump is not None else ""
@@ -670,6 +670,7 @@ class _Link:
         self._server: asyncio.Server | None = None
         self._clients: set[Near] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._endings: set[asyncio.Task[Any]] = set()
         self._connecting = _Shared(self._connect, self._gone)
         self._finding = _Shared(self._find, self._gone)
         self._serving = _Shared(self._serve, self._gone)
@@ -756,14 +757,17 @@ class _Link:
         with suppress(self.lost, OSError):
             connection = await self.connection()
             await connection.run(
-                f"sh -c 'kill -KILL -- -{pid}; kill -KILL {pid}'", encoding=None, request_pty=False
+                f"sh -c 'kill -KILL -{pid}; kill -KILL {pid}'", encoding=None, request_pty=False
             )
 
     def in_background(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Have something done that nobody waits for; it is given up with the loop's end."""
+        """Have something ended over there that nobody waits for, but that a close gives some time."""
+        self._do(work, self._endings)
+
+    def _do(self, work: Coroutine[Any, Any, Any], tasks: set[asyncio.Task[Any]]) -> None:
         task = self.loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
     def abandon(self) -> None:
         """Have it ended by its own loop, if that runs some time. From any thread."""
@@ -794,7 +798,11 @@ class _Link:
                 self._server.close()
             for work in (self._connecting, self._finding, self._serving):
                 work.cancel()
-            for task in [*self._tasks]:
+            # Who is cancelled together with us has something to end first.
+            await asyncio.sleep(0)
+            if self._endings:
+                await asyncio.wait(self._endings, timeout=_FAREWELL_S)
+            for task in [*self._tasks, *self._endings]:
                 task.cancel()
             for client in [*self._clients]:
                 client.close()
@@ -949,7 +957,7 @@ class _Link:
     def joined(self, client: Near) -> None:
         """Serve a client of the private socket."""
         self._clients.add(client)
-        self.in_background(client.open_far())
+        self._do(client.open_far(), self._tasks)
 
     def left(self, client: Near) -> None:
         """Forget a client."""
@@ -985,11 +993,26 @@ def _need_library(name: str) -> None:
         ) from error
 
 
-def _keys_of(known: Any, host: str, port: int) -> Any:
+def _keys_of(known: Any, settings: asyncssh.SSHClientConnectionOptions) -> Any:
     """Give what is known of a host: keys, authorities, revoked keys."""
     import asyncssh
 
-    return asyncssh.match_known_hosts(known, host, "", port if port != far_side.SSH_PORT else None)[:3]
+    port = settings.port if settings.port != far_side.SSH_PORT else None
+    return asyncssh.match_known_hosts(known, settings.host_key_alias or settings.host, "", port)[:3]
+
+
+def _kinds(settings: asyncssh.SSHClientConnectionOptions, known: Any) -> Any:
+    """Say which kinds of host keys to ask for: those that are known first, as ssh does.
+
+    asyncssh asks for no others. Then a host whose key was changed for one of another kind just hangs up.
+    """
+    if known is None or settings.config.get("HostKeyAlgorithms"):
+        return ()
+    keys, authorities, _ = _keys_of(known, settings)
+    if authorities or not keys:
+        return ()
+    kinds = {key.get_algorithm() for key in keys}
+    return sorted(_HOST_KEYS, key=lambda one: (one if one[:3] != "rsa" else "ssh-rsa") not in kinds)
 
 
 def _words(error: BaseException) -> str:
