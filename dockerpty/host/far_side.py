@@ -101,20 +101,26 @@ def label(host: str, port: int) -> str:
     return host if port == SSH_PORT else f"[{host}]:{port}"
 
 
+def login(address: Address) -> str:
+    """Give what somebody types to log in there."""
+    port = ["-p", str(address.port)] if address.port not in (None, SSH_PORT) else []
+    return shlex.join(["ssh", *port, f"{address.user}@{address.host}" if address.user else address.host])
+
+
 def unknown_key(host: str, port: int, fingerprint: str, file: str, via: str = "") -> tuple[str, str]:
     """Say that a host's key is not known, and what to do.
 
     Args:
         fingerprint: of the key that it showed.
         file: where its key is looked for.
-        via: the host from which this one can be reached, if not from here.
+        via: how to log in to the host from which this one can be reached, if not from here.
 
     Returns:
         the reason, and the hint.
     """
     scan = shlex.join(["ssh-keyscan", *(["-p", str(port)] if port != SSH_PORT else []), host])
     if via:
-        scan = f"ssh {shlex.quote(via)} {scan}"
+        scan = f"{via} {scan}"
     where = label(host, port)
     return (
         f"the key of {where} is not known: {fingerprint}",

@@ -485,11 +485,21 @@ class SSHHost:
             if any(_keys_of(known, settings)):
                 reason, hint = far_side.changed_key(host, port, fingerprint, files[0])
             else:
-                via = jump.name if jump is not None else ""
+                via = far_side.login(jump._address) if jump is not None else ""
                 reason, hint = far_side.unknown_key(host, port, fingerprint, files[0], via)
             raise HostKeyError("connect to", self.name, reason, hint, host=self.name) from error
         except asyncssh.PermissionDenied as error:
             raise self._not_let_in(settings.username) from error
+        except asyncssh.ProtocolError as error:
+            if "authentication failures" not in error.reason:
+                raise
+            raise HostAuthError(
+                "log in to",
+                self.name,
+                _words(error),
+                "sshd lets nobody try more keys: name the right one with client_keys=, and agent=False",
+                host=self.name,
+            ) from error
         except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
             raise HostAuthError(
                 "log in to",
@@ -510,7 +520,8 @@ class SSHHost:
                 "connect to",
                 self.name,
                 f"{jump.name} does not lead there: {_words(error)}",
-                f"does `ssh {jump.name}` work, and may it forward to {settings.host} port {settings.port}?",
+                f"does `{far_side.login(jump._address)}` work, and may it forward to "
+                f"{settings.host} port {settings.port}?",
                 hop=jump.id,
                 host=self.name,
             ) from error
@@ -818,6 +829,8 @@ class _Link:
         """Open the connection: at once, or, if there was one before, as soon as the far side is back."""
         host = self._host
         _need_library(host.name)
+        import asyncssh
+
         had_one = self._connection is not None
         seconds = host._connect_timeout
         until = self.loop.time() + seconds
@@ -840,7 +853,9 @@ class _Link:
                 return connection
             if isinstance(raised, HostError):
                 raise raised
-            if not had_one or self.loop.time() + pause >= until:
+            # A refusal is not repeated: too many of them, and some hosts shut their door.
+            gone = isinstance(raised, (OSError, asyncssh.ConnectionLost))
+            if not (had_one and gone) or self.loop.time() + pause >= until:
                 raise self._unreachable(_words(raised)) from raised
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
@@ -898,8 +913,9 @@ class _Link:
     async def _look_round(self, connection: asyncssh.SSHClientConnection, asked: str) -> FarSide | None:
         """Look for engines over there; None if nothing can be run.
 
-        On a terminal: sshd sends small packets at once only after a session with one, and answers through it take
-        40 ms less each from then on (OpenSSH 9.2). Not kept open, since there may be one session at most.
+        On a terminal: sshd sends small packets at once (TCP_NODELAY) only after a first session, and what it sends as
+        urgent if that had a terminal (seen in OpenSSH 9.2). That stays when the session ends; which it does, since
+        there may be one at most.
         """
         nonce = secrets.token_hex(8)
         line = far_side.look(nonce, asked)

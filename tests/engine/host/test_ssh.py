@@ -23,6 +23,7 @@ import pytest
 from docker.models.containers import Container
 
 from dockerpty import process
+from dockerpty.errors import SessionLost
 from dockerpty.host import (
     CommandFailed,
     HostAuthError,
@@ -107,8 +108,8 @@ def nothing_is_left(nobody_s_settings: None) -> Iterator[None]:
 
 
 def within(work: Coroutine[Any, Any, T], seconds: float = 60) -> T:
-    """Run on a loop of its own, in the debug mode that tells what was forgotten."""
-    return asyncio.run(asyncio.wait_for(work, seconds), debug=False)
+    """Run on a loop of its own, in the mode that tells what was forgotten."""
+    return asyncio.run(asyncio.wait_for(work, seconds), debug=True)
 
 
 def commands(server: SshServer) -> str:
@@ -326,6 +327,13 @@ class Unprivileged(asyncssh.SSHServer):
         return (username, password) == ("guest", "right")
 
 
+class Impatient(asyncssh.SSHServer):
+    """Lets in nobody, and hangs up with words of its own."""
+
+    def begin_auth(self, username: str) -> bool:
+        raise asyncssh.ProtocolError("Too many authentication failures")
+
+
 async def as_nobody(client: asyncssh.SSHServerProcess[bytes]) -> None:
     options: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
     made = await asyncio.create_subprocess_exec(
@@ -350,10 +358,9 @@ async def asyncssh_server(tmp_path: Path, **options: Any) -> Any:
         "127.0.0.1",
         0,
         server_host_keys=[str(key)],
-        server_factory=Unprivileged,
         process_factory=as_nobody,
         encoding=None,
-        **options,
+        **{"server_factory": Unprivileged, **options},
     ) as acceptor:
         known = tmp_path / "asyncssh_known"
         public = " ".join(key.with_suffix(".pub").read_text().split()[:2])
@@ -516,6 +523,15 @@ def test_a_password_lets_in_if_it_is_right(tmp_path: Path) -> None:
     within(main())
 
 
+def test_who_is_refused_for_trying_too_many_keys_is_told_that_it_is_about_them(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with asyncssh_server(tmp_path, server_factory=Impatient) as way, SSHHost(**way) as host:
+            with pytest.raises(HostAuthError, match="authentication failures"):
+                await host.oneshot("true")
+
+    within(main())
+
+
 @pytest.fixture
 def agent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[Path], None]]:
     """An agent, in the environment of this process; adds keys."""
@@ -660,7 +676,9 @@ def test_what_goes_wrong_on_the_way_names_the_hop(servers: Callable[..., SshServ
         ):
             with pytest.raises(HostKeyError) as unknown:
                 await host.engine()
-            assert "ssh gate ssh-keyscan" in unknown.value.hint
+            assert (
+                f"ssh -p {gate.port} {gate.user}@127.0.0.1 ssh-keyscan -p {target.port}" in unknown.value.hint
+            )
 
     within(main())
 
@@ -712,6 +730,26 @@ def test_after_a_drop_the_next_client_of_the_socket_connects_again(servers: Call
 
     within(main())
     assert server.logins() == 2
+
+
+def test_a_process_whose_connection_is_dropped_is_lost_and_has_not_ended(
+    servers: Callable[..., SshServer], box: Container
+) -> None:
+    server = servers()
+
+    async def main() -> None:
+        async with SSHHost(**server.way()) as host:
+            client = docker.DockerClient(base_url=await host.engine(), version="1.41")
+            command = ["sh", "-c", "echo begun; exec sleep 60"]
+            async with await process.exec_(client, id_of(box), command) as running:
+                assert await running.stdout.readline() == b"begun\n"
+                server.signal_connections(signal.SIGKILL)
+                with pytest.raises(SessionLost):
+                    await running.wait()
+            assert await output_of(await host.engine(), box, "echo", "next") == b"next\n"
+            client.close()
+
+    within(main())
 
 
 def test_a_far_side_that_is_started_anew_is_waited_for(servers: Callable[..., SshServer]) -> None:

@@ -63,11 +63,17 @@ def test_a_socket_is_an_absolute_path() -> None:
             far_side.socket_path(text)
 
 
+def test_what_is_typed_to_log_in_is_what_ssh_takes() -> None:
+    assert far_side.login(Address("build")) == "ssh build"
+    assert far_side.login(Address("build", 2222, "me")) == "ssh -p 2222 me@build"
+    assert far_side.login(Address("build", 22, "a b")) == "ssh 'a b@build'"
+
+
 def test_what_to_do_with_an_unknown_key_is_a_line_that_can_be_typed() -> None:
     reason, hint = far_side.unknown_key("build", 2222, "SHA256:x", "~/.ssh/known_hosts")
     assert reason == "the key of [build]:2222 is not known: SHA256:x"
     assert hint.endswith("ssh-keyscan -p 2222 build >>~/.ssh/known_hosts")
-    assert "ssh gate ssh-keyscan build >>" in far_side.unknown_key("build", 22, "", "/x y", "gate")[1]
+    assert "ssh gate ssh-keyscan build >>" in far_side.unknown_key("build", 22, "", "/x y", "ssh gate")[1]
     assert "ssh-keygen -f '/x y' -R '[build]:2222'" in far_side.changed_key("build", 2222, "", "/x y")[1]
 
 
