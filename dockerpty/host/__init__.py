@@ -37,6 +37,8 @@ if TYPE_CHECKING:
         Status,
         TransferResult,
     )
+    from dockerpty.host.ssh import SSHHost, UnixHost
+    from dockerpty.host.ssh_sync import SSHHostSync
     from dockerpty.host.transcript import SuppressCommandOutput
     from dockerpty.host.unmatched import ExpectEOF, ExpectTimeout
 
@@ -62,6 +64,8 @@ __all__ = [
     "ParentError",
     "Results",
     "RunResult",
+    "SSHHost",
+    "SSHHostSync",
     "SessionBusyError",
     "SessionLostError",
     "SessionStartError",
@@ -71,6 +75,7 @@ __all__ = [
     "SuppressCommandOutput",
     "TransferError",
     "TransferResult",
+    "UnixHost",
 ]
 
 # As in the package above: a checker reads the imports.
@@ -81,6 +86,7 @@ if not TYPE_CHECKING:
     _WHERE |= dict.fromkeys(("LocalHost", "LocalHostSync"), "local")
     _WHERE |= {"Parent": "parents", "SuppressCommandOutput": "transcript"}
     _WHERE |= dict.fromkeys(("RunResult", "ShellCommand", "Status", "TransferResult"), "results")
+    _WHERE |= {"SSHHost": "ssh", "UnixHost": "ssh", "SSHHostSync": "ssh_sync"}
 
     def __getattr__(name):
         if name not in _WHERE:

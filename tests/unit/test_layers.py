@@ -219,6 +219,17 @@ ALLOWED["host.failure"] = ALLOWED["host.unmatched"] = {"host.errors"}
 ALLOWED["host.results"] = {"host.errors", "host.failure"}
 ALLOWED["host"] = {"host.errors", "host.failure", "host.unmatched", "host.results", "host.local"}
 ALLOWED["host"] |= {"host.parents", "host.transcript"}
+ALLOWED["host"] |= {"host.ssh", "host.ssh_sync"}
+# A machine behind SSH: an engine's socket, and a host itself.
+ALLOWED["host.far_side"] = set()
+ALLOWED["host.far_command"] = {"host.far_side", "host.results"}
+ALLOWED["host.far_files"] = {"host.results"}
+ALLOWED["host.relay"] = {"host.far_side"}
+ALLOWED["host.ssh"] = {
+    *("log", "host.errors", "host.results"),
+    *("host.far_side", "host.far_command", "host.far_files", "host.relay"),
+}
+ALLOWED["host.ssh_sync"] = {"host.errors", "host.results", "host.ssh"}
 ALLOWED["pty"] = {*_KINDS, "attach", "exec", "container.spec"}
 ALLOWED["readiness"] = {"errors", "engine.calls", "engine.client", "container.state"}
 ALLOWED["reconnection"] = {"errors", "log", "result", "engine.calls", "container.state", "pty"}
@@ -312,6 +323,7 @@ OUTSIDE = {
     "pexpect": {"matching", "host.unmatched"},
     "click": {"cli", "cli.*"},
     "rich": {"cli.*"},
+    "asyncssh": {"host.ssh"},
 }
 
 # Pure: bytes and values. Nothing of the world outside, and no clock.
@@ -334,6 +346,7 @@ PURE = {
     "engine.proxies",
 }
 PURE |= {"host.framing", "host.reference", "host.requests"}
+PURE |= {"host.framing", "host.far_side"}
 PURE |= {"cli.grammar", "cli.table", "cli.units", "cli.template", "cli.cursor", "cli.groups", "cli.manual"}
 PURE |= {"host.errors", "host.failure", "host.unmatched", "host.results"}
 # A class to inherit, and the type of a moment that is a value there; neither is used.
