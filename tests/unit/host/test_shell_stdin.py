@@ -103,14 +103,14 @@ def test_where_there_is_no_way_to_make_a_fifo_another_way_is_named(bench: Bench)
     def without_programs(request: Open) -> Any:
         return opens(replace(request, environment=("PATH=/nonexistent",)))
 
-    bench.here._opens = without_programs
+    bench.here.opens = without_programs
     with pytest.raises(ValueError, match=r"oneshot\(stdin=\)"):
         bench.run("cat", stdin=b"x")
 
     def refused(request: Open) -> Any:
         raise StartRefused("start", "sh", "no room", exit_code=126)
 
-    bench.here._opens = refused
+    bench.here.opens = refused
     with pytest.raises(ValueError, match=r"oneshot\(stdin=\)"):
         bench.run("cat", stdin=b"x")
     assert not shell.used
@@ -125,7 +125,7 @@ def test_a_feeder_that_dies_does_not_keep_the_shell_waiting(bench: Bench) -> Non
         command = tuple(each.replace('exec >"$p"', "exit 1") for each in request.command)
         return opens(replace(request, command=command))
 
-    bench.here._opens = dying
+    bench.here.opens = dying
     assert bench.run("cat; echo end", stdin=b"x", timeout=DEADLINE_S).output == "end"
 
 
