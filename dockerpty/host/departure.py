@@ -7,7 +7,7 @@ import time
 from dockerpty.engine import calls
 from dockerpty.errors import DockerptyError, NotFound
 from dockerpty.host.processes import ending_of
-from dockerpty.host.requests import Ask, Close
+from dockerpty.host.requests import Ask, Close, Wait
 from dockerpty.result import KILLED_CODE
 
 TYPE_CHECKING = False
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from dockerpty.host.shell import Shell
 
 _SILENCE_S, _LONGEST_SILENCE_S = 10.0, 60.0
+# A container that is killed stops a moment after what runs in it.
+_STOPS_WITHIN_S, _LOOK_S = 0.5, 0.05
 
 
 class Vigil:
@@ -79,12 +81,17 @@ def _why(shell: Shell, end: Ending) -> Plan[str]:
         return str(end.error)
     if end.reason == "removed":
         return "the container was removed"
-    try:
-        state = (yield Ask(calls.inspect_container(shell.channel.container))).json()["State"]
-    except NotFound:
-        return "the container was removed"
-    except DockerptyError as error:
-        return str(error)
+    until = time.monotonic() + _STOPS_WITHIN_S
+    while True:
+        try:
+            state = (yield Ask(calls.inspect_container(shell.channel.container))).json()["State"]
+        except NotFound:
+            return "the container was removed"
+        except DockerptyError as error:
+            return str(error)
+        if end.code != KILLED_CODE or not state.get("Running") or time.monotonic() >= until:
+            break
+        yield Wait((), time.monotonic() + _LOOK_S)
     if end.code == KILLED_CODE and state.get("OOMKilled"):
         return f"the shell was killed ({KILLED_CODE}): out of memory?"
     if not state.get("Running"):
