@@ -6,7 +6,9 @@ yet; what comes is handed on as it comes.
 
 from __future__ import annotations
 
+import os
 import select
+import socket
 
 from dockerpty import keys
 from dockerpty.errors import DockerptyError, ProtocolError, SessionLost
@@ -169,6 +171,20 @@ class Channel:
         if fd == write_fd:
             return [(fd, select.POLLIN | select.POLLOUT)]
         return [(fd, select.POLLIN), (write_fd, select.POLLOUT)]
+
+    def cut(self) -> None:
+        """End the connection under the hands of whoever waits for it, who sees its end; it is closed by `close` alone.
+
+        From any thread.
+        """
+        fds = {self._transport.fileno(), self._transport.write_fileno()}
+        for fd in fds - {-1}:
+            try:
+                with socket.socket(fileno=os.dup(fd)) as same:
+                    same.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                # No socket: an ssh, which ends with what it reads.
+                continue
 
     def close(self) -> None:
         """Close the connection, which may take a second where it goes through ssh. The process goes on. Idempotent."""

@@ -266,6 +266,17 @@ class Helper:
             yield Close(self._channel)
         return answer
 
+    def let_go(self) -> None:
+        """End it with all that is registered, without waiting, from any thread; who asks it just now is told that."""
+        self._given_up = True
+        if self._lock.acquire(blocking=False):
+            try:
+                self._channel.close()
+            finally:
+                self._lock.release()
+        else:
+            self._channel.cut()
+
     def _give_up(self, why: str) -> None:
         """Ask it no more. If it is only slow, it shall not hang up shells that are in use when it sees its end."""
         _log.debug("helper given up: %s", why)
