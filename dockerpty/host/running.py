@@ -211,10 +211,13 @@ class Running:
             more["interrupted"] = True
         if shell.replaces:
             shell.replaces, more["session_lost"] = False, True
+        stdout = self._output.kept(STDOUT)
+        if timed_out or self._interrupted:
+            stdout = shell.without_prompts(stdout)
         status = CommandStatus.of(
             self.text,
             code,
-            self._output.kept(STDOUT),
+            stdout,
             self._output.kept(STDERR),
             terminal=shell.tty,
             encoding=self.encoding,

@@ -149,6 +149,13 @@ class Shell:
         """What came and was not matched yet."""
         return self.matcher.buffer
 
+    def without_prompts(self, output: bytes) -> bytes:
+        """Take the prompts away that a shell shows after an interrupt, and the newline that it puts before them."""
+        rest = output
+        while self.tty and self._prompt and rest.endswith(self._prompt):
+            rest = rest[: -len(self._prompt)]
+        return output if len(rest) == len(output) else rest.removesuffix(b"\n")
+
     def take(self) -> list[Event]:
         """Read what is there, hand output on to whose it is, and return all else that the shell says."""
         events: list[Event] = []
