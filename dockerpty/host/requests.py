@@ -1,4 +1,4 @@
-"""What the plans of this layer ask for: five requests. Who answers them, waiting or on a loop, is `send`.
+"""What the plans of this layer ask for: seven requests. Who answers them, waiting or on a loop: `send` and `drivers`.
 
 A plan reads and writes a `channel.Channel` itself, since that never waits, and asks only for what may take time. So
 both colours share all but the waiting, and a test's driver needs no engine.
@@ -79,4 +79,24 @@ class Invoke:
     function: Callable[[], Any]
 
 
-Request = Ask | Open | Wait | Close | Invoke
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """Drive a plan while no other of this key is driven. Answered by its result; raises what it raises."""
+
+    key: str
+    plan: Plan[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Meanwhile:
+    """Drive a plan, and go on: on a loop in the background, else when it is through. Answered by None; never raises.
+
+    Attributes:
+        optional: where nothing is in the background, it is left.
+    """
+
+    plan: Plan[Any]
+    optional: bool = False
+
+
+Request = Ask | Open | Wait | Close | Invoke | Alone | Meanwhile

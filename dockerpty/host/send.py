@@ -6,9 +6,9 @@ A channel costs neither of them a thread: they poll it while its plan waits for 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import select
 import time
-from collections.abc import Awaitable
 
 from dockerpty import log
 from dockerpty.container.creation import create_exec
@@ -16,7 +16,7 @@ from dockerpty.container.spec import exec_config
 from dockerpty.engine import calls
 from dockerpty.errors import DockerptyError
 from dockerpty.host.channel import Channel
-from dockerpty.host.requests import Ask, Invoke, Open, Wait
+from dockerpty.host.requests import Ask, Close, Invoke, Open, Wait
 from dockerpty.pool import READ_SIZE, way_to
 from dockerpty.signals import Resizer, end_unseen
 
@@ -44,7 +44,6 @@ class Blocking:
     def __init__(self, engine: Engine) -> None:
         """Use an engine, which stays the caller's to close."""
         self._engine = engine
-        self._buffer = memoryview(bytearray(READ_SIZE))
 
     def answer(self, request: Request) -> Any:
         """Do what a plan asks for; raises as `requests` says."""
@@ -53,9 +52,12 @@ class Blocking:
         if isinstance(request, Ask):
             return self._engine.send(request.call, subject=request.subject)
         if isinstance(request, Open):
-            return start(self._engine, request, self._buffer)
+            # Its own: each channel may be read in another thread.
+            return start(self._engine, request, memoryview(bytearray(READ_SIZE)))
         if isinstance(request, Invoke):
             return request.function()
+        # Turns and the background are the matter of `drivers`.
+        assert isinstance(request, Close)
         request.channel.close()
         return None
 
@@ -89,7 +91,8 @@ class OnLoop:
             return await way.run(lambda engine: start(engine, request, way.buffer), _take_back)
         if isinstance(request, Invoke):
             given = request.function()
-            return await given if isinstance(given, Awaitable) else given
+            return await given if inspect.isawaitable(given) else given
+        assert isinstance(request, Close)
         # Also if nobody waits for it: an ssh is seen out in a thread.
         await asyncio.shield(way.soon(request.channel.close))
         return None

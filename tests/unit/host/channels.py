@@ -23,7 +23,7 @@ from dockerpty import plan
 from dockerpty.engine.calls import Call, Reply, inspect_container, inspect_exec
 from dockerpty.errors import DockerptyError, NotFound
 from dockerpty.frames import STDERR, STDOUT
-from dockerpty.host.requests import Ask, Invoke, Open, Request, Wait
+from dockerpty.host.requests import Ask, Close, Invoke, Open, Request, Wait
 
 if TYPE_CHECKING:
     from dockerpty.host.requests import Plan
@@ -379,6 +379,7 @@ class Here:
             return wait(request)
         if isinstance(request, Invoke):
             return request.function()
+        assert isinstance(request, Close)
         self.closed.append(request.channel)
         request.channel.close()
         return None
