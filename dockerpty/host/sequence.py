@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import Protocol
 
 from dockerpty import log
 from dockerpty.host.departure import give_up, learn_end
@@ -15,11 +16,35 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from dockerpty.host.oneshot import OnOutput
     from dockerpty.host.requests import Plan
     from dockerpty.host.running import Recover
     from dockerpty.host.shell import Shell
 
 _log = log.get(__name__)
+
+
+class Follower(Protocol):
+    """Reads along what a command writes."""
+
+    def also(self, on_output: OnOutput | None) -> OnOutput:
+        """Give a function that takes output, and hands it on to the caller's."""
+
+    def end(self) -> None:
+        """Nothing more comes."""
+
+
+def settle(shell: Shell, recover: Recover = by_keys) -> Plan[None]:
+    """Have a shell back from a command that it was left with; else it is over."""
+    if shell.over:
+        return
+    shell.take()
+    if shell.busy and not shell.channel.ended:
+        back = yield from recover(shell, shell.sent)
+        if not back and not shell.channel.ended:
+            yield from give_up(shell, "it could not be brought back from a command that was given up")
+    if shell.channel.ended:
+        yield from learn_end(shell)
 
 
 def live(shell: Shell | None, reopen: Callable[[], Plan[Shell]], recover: Recover = by_keys) -> Plan[Shell]:
@@ -31,16 +56,10 @@ def live(shell: Shell | None, reopen: Callable[[], Plan[Shell]], recover: Recove
         shell: the one of the last command; None before there was any.
         reopen: opens another one.
     """
-    if shell is not None and not shell.over:
-        shell.take()
-        if shell.busy and not shell.channel.ended:
-            back = yield from recover(shell, shell.sent)
-            if not back and not shell.channel.ended:
-                yield from give_up(shell, "it could not be brought back from a command that was given up")
-        if shell.channel.ended:
-            yield from learn_end(shell)
-    if shell is not None and not shell.over:
-        return shell
+    if shell is not None:
+        yield from settle(shell, recover)
+        if not shell.over:
+            return shell
     opened = yield from reopen()
     if shell is not None and (shell.used or shell.replaces):
         opened.replaces = True
@@ -55,6 +74,8 @@ def run_many(
     timeout: float | None = None,
     stop_on_error: bool = False,
     check: bool = False,
+    follow: Callable[[str], Follower | None] | None = None,
+    on_output: OnOutput | None = None,
     **more: Any,
 ) -> Plan[RunResult]:
     """Run commands one after the other, also after one that failed.
@@ -66,7 +87,8 @@ def run_many(
             not run.
         stop_on_error: nothing is run after a failure.
         check: a failure is raised at once, also where a command says so itself.
-        more: as for `run_one`, for all.
+        follow: is told each command that is run, and may give somebody who reads along what it writes.
+        on_output, more: as for `run_one`, for all.
 
     Raises:
         CommandFailed: a command that is checked failed.
@@ -95,7 +117,13 @@ def run_many(
                 each = replace(each, timeout=left if each.timeout is None else min(left, each.timeout))
             elif each.timeout is None:
                 each = replace(each, timeout=timeout)
-            status = yield from _run_anyway(give_shell, each, more)
+            follower = None if follow is None else follow(each.cmd)
+            more["on_output"] = on_output if follower is None else follower.also(on_output)
+            try:
+                status = yield from _run_anyway(give_shell, each, more)
+            finally:
+                if follower is not None:
+                    follower.end()
         done.append(status)
         if check if each.check is None else each.check:
             status.check()

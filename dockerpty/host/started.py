@@ -80,6 +80,12 @@ class Started:
         if not self._over:
             self._running.close_stdin()
 
+    def close(self) -> Plan[None]:
+        """End what it reads, and leave it; what runs still is left to `sequence.settle`."""
+        if self._status is None:
+            self._over = True
+            yield from self._running.close()
+
     def wait(self) -> Plan[CommandStatus]:
         """Wait for its end, and tell what came of it. What `more` has not told is in the result all the same."""
         while (yield from self.more()) is not None:
