@@ -268,7 +268,7 @@ ALLOWED["host.running"] = {
     *("matching", "host.errors", "host.framing", "host.results", "host.departure", "host.feeding"),
     *("host.oneshot", "host.stdin", *_SHELL),
 }
-ALLOWED["host.sequence"] = {"log", "host.results", "host.departure", "host.running", *_SHELL}
+ALLOWED["host.sequence"] = {"log", "host.oneshot", "host.results", "host.departure", "host.running", *_SHELL}
 ALLOWED["host.started"] = {"host.errors", "host.oneshot", "host.results", "host.running", *_SHELL}
 ALLOWED["host.waiting"] = {
     *("log", "host.errors", "host.results", "host.unmatched", "host.departure", *_SHELL),
@@ -304,6 +304,51 @@ ALLOWED["host.files"] = {
     *("errors", "archive", "tree", "engine.calls"),
     *("host.inside", "host.getting", "host.putting"),
 }
+# A container as a host: what is known of its sessions, what it does, who drives that, and its faces.
+_HOST = {"host.errors", "host.requests", "host.results", "host.shell", "host.channel", "host.resolve"}
+ALLOWED["host.sessions"] = {"host.framing", "host.oneshot", "host.transcript", *_HOST}
+ALLOWED["host.helpers"] = {"signals", "host.helper", "host.recovery", *_HOST}
+ALLOWED["host.core"] = {
+    *("errors", "log", "host.departure", "host.helpers", "host.inside", "host.oneshot", "host.opening"),
+    *("host.processes", "host.recovery", "host.reference", "host.sequence", "host.sessions", "host.started"),
+    *("host.transcript", "host.waiting", *_HOST),
+}
+ALLOWED["host.drivers"] = {"errors", "log", "plan", "engine.interface", "host.parents", "host.send", *_HOST}
+ALLOWED["host.filing"] = {
+    *(
+        "errors",
+        "plan",
+        "engine.interface",
+        "host.core",
+        "host.inside",
+        "host.oneshot",
+        "host.send",
+        "host.stop",
+    ),
+    *_HOST,
+}
+ALLOWED["host.running_command"] = {"host.drivers", "host.started", *_HOST}
+ALLOWED["host.session"] = {"host.core", "host.drivers", "host.running_command", "host.sessions", *_HOST}
+ALLOWED["host.base"] = {
+    *("exec", "pty", "shell", "container.spec", "engine.interface"),
+    *("host.core", "host.oneshot", "host.parents", "host.sessions", *_HOST),
+}
+_FACE = {
+    *("errors", "container.spec", "host.base", "host.drivers", "host.filing", "host.files", "host.getting"),
+    *(
+        "host.inside",
+        "host.parents",
+        "host.putting",
+        "host.repeat",
+        "host.session",
+        "host.sessions",
+        "host.stop",
+    ),
+    *_HOST,
+}
+ALLOWED["host.aio"] = ALLOWED["host.sync"] = _FACE
+ALLOWED["host"] |= {"host.aio", "host.inside", "host.local", "host.parents", "host.running_command"}
+ALLOWED["host"] |= {"host.session", "host.sync", "host.transcript"}
 # The doors of the folders are bare: who wants a room names it.
 ALLOWED["engine"] = ALLOWED["container"] = set()
 ALLOWED[""] = {"errors", "io", "tty", "pty"}

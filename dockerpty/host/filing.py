@@ -1,0 +1,212 @@
+"""One operation on the files of a host's container, in the thread that calls it; and how a loop has it done in one.
+
+What is moved, and how, is in `putting`, `getting` and `files`; here is what they need of a host.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import time
+
+from dockerpty.engine.interface import Engine
+from dockerpty.errors import EngineUnreachable
+from dockerpty.host.errors import HostConnectionError, TransferError
+from dockerpty.host.inside import TIDY_S, Inside
+from dockerpty.host.oneshot import oneshot
+from dockerpty.host.requests import Wait
+from dockerpty.host.send import Blocking
+from dockerpty.host.stop import Stop
+from dockerpty.plan import drive
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any, TypeVar
+
+    from dockerpty.host.core import HostCore
+    from dockerpty.host.requests import Request
+    from dockerpty.host.stop import Progress
+
+    T = TypeVar("T")
+
+# What a program that looks or moves says on its stdout.
+_OUTPUT_LIMIT = 64 * 1024 * 1024
+
+
+def work_on(
+    core: HostCore,
+    engine: Engine,
+    container: str,
+    work: Callable[[Inside], T],
+    *,
+    stop: Stop,
+    timeout: float | None = None,
+) -> T:
+    """Do something with the files of a container, in this thread.
+
+    Args:
+        engine: nobody else's meanwhile; closed here.
+        container: its full id.
+        timeout: seconds for all of it.
+
+    Raises:
+        HostConnectionError: the engine could not be reached.
+        Exception: whatever `work` raises.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    options = core.options
+    beside = engine.again()
+    try:
+        runner = _Runner(core, beside or engine, container, stop, deadline)
+        return work(
+            Inside(
+                engine,
+                container,
+                run=runner,
+                user=options.user or "",
+                workdir=options.workdir,
+                host=core.name,
+                stop=stop,
+                deadline=deadline,
+                survey=core.survey,
+            )
+        )
+    except EngineUnreachable as error:
+        raise HostConnectionError(
+            error.action, error.subject, error.reason, error.hint, host=core.name
+        ) from error
+    finally:
+        for each in (engine, beside):
+            if each is not None:
+                each.close()
+
+
+async def in_thread(work: Callable[[Stop], T]) -> T:
+    """Do something in a thread; a cancellation stops it there, and does not wait until it has tidied up."""
+    stop = Stop()
+    task = asyncio.ensure_future(asyncio.to_thread(work, stop))
+
+    def ended(task: asyncio.Future[T]) -> None:
+        stop.close()
+        if not task.cancelled():
+            task.exception()  # whoever wants to know has been told
+
+    task.add_done_callback(ended)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        stop.stop()
+        raise
+
+
+def on_this_loop(progress: Progress | None) -> Progress | None:
+    """Have reports of progress made on the loop that runs here, whichever thread they come from."""
+    if progress is None:
+        return None
+    report, loop = progress, asyncio.get_running_loop()
+
+    def tell(done: int, total: int | None, path: str) -> None:
+        try:
+            loop.call_soon_threadsafe(report, done, total, path)
+        except RuntimeError:
+            pass  # the loop has ended before the transfer
+
+    return tell
+
+
+class _Runner:
+    """Runs programs in the container for an operation on files; see `inside.Run`."""
+
+    def __init__(
+        self, core: HostCore, engine: Engine, container: str, stop: Stop, deadline: float | None
+    ) -> None:
+        self._core = core
+        self._engine = engine
+        self._container = container
+        self._stop = stop
+        self._deadline = deadline
+
+    def __call__(
+        self,
+        argv: Sequence[str],
+        *,
+        user: str = "",
+        stdin: Iterator[bytes] | None = None,
+        on_output: Callable[[bytes], None] | None = None,
+        tidy: bool = False,
+    ) -> tuple[int, bytes]:
+        """Run one to its end."""
+        options = self._core.options
+        left = None if self._deadline is None else max(0.001, self._deadline - time.monotonic())
+        take = on_output
+        plan = oneshot(
+            self._container,
+            list(argv),
+            TIDY_S if tidy else left,
+            stdin=None if stdin is None else _Pieces(stdin),
+            user=user or options.user or "",
+            environment=options.environment,
+            privileged=options.privileged,
+            on_output=None if take is None else lambda stream, data: take(data) if stream == 1 else None,
+            output_limit=_OUTPUT_LIMIT if take is None else 0,
+            host=self._core.name,
+        )
+        blocking = Blocking(self._engine)
+        status = drive(plan, blocking.answer if tidy else _Stoppable(blocking, self._stop).answer)
+        if status.retcode < 0:
+            why = status.error or "its time was over"
+            raise TransferError("run", f"{argv[0]} in the container", why, host=self._core.name)
+        return status.retcode, status.stdout
+
+
+class _Pieces:
+    """Pieces that are read like a file."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+
+    def read(self, _: int = -1) -> bytes:
+        """Give the next piece that is not empty; nothing at the end."""
+        return next((piece for piece in self._pieces if piece), b"")
+
+
+class _Stoppable:
+    """Answers a plan until it is stopped: that is raised in it, once, so that it can tidy up."""
+
+    # To be waited for like a channel.
+    ended = False
+    unsent = 0
+
+    def __init__(self, blocking: Blocking, stop: Stop) -> None:
+        self._blocking = blocking
+        self._stop = stop
+        self._told = False
+
+    def answer(self, request: Request) -> Any:
+        """Do what the plan asks for."""
+        if self._told:
+            return self._blocking.answer(request)
+        if isinstance(request, Wait):
+            watched: Any = (*request.channels, self)
+            request = Wait(watched, request.until)
+        reply = self._blocking.answer(request)
+        if self._stop.stopped and isinstance(request, Wait):
+            self._told = True
+            self._stop.check()
+        return reply
+
+    def interest(self) -> list[tuple[int, int]]:
+        """Give what tells of the stop."""
+        return [(self._stop.fileno(), select.POLLIN)]
+
+    def flush(self) -> None:
+        """Do nothing."""
+
+    def pending(self) -> bool:
+        """Say that nothing waits unseen."""
+        return False
+
+    def end_waits(self) -> bool:
+        """Say that no end does."""
+        return False

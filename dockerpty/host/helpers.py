@@ -1,0 +1,163 @@
+"""The helpers of a host, one for each user that has a shell: what sessions need of them. Plans.
+
+See `helper` for what one is. It is started when it is needed first, and again when it was lost; where there can be none
+all goes on without, and shells that do not come back are killed by other means.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from time import monotonic
+
+from dockerpty.host import recovery
+from dockerpty.host.helper import (
+    Helper,
+    close_helper,
+    end_shell,
+    foreground,
+    open_helper,
+    register_shell,
+    signal_group,
+    terminal_is_free,
+)
+from dockerpty.host.requests import Alone, Wait
+from dockerpty.signals import marker
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from dockerpty.host.requests import Plan
+    from dockerpty.host.resolve import State
+    from dockerpty.host.shell import Shell
+
+# Until what was interrupted has ended, and between two looks at it, whose output somebody else reads.
+_INTERRUPT_S, _LOOK_S = 1.0, 0.01
+# A line that follows an interrupt too closely is dropped with what was typed before.
+_FLUSH_S = 0.05
+# A container that had no helper is asked again after this: it may have had no room for a process.
+_NO_HELPER_S = 30.0
+
+
+@dataclass(slots=True)
+class _Helped:
+    """The helper for one user: there, or not, and since when."""
+
+    helper: Helper | None = None
+    container: tuple[str, str] = ("", "")
+    looked: float = field(default_factory=monotonic)
+
+
+class Helpers:
+    """The helpers of one host.
+
+    Args:
+        shells: gives the shells that are open.
+    """
+
+    def __init__(self, state: State, shells: Callable[[], Iterable[Shell]]) -> None:
+        self._state = state
+        self._shells = shells
+        self._helped: dict[str, _Helped] = {}
+        self._closed = False
+
+    def of(self, user: str) -> Plan[Helper | None]:
+        """Give the helper for a user, started if need be; None if the container can have none."""
+        helped = self._helped.get(user)
+        if helped is not None and helped.helper is not None and helped.helper.alive:
+            return helped.helper
+        there: Helper | None = yield Alone(f"helper {user}", self._of(user))
+        return there
+
+    def _of(self, user: str) -> Plan[Helper | None]:
+        found, helped = self._state.known, self._helped.get(user)
+        if found is None or self._closed:
+            return None
+        if helped is not None:
+            if helped.helper is not None and helped.helper.alive:
+                return helped.helper
+            waits = helped.helper is None and monotonic() < helped.looked + _NO_HELPER_S
+            if waits and helped.container == found.life:
+                return None
+            yield from close_helper(helped.helper)
+        shells = [
+            each.pid
+            for each in self._shells()
+            if each.channel.user == user and each.channel.container == found.id and not each.channel.ended
+        ]
+        opened = yield from open_helper(found.id, user=user, mark=marker(), register=shells)
+        self._helped[user] = _Helped(opened, found.life)
+        return opened
+
+    def guard(self, shell: Shell) -> Plan[None]:
+        """Have a shell end when this program does."""
+        helper = yield from self.of(shell.channel.user)
+        if helper is not None and shell.pid not in helper.registered and not shell.over:
+            yield from register_shell(helper, shell.pid)
+
+    def recover(self, shell: Shell, started: float) -> Plan[bool]:
+        """Have a shell back from its command; a shell that does not come back is killed."""
+        helper = yield from self.of(shell.channel.user)
+        result = yield from recovery.recover(shell, helper, started=started)
+        if not result.is_back and not shell.channel.ended and (helper is None or not helper.alive):
+            yield from recovery.end_alone(shell)
+        return result.is_back
+
+    def has_terminal(self, shell: Shell) -> Plan[bool]:
+        """Say whether a shell has its own terminal, as far as anybody can tell."""
+        found = yield from foreground((yield from self.of(shell.channel.user)), shell.pid)
+        return found is None or found.is_the_shell
+
+    def interrupt_beside(self, shell: Shell, is_held: Callable[[], bool]) -> Plan[bool]:
+        """Interrupt a command whose plan reads what the shell says: that sees it end.
+
+        Args:
+            is_held: whether that plan is driven still.
+
+        Returns:
+            whether the shell is back.
+        """
+        helper = yield from self.of(shell.channel.user)
+        if shell.tty:
+            shell.channel.write(b"\x03")
+            if (yield from terminal_is_free(helper, shell.pid)) is None:
+                yield Wait((), monotonic() + _FLUSH_S)
+            if shell.busy and not shell.channel.ended:
+                shell.channel.write(b"\n" + shell.framing.probe())
+        else:
+            yield from signal_group(helper, shell.pid, "INT")
+        until = monotonic() + _INTERRUPT_S
+        while is_held() and shell.busy and not shell.channel.ended and monotonic() < until:
+            yield Wait((), monotonic() + _LOOK_S)
+        return not shell.busy and not shell.channel.ended
+
+    def ends(self, shell: Shell) -> bool:
+        """Say whether a shell ends with its helper."""
+        helped = self._helped.get(shell.channel.user)
+        helper = None if helped is None else helped.helper
+        return helper is not None and helper.alive and shell.pid in helper.registered
+
+    def end(self, shell: Shell) -> Plan[None]:
+        """End a shell in the container."""
+        if shell.channel.ended:
+            return
+        helped = self._helped.get(shell.channel.user)
+        if (yield from end_shell(None if helped is None else helped.helper, shell.pid)) is None:
+            yield from recovery.end_alone(shell)
+
+    def close(self) -> Plan[None]:
+        """End them, and all shells that are registered with them; there are no others from now on."""
+        self._closed = True
+        for helped in self._helped.values():
+            yield from close_helper(helped.helper)
+        self._helped.clear()
+
+    def let_go(self) -> set[int]:
+        """End them without waiting; gives the shells that end with them."""
+        helped, self._helped = self._helped, {}
+        ending: set[int] = set()
+        for each in helped.values():
+            if each.helper is not None:
+                ending |= each.helper.registered
+                each.helper.let_go()
+        return ending
