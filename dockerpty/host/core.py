@@ -84,7 +84,7 @@ class HostCore:
         self.survey = Survey()
         self.closed = False
         self._teller = teller
-        self.helpers = Helpers(self.state, self._shells)
+        self.helpers = Helpers(self._shells)
         self._discarded: list[Channel] = []
         # Shells that were let go of, and that no helper ends.
         self._orphans: list[Shell] = []
@@ -139,7 +139,6 @@ class HostCore:
         reference = of_host(container_id, compose_project, service)
         self.state = resolve.State(reference, start=self.state.start, host=self.name)
         self.survey = Survey()
-        self.helpers = Helpers(self.state, self._shells)
 
     def is_running(self) -> Plan[bool]:
         """Ask whether it runs."""
@@ -371,7 +370,7 @@ class HostCore:
         if is_held():
             session.interrupts += 1
             return (yield from self.helpers.interrupt_beside(shell, is_held))
-        helper = yield from self.helpers.of(shell.channel.user)
+        helper = yield from self.helpers.of(shell)
         back: bool = yield Alone(session.key, interrupt_idle(shell, helper))
         return back
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from contextlib import contextmanager
 
 from dockerpty import log
 from dockerpty.errors import DockerptyError, EngineUnreachable
@@ -22,7 +21,7 @@ from dockerpty.plan import drive, drive_on_loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine
     from typing import Any, TypeVar
 
     from dockerpty.engine.interface import Engine
@@ -292,12 +291,14 @@ class ThreadDriver:
             HostConnectionError: the engine could not be reached.
             Exception: whatever the plan raises.
         """
+        answers = _Answers(self)
         try:
-            with self._lent() as engine:
-                return drive(plan, _Answers(self, engine).answer)
+            return drive(plan, answers.answer)
         except EngineUnreachable as error:
             self.drop()
             raise _unreachable(error, self._host) from error
+        finally:
+            answers.close()
 
     def engine(self) -> Engine:
         """Give an engine for one thread, to be closed by whoever asked."""
@@ -348,31 +349,38 @@ class ThreadDriver:
                 self._engine = engine_behind(self._find_engine())
             return self._engine
 
-    @contextmanager
-    def _lent(self) -> Iterator[Engine]:
+    def lend(self) -> Engine:
         """Lend an engine that no other thread has."""
         known = self._known_engine()
         with self._lock:
             engine = self._idle.pop() if self._idle else None
         # One that cannot be had twice is the program's own.
-        engine = engine or known.again() or known
-        try:
-            yield engine
-        finally:
-            with self._lock:
-                keeps = self._engine is known and engine is not known
-                if keeps:
-                    self._idle.append(engine)
-            if not keeps and engine is not known:
-                engine.close()
+        return engine or known.again() or known
+
+    def take_back(self, engine: Engine) -> None:
+        """Keep for the next what was lent, unless another engine is used by now."""
+        with self._lock:
+            known = self._engine
+            keeps = known is not None and known is not engine and known.name == engine.name
+            if keeps:
+                self._idle.append(engine)
+        if not keeps and known is not engine:
+            engine.close()
 
 
 class _Answers:
-    """The answers to one plan, in one thread."""
+    """The answers to one plan, in one thread. An engine is found when it is needed."""
 
-    def __init__(self, driver: ThreadDriver, engine: Engine) -> None:
+    def __init__(self, driver: ThreadDriver) -> None:
         self._driver = driver
-        self._executor = Blocking(engine)
+        self._engine: Engine | None = None
+        self._executor: Blocking | None = None
+
+    def close(self) -> None:
+        """Give back what was lent."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            self._driver.take_back(engine)
 
     def answer(self, request: Request) -> Any:
         """Do what a plan asks for."""
@@ -389,6 +397,9 @@ class _Answers:
                 return None
         if isinstance(request, Invoke):
             return request.function()
+        if self._executor is None:
+            self._engine = self._driver.lend()
+            self._executor = Blocking(self._engine)
         return self._executor.answer(request)
 
 

@@ -6,7 +6,7 @@ all goes on without, and shells that do not come back are killed by other means.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import monotonic
 
 from dockerpty.host import recovery
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from dockerpty.host.requests import Plan
-    from dockerpty.host.resolve import State
     from dockerpty.host.shell import Shell
 
 # Until what was interrupted has ended, and between two looks at it, whose output somebody else reads.
@@ -39,13 +38,25 @@ _FLUSH_S = 0.05
 _NO_HELPER_S = 30.0
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Helped:
-    """The helper for one user: there, or not, and since when."""
+    """The helper for one user of one container, or none.
 
-    helper: Helper | None = None
-    container: tuple[str, str] = ("", "")
-    looked: float = field(default_factory=monotonic)
+    Attributes:
+        again: when to try again to have one, by `time.monotonic`.
+    """
+
+    helper: Helper | None
+    again: float
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it answered so far."""
+        return self.helper is not None and self.helper.alive
+
+
+def _key(shell: Shell) -> tuple[str, str]:
+    return shell.channel.container, shell.channel.user
 
 
 class Helpers:
@@ -55,49 +66,44 @@ class Helpers:
         shells: gives the shells that are open.
     """
 
-    def __init__(self, state: State, shells: Callable[[], Iterable[Shell]]) -> None:
-        self._state = state
+    def __init__(self, shells: Callable[[], Iterable[Shell]]) -> None:
         self._shells = shells
-        self._helped: dict[str, _Helped] = {}
+        self._helped: dict[tuple[str, str], _Helped] = {}
         self._closed = False
 
-    def of(self, user: str) -> Plan[Helper | None]:
-        """Give the helper for a user, started if need be; None if the container can have none."""
-        helped = self._helped.get(user)
-        if helped is not None and helped.helper is not None and helped.helper.alive:
+    def of(self, shell: Shell) -> Plan[Helper | None]:
+        """Give the helper for the user of a shell, started if need be; None if the container can have none."""
+        helped = self._helped.get(_key(shell))
+        if helped is not None and helped.is_there:
             return helped.helper
-        there: Helper | None = yield Alone(f"helper {user}", self._of(user))
+        there: Helper | None = yield Alone("helper", self._of(shell))
         return there
 
-    def _of(self, user: str) -> Plan[Helper | None]:
-        found, helped = self._state.known, self._helped.get(user)
-        if found is None or self._closed:
+    def _of(self, shell: Shell) -> Plan[Helper | None]:
+        key = container, user = _key(shell)
+        helped = self._helped.get(key)
+        if helped is not None and (helped.is_there or monotonic() < helped.again):
+            return helped.helper
+        if self._closed or shell.channel.ended:
             return None
-        if helped is not None:
-            if helped.helper is not None and helped.helper.alive:
-                return helped.helper
-            waits = helped.helper is None and monotonic() < helped.looked + _NO_HELPER_S
-            if waits and helped.container == found.life:
-                return None
-            yield from close_helper(helped.helper)
-        shells = [
-            each.pid
-            for each in self._shells()
-            if each.channel.user == user and each.channel.container == found.id and not each.channel.ended
-        ]
-        opened = yield from open_helper(found.id, user=user, mark=marker(), register=shells)
-        self._helped[user] = _Helped(opened, found.life)
+        for other, each in [*self._helped.items()]:
+            if not each.is_there:
+                del self._helped[other]
+                yield from close_helper(each.helper)
+        pids = [each.pid for each in self._shells() if _key(each) == key]
+        opened = yield from open_helper(container, user=user, mark=marker(), register=pids)
+        self._helped[key] = _Helped(opened, monotonic() + _NO_HELPER_S if opened is None else 0.0)
         return opened
 
     def guard(self, shell: Shell) -> Plan[None]:
         """Have a shell end when this program does."""
-        helper = yield from self.of(shell.channel.user)
+        helper = yield from self.of(shell)
         if helper is not None and shell.pid not in helper.registered and not shell.over:
             yield from register_shell(helper, shell.pid)
 
     def recover(self, shell: Shell, started: float) -> Plan[bool]:
         """Have a shell back from its command; a shell that does not come back is killed."""
-        helper = yield from self.of(shell.channel.user)
+        helper = yield from self.of(shell)
         result = yield from recovery.recover(shell, helper, started=started)
         if not result.is_back and not shell.channel.ended and (helper is None or not helper.alive):
             yield from recovery.end_alone(shell)
@@ -105,7 +111,7 @@ class Helpers:
 
     def has_terminal(self, shell: Shell) -> Plan[bool]:
         """Say whether a shell has its own terminal, as far as anybody can tell."""
-        found = yield from foreground((yield from self.of(shell.channel.user)), shell.pid)
+        found = yield from foreground((yield from self.of(shell)), shell.pid)
         return found is None or found.is_the_shell
 
     def interrupt_beside(self, shell: Shell, is_held: Callable[[], bool]) -> Plan[bool]:
@@ -117,7 +123,7 @@ class Helpers:
         Returns:
             whether the shell is back.
         """
-        helper = yield from self.of(shell.channel.user)
+        helper = yield from self.of(shell)
         if shell.tty:
             shell.channel.write(b"\x03")
             if (yield from terminal_is_free(helper, shell.pid)) is None:
@@ -133,7 +139,7 @@ class Helpers:
 
     def ends(self, shell: Shell) -> bool:
         """Say whether a shell ends with its helper."""
-        helped = self._helped.get(shell.channel.user)
+        helped = self._helped.get(_key(shell))
         helper = None if helped is None else helped.helper
         return helper is not None and helper.alive and shell.pid in helper.registered
 
@@ -141,7 +147,7 @@ class Helpers:
         """End a shell in the container."""
         if shell.channel.ended:
             return
-        helped = self._helped.get(shell.channel.user)
+        helped = self._helped.get(_key(shell))
         if (yield from end_shell(None if helped is None else helped.helper, shell.pid)) is None:
             yield from recovery.end_alone(shell)
 
