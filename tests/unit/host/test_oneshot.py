@@ -15,7 +15,7 @@ from dockerpty.errors import APIError, NotFound, SessionLost, StartRefused
 from dockerpty.host import oneshot as module
 from dockerpty.host.failure import CommandFailed
 from dockerpty.host.oneshot import oneshot
-from dockerpty.host.requests import Open, Wait
+from dockerpty.host.requests import Close, Open, Wait
 from dockerpty.host.results import CommandStatus, Status
 from tests.unit.host.channels import CONTAINER, SILENCE, Here, LocalChannel, Scripted, reply
 from tests.unit.host.test_processes import pids
@@ -210,6 +210,43 @@ def test_who_gives_up_leaves_nothing_open(stop: type[BaseException], here: Here)
         assert pids(channel.mark) == []
     assert channel.ended
     assert channel._descriptors() == set()
+
+
+class Cancelled(BaseException):
+    """As on a loop: raised where something is waited for."""
+
+
+class Cancelling(Here):
+    """Cancels one of the requests. What is to be closed is closed all the same, as on a loop."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+        self.cancelled = False
+
+    def answer(self, request: Any) -> Any:
+        if len(self.requests) != self.number or self.cancelled:
+            return super().answer(request)
+        self.cancelled = True
+        if isinstance(request, Close):
+            super().answer(request)
+        raise Cancelled
+
+
+def test_whatever_is_waited_for_when_it_is_cancelled_nothing_is_left() -> None:
+    script = "echo up; (sleep 300 >&- 2>&- <&-) & cat >/dev/null; sleep 300"
+    number, cancelled = 0, True
+    while cancelled:
+        with Cancelling(number) as here:
+            try:
+                run(here, script, 0.1, stdin=b"x" * 300_000)
+            except Cancelled:
+                pass
+            assert {*map(id, here.closed)} == {*map(id, here.opened)}
+            assert all(pids(channel.mark) == [] for channel in here.opened if channel.mark)
+            cancelled = here.cancelled
+        number += 1
+    assert number > 8
 
 
 def test_the_one_who_is_shown_the_output_may_stop_it(here: Here) -> None:
