@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from dockerpty.container.ending import CONTAINER_LOOKS
+from dockerpty.container.state import is_going
 from dockerpty.engine import calls
 from dockerpty.errors import DockerptyError, NotFound
 from dockerpty.host.processes import ending_of
@@ -16,9 +18,9 @@ if TYPE_CHECKING:
     from dockerpty.host.requests import Plan
     from dockerpty.host.shell import Shell
 
+_LOOK_AGAIN_S = 0.1
+_REMOVED = "the container was removed"
 _SILENCE_S, _LONGEST_SILENCE_S = 10.0, 60.0
-# A container that is killed stops a moment after what runs in it.
-_STOPS_WITHIN_S, _LOOK_S = 0.5, 0.05
 
 
 class Vigil:
@@ -80,22 +82,22 @@ def _why(shell: Shell, end: Ending) -> Plan[str]:
     if end.engine_is_away:
         return str(end.error)
     if end.reason == "removed":
-        return "the container was removed"
-    until = time.monotonic() + _STOPS_WITHIN_S
-    while True:
+        return _REMOVED
+    # The end of a container follows that of what is in it.
+    looks = CONTAINER_LOOKS if end.code in (None, KILLED_CODE) else 1
+    for look in range(looks):
+        if look:
+            yield Wait((), time.monotonic() + _LOOK_AGAIN_S)
         try:
-            state = (yield Ask(calls.inspect_container(shell.channel.container))).json()["State"]
+            found = (yield Ask(calls.inspect_container(shell.channel.container))).json()
         except NotFound:
-            return "the container was removed"
+            return _REMOVED
         except DockerptyError as error:
             return str(error)
-        if end.code != KILLED_CODE or not state.get("Running") or time.monotonic() >= until:
-            break
-        yield Wait((), time.monotonic() + _LOOK_S)
-    if end.code == KILLED_CODE and state.get("OOMKilled"):
-        return f"the shell was killed ({KILLED_CODE}): out of memory?"
-    if not state.get("Running"):
-        return "the container stopped"
+        if end.code == KILLED_CODE and found["State"].get("OOMKilled"):
+            return f"the shell was killed ({KILLED_CODE}): out of memory?"
+        if not found["State"].get("Running"):
+            return _REMOVED if is_going(found) else "the container stopped"
     if end.code is None:
         return "the shell ended, and the engine does not know with which code"
     return f"the shell ended with {end.code}" if end.code else ""

@@ -71,9 +71,8 @@ class Feeder:
             self.path = self._said[1].strip().decode()
         self.opened = self.opened or b"opened" in self._said[2]
 
-    def serve(self) -> bool:
-        """Read what it says, and send the next piece of the source; say whether more would go at once."""
-        self.look()
+    def feed(self) -> bool:
+        """Send the next piece of the source; say whether more would go at once."""
         return self._source is not None and not self._ended and self._source.feed(self.channel)
 
     def write(self, data: bytes) -> None:

@@ -396,18 +396,6 @@ class Framing:
         """Whether a command runs: its text has arrived, and its end was not seen."""
         return any(reader.running for reader in self._readers.values())
 
-    def check(self, command: str | bytes, stdin: str = "") -> bytes:
-        """Give the text of a command as it is sent.
-
-        Raises:
-            ValueError, RuntimeError: it cannot be sent, as of `request`.
-        """
-        text = command.encode(errors="surrogateescape") if isinstance(command, str) else command
-        _check(text, stdin)
-        if self.busy:
-            raise RuntimeError("a command runs in this shell: send the next when it has ended")
-        return text
-
     def request(self, command: str | bytes, stdin: str = "", *, merge: bool = False) -> Request:
         """Say what to send for a command.
 
@@ -431,6 +419,18 @@ class Framing:
         way = "long" if _ODD.search(text) else "fast"
         first = self._typed(key, lines, way, stdin)
         return Request(key, first, text + b"\n") if way == "long" else Request(key, first + text + b"\n")
+
+    def check(self, command: str | bytes, stdin: str = "") -> bytes:
+        """Give the text of a command as it is sent.
+
+        Raises:
+            ValueError, RuntimeError: it cannot be sent, as of `request`.
+        """
+        text = command.encode(errors="surrogateescape") if isinstance(command, str) else command
+        _check(text, stdin)
+        if self.busy:
+            raise RuntimeError("a command runs in this shell: send the next when it has ended")
+        return text
 
     def _typed(self, key: str, lines: int, way: str, stdin: str) -> bytes:
         """Make the line that is typed for a command. Not in a function: `set --` in it is to last."""

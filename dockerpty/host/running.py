@@ -124,17 +124,19 @@ class Running:
                 self._interrupted = self.code is None
         if not shell.busy or (yield from self._vigil.sees_the_end()):
             return True
-        if feeder is not None and feeder.channel.ended and not feeder.opened and not self._freed:
-            # Nobody else would open it any more, and the shell wait for that for ever.
-            self._freed = True
-            yield from free(shell, feeder)
+        if feeder is not None:
+            feeder.look()
+            if feeder.channel.ended and not feeder.opened and not self._freed:
+                # Nobody else would open it any more, and the shell wait for that for ever.
+                self._freed = True
+                yield from free(shell, feeder)
         return False
 
     def wait(self, until: float | None = None) -> Plan[None]:
         """Wait until there is something to do; at most until then, by `time.monotonic`."""
         channels, look = [self._shell.channel], self._vigil.until
         if self._feeder is not None:
-            if self._feeder.serve():
+            if self._feeder.feed():
                 look = time.monotonic()
             if not self._feeder.channel.ended:
                 channels.append(self._feeder.channel)

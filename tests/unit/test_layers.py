@@ -255,7 +255,7 @@ ALLOWED["host.oneshot"] = {
 # The plans of one shell that keeps its state.
 ALLOWED["host.shell"] = {"host.channel", "host.framing", "matching"}
 ALLOWED["host.departure"] = {
-    *("errors", "result", "container.ending", "engine.calls"),
+    *("errors", "result", "container.ending", "container.state", "engine.calls"),
     *("host.processes", "host.requests", "host.shell"),
 }
 _SHELL = {"host.channel", "host.requests", "host.shell"}

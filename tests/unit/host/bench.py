@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 from dockerpty.host.opening import open_shell
-from dockerpty.host.requests import Open, Request, Wait
+from dockerpty.host.requests import Open, Wait
 from dockerpty.host.results import CommandStatus, RunResult
 from dockerpty.host.running import run_one
 from dockerpty.host.sequence import live, run_many
@@ -29,16 +28,6 @@ KINDS = [(name, tty) for name in ALL for tty in (False, True)]
 IDS = [f"{name}-{'terminal' if tty else 'pipes'}" for name, tty in KINDS]
 
 
-class _Here(Here):
-    """As that, but a terminal of this machine does not always tell a poll that it has room again."""
-
-    def answer(self, request: Request) -> Any:
-        if isinstance(request, Wait) and any(channel.tty and channel.unsent for channel in request.channels):
-            soon = time.monotonic() + 0.02
-            request = replace(request, until=soon if request.until is None else min(request.until, soon))
-        return super().answer(request)
-
-
 class Bench:
     """A session with a shell of this machine.
 
@@ -53,7 +42,7 @@ class Bench:
         self.name = name
         self.tty = tty
         self.folder = folder
-        self.here = _Here(self._open)
+        self.here = Here(self._open)
         self.drive = self.here.drive
         self.opened = 0
         self._shell: Shell | None = None
