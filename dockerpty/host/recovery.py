@@ -1,6 +1,6 @@
 """A shell had back from a command that took too long, or was given up: with its state, if there is a way.
 
-The command is interrupted and not the shell. With a terminal that is a key, and then a line with a mark of its own,
+The command is interrupted and not the shell. With a terminal that is a key, and then lines with a mark of their own,
 which only a shell at its prompt returns; without, signals to all that runs beside the shell. A shell that does not come
 back so is killed, and whoever opens another one says that the state is lost.
 
