@@ -182,7 +182,7 @@ class Channel:
         except ProtocolError as error:
             self._end(error)
             return []
-        found = []
+        found: list[tuple[int, bytes]] = []
         for stream, piece in pieces:
             if stream == SYSTEM_ERROR:
                 text = bytes(piece).decode("utf-8", "replace").strip()

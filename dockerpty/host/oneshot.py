@@ -11,6 +11,7 @@ import time
 from datetime import UTC, datetime
 
 from dockerpty import unstarted
+from dockerpty.container.ending import CONTAINER_LOOKS
 from dockerpty.engine import calls
 from dockerpty.errors import DockerptyError, NotFound, StartRefused
 from dockerpty.frames import STDERR, STDOUT
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from dockerpty.container.ending import Ending
     from dockerpty.host.channel import Channel
     from dockerpty.host.requests import Plan
     from dockerpty.host.stdin import Given
@@ -46,6 +46,7 @@ _MERGED_ARGV = 'exec "$@" 2>&1'
 _SILENCE_S, _LONGEST_SILENCE_S = 10.0, 60.0
 #: What was on its way when a process was killed has come after this, or will not.
 _LAST_OUTPUT_S = 1.0
+_LOOK_AGAIN_S = 0.1
 _SAID = 400
 
 
@@ -121,7 +122,7 @@ def oneshot(
     return status.check() if check else status
 
 
-def _spelled(command: str | Sequence[str], merge: bool) -> tuple[str, tuple[str, ...]]:
+def _spelled(command: Any, merge: bool) -> tuple[str, tuple[str, ...]]:
     """Give a command as text, for people, and as what is started."""
     if isinstance(command, str):
         _refuse_nul(command)
@@ -176,7 +177,7 @@ class _Run:
     ) -> None:
         self._command = command
         self._output = output
-        self._text: dict[str, str] = {"encoding": encoding, "errors": errors, "host": host}
+        self._text: dict[str, Any] = {"encoding": encoding, "errors": errors, "host": host}
         self._began = time.monotonic()
         self._started = datetime.now(UTC)
         # Where the reason goes why it could not be started: a shell's own words would be there.
@@ -260,7 +261,12 @@ class _Run:
         if end.code is None:
             why = str(end.error) if end.error else "the engine does not know its exit code"
             return self._status(None, error=why)
-        gone, error = (yield from _why_killed(channel, end)) if end.code > 128 else (False, "")
+        gone, error = False, ""
+        if end.reason == "removed":
+            gone, error = True, "its container was removed"
+        elif end.code == KILLED_CODE:
+            # As all die that are in a container when it ends.
+            gone, error = yield from _why_killed(channel)
         status = self._status(end.code, error=error)
         return status._replace(status=Status.Error) if gone else status
 
@@ -297,17 +303,21 @@ def _has_ended(channel: Channel) -> Plan[bool]:
     return not info["Running"] and info["ExitCode"] is not None
 
 
-def _why_killed(channel: Channel, end: Ending) -> Plan[tuple[bool, str]]:
+def _why_killed(channel: Channel) -> Plan[tuple[bool, str]]:
     """Say whether its container is gone, or has stopped, and in a sentence what killed a process."""
-    if end.reason == "removed":
-        return True, "its container was removed"
-    try:
-        state = (yield Ask(calls.inspect_container(channel.container))).json()["State"]
-    except NotFound:
-        return True, "its container was removed"
-    except DockerptyError:
-        return False, ""
-    memory = "killed (137): out of memory?" if state.get("OOMKilled") and end.code == KILLED_CODE else ""
-    if state.get("Running"):
-        return False, memory
-    return True, "; ".join(filter(None, ("its container stopped", memory)))
+    for look in range(CONTAINER_LOOKS):
+        if look:
+            # The end of a container follows that of what is in it.
+            yield Wait(until=time.monotonic() + _LOOK_AGAIN_S)
+        try:
+            state = (yield Ask(calls.inspect_container(channel.container))).json()["State"]
+        except NotFound:
+            return True, "its container was removed"
+        except DockerptyError:
+            return False, ""
+        memory = "killed (137): out of memory?" if state.get("OOMKilled") else ""
+        if not state.get("Running"):
+            return True, "; ".join(filter(None, ("its container stopped", memory)))
+        if memory:
+            return False, memory
+    return False, ""

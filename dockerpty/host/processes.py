@@ -24,14 +24,29 @@ if TYPE_CHECKING:
 _log = log.get(__name__)
 
 # Each that has the mark $1, and its process group, where those are whose environment is another one by now. Again and
-# again, until none is found: they may have had children meanwhile, and are gone when this has ended.
-_KILL = (
-    "n=0; while found=; "
-    'for p in /proc/[0-9]*; do if tr "\\0" "\\n" <"$p/environ" 2>/dev/null | grep -qx "$1"; '
-    'then found=yes; kill -9 "-${p#/proc/}" 2>/dev/null; kill -9 "${p#/proc/}" 2>/dev/null; fi; done; '
-    '[ "$found" ]; do n=$((n + 1)); [ "$n" -lt 50 ] || break; done; echo "done $found"'
-)
-_DONE, _NOT_ALL = b"done \n", b"done yes\n"
+# again, until none is found: they may have had children meanwhile, and are gone when this has ended. One `head` for all
+# of them says before each environment whose it is; two programs for each would take a second where there are hundreds.
+_KILL = r"""
+n=0
+while
+    head -c 4000000 /proc/[0-9]*/environ 2>/dev/null | tr '\0' '\n' |
+    grep -x -e '==> /proc/[0-9]*/environ <==' -e "$1" | {
+        found=
+        while IFS= read -r line; do
+            case $line in
+                "$1") found=yes; kill -9 "-$pid"; kill -9 "$pid";;
+                *) pid=${line#"==> /proc/"}; pid=${pid%%/*};;
+            esac
+        done 2>/dev/null
+        [ "$found" ]
+    }
+do
+    n=$((n + 1))
+    [ "$n" -lt 200 ] || { echo left; exit; }
+done
+echo done
+"""
+_DONE, _NOT_ALL = b"done\n", b"left\n"
 _SAID = 400
 #: A process that was killed has ended its streams, and been forgotten by the engine, after so many seconds at most.
 _KILL_LIMIT_S = 3.0
@@ -68,7 +83,7 @@ def closing(channel: Channel, work: Plan[T]) -> Plan[T]:
 def kill(channel: Channel, within: float = _KILL_LIMIT_S) -> Plan[str]:
     """Kill the process of a channel, its children and its process group, in its container, by its mark.
 
-    The container needs `sh`, `tr`, `grep` and `/proc` for that. Raises nothing of ours.
+    The container needs `sh`, `head`, `tr`, `grep` and `/proc` for that. Raises nothing of ours.
 
     Args:
         within: seconds that it may take.

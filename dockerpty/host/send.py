@@ -225,10 +225,13 @@ def _wait(request: Wait) -> bool:
 
 
 def _has_something(channels: tuple[Channel, ...]) -> bool:
-    """Send what goes; say whether there is something that no poll tells of."""
+    """Send what goes; say whether something went, or is there that no poll tells of."""
+    found = False
     for channel in channels:
+        waited = channel.unsent
         channel.flush()
-    return any(channel.ended or channel.pending() for channel in channels)
+        found = found or channel.unsent < waited or channel.ended or channel.pending()
+    return found
 
 
 def _tell(ready: asyncio.Future[bool], found: bool) -> None:

@@ -60,7 +60,7 @@ def colour(request: pytest.FixtureRequest, client: Engine) -> Colour:
 
 def commands(container: Container) -> list[str]:
     """What runs in a container, as command lines."""
-    listed: dict[str, Any] = container.top(ps_args="-eo pid,args")
+    listed: Any = container.top(ps_args="-eo pid,args")
     return [process[-1] for process in listed["Processes"]]
 
 

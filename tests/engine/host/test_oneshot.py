@@ -286,12 +286,13 @@ def test_a_cancelled_command_is_killed_before_the_cancellation_is_seen(
 
 
 def test_ctrl_c_kills_the_command_and_is_raised(client: Engine, box: Container) -> None:
-    def typed() -> None:
-        wait_until_runs(box, "sleep 7114")
-        signal.pthread_kill(main, signal.SIGINT)
-
     main = threading.main_thread().ident
     assert main is not None
+
+    def typed(thread: int = main) -> None:
+        wait_until_runs(box, "sleep 7114")
+        signal.pthread_kill(thread, signal.SIGINT)
+
     person = threading.Thread(target=typed)
     person.start()
     with pytest.raises(KeyboardInterrupt):

@@ -102,7 +102,8 @@ def test_lines_are_answered_one_by_one(colour: Colour, box: Container) -> None:
 
 def test_a_terminal_has_its_size_and_one_stream_and_ends_by_ctrl_d(colour: Colour, box: Container) -> None:
     def plan() -> Plan[tuple[bytes, int | None]]:
-        channel = yield opened(box, "sh", "-c", "stty size; tty >&2; cat", tty=True, size=(31, 97))
+        channel = yield opened(box, "sh", "-c", "read line; stty size; tty >&2; cat", tty=True, size=(31, 97))
+        channel.write(b"\n")
         said = yield from until(channel, b"/dev/pts/0\r\n")
         channel.write(b"half")
         channel.end_input()
@@ -111,7 +112,7 @@ def test_a_terminal_has_its_size_and_one_stream_and_ends_by_ctrl_d(colour: Colou
         yield Close(channel)
         return said, code
 
-    assert colour.drive(plan()) == (b"31 97\r\n/dev/pts/0\r\nhalfhalf", 0)
+    assert colour.drive(plan()) == (b"\r\n31 97\r\n/dev/pts/0\r\nhalfhalf", 0)
 
 
 def test_what_is_not_there_is_an_error_in_the_plan(colour: Colour, bench: Bench) -> None:

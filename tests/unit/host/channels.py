@@ -359,8 +359,8 @@ class Here:
         self.requests: list[Request] = []
         self.opened: list[Any] = []
         self.closed: list[Any] = []
-        self._opens = opens or local
-        self._asks = asks or self.inspect
+        self.opens = opens or local
+        self.asks = asks or self.inspect
 
     def drive(self, steps: Plan[T]) -> T:
         """Run a plan to its end."""
@@ -370,9 +370,9 @@ class Here:
         """Do what a plan asks for."""
         self.requests.append(request)
         if isinstance(request, Ask):
-            return self._asks(request.call)
+            return self.asks(request.call)
         if isinstance(request, Open):
-            channel = self._opens(request)
+            channel = self.opens(request)
             self.opened.append(channel)
             return channel
         if isinstance(request, Wait):
@@ -427,9 +427,13 @@ def wait(request: Wait) -> bool:
     limit = time.monotonic() + DEADLINE_S
     until = limit if request.until is None else min(request.until, limit)
     poll = select.poll()
-    for channel in request.channels:
+    channels: tuple[Any, ...] = request.channels
+    for channel in channels:
+        waited = channel.unsent
         channel.flush()
-        if channel.ended or channel.pending() or (isinstance(channel, Scripted) and channel.ready()):
+        if channel.unsent < waited or channel.ended or channel.pending():
+            return True
+        if isinstance(channel, Scripted) and channel.ready():
             return True
         for fd, events in channel.interest():
             poll.register(fd, events)

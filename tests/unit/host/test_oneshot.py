@@ -15,7 +15,7 @@ from dockerpty.errors import APIError, NotFound, SessionLost, StartRefused
 from dockerpty.host import oneshot as module
 from dockerpty.host.failure import CommandFailed
 from dockerpty.host.oneshot import oneshot
-from dockerpty.host.requests import Open, Wait
+from dockerpty.host.requests import Close, Open, Wait
 from dockerpty.host.results import CommandStatus, Status
 from tests.unit.host.channels import CONTAINER, SILENCE, Here, LocalChannel, Scripted, reply
 from tests.unit.host.test_processes import pids
@@ -49,7 +49,7 @@ def said(steps: list[Any], info: dict[str, Any], state: dict[str, Any] | None = 
             return reply({"Id": CONTAINER, "State": state})
         return reply(info)
 
-    return Here(opens=lambda _: Scripted(steps), asks=asked)
+    return Here(opens=lambda request: Scripted(steps, mark=request.mark), asks=asked)
 
 
 def ended(code: int | None, pid: int = 1) -> dict[str, Any]:
@@ -181,9 +181,9 @@ def test_one_that_writes_all_the_time_is_no_less_killed(here: Here) -> None:
 
 
 def test_one_that_cannot_be_killed_is_said_to_run_on() -> None:
-    here = said([SILENCE], {"Running": True, "ExitCode": None, "Pid": 1})
-    opens = iter([Scripted([b"before", SILENCE]), Scripted([(2, b"sh: not found")])])
-    here._opens = lambda _: next(opens)
+    steps: Any = iter([[b"before", SILENCE], [(2, b"sh: not found")]])
+    here = said([], {"Running": True, "ExitCode": None, "Pid": 1})
+    here.opens = lambda request: Scripted(next(steps), mark=request.mark)
     status = run(here, "x", 0.1)
     assert (status.timed_out, status.output) == (True, "before")
     assert status.error == "its time was over, and it may still run: sh: not found"
@@ -210,6 +210,43 @@ def test_who_gives_up_leaves_nothing_open(stop: type[BaseException], here: Here)
         assert pids(channel.mark) == []
     assert channel.ended
     assert channel._descriptors() == set()
+
+
+class Cancelled(BaseException):
+    """As on a loop: raised where something is waited for."""
+
+
+class Cancelling(Here):
+    """Cancels one of the requests. What is to be closed is closed all the same, as on a loop."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+        self.cancelled = False
+
+    def answer(self, request: Any) -> Any:
+        if len(self.requests) != self.number or self.cancelled:
+            return super().answer(request)
+        self.cancelled = True
+        if isinstance(request, Close):
+            super().answer(request)
+        raise Cancelled
+
+
+def test_whatever_is_waited_for_when_it_is_cancelled_nothing_is_left() -> None:
+    script = "echo up; (sleep 300 >&- 2>&- <&-) & cat >/dev/null; sleep 300"
+    number, cancelled = 0, True
+    while cancelled:
+        with Cancelling(number) as here:
+            try:
+                run(here, script, 0.1, stdin=b"x" * 300_000)
+            except Cancelled:
+                pass
+            assert {*map(id, here.closed)} == {*map(id, here.opened)}
+            assert all(pids(channel.mark) == [] for channel in here.opened if channel.mark)
+            cancelled = here.cancelled
+        number += 1
+    assert number > 8
 
 
 def test_the_one_who_is_shown_the_output_may_stop_it(here: Here) -> None:

@@ -157,7 +157,7 @@ def test_children_that_outlive_it_are_looked_for(here: Here) -> None:
 def test_one_that_is_not_seen_to_run_yet_is_waited_for() -> None:
     infos = [{"Running": False, "ExitCode": None, "Pid": 0}] * 3
     infos.append({"Running": True, "ExitCode": None, "Pid": 4711})
-    here = Here(opens=lambda _: Scripted([b"done \n"]), asks=lambda _: reply(infos.pop(0)))
+    here = Here(opens=lambda _: Scripted([b"done\n"]), asks=lambda _: reply(infos.pop(0)))
     assert here.drive(kill(Scripted([], mark="DPTY_EXEC=1"))) == ""  # type: ignore[arg-type]
     assert [type(each) for each in here.requests] == [Ask, Wait, Ask, Wait, Ask, Wait, Ask, Open, Close]
 
@@ -165,7 +165,7 @@ def test_one_that_is_not_seen_to_run_yet_is_waited_for() -> None:
 @pytest.mark.parametrize(
     ("steps", "problem"),
     [
-        ([(1, b"done yes\n")], "some of it does not end"),
+        ([(1, b"left\n")], "some of it does not end"),
         ([(2, b"sh: tr: not\n found\n")], "sh: tr: not found"),
         ([], "the search for it ended early"),
         ([SILENCE], "the search for it took too long"),

@@ -169,8 +169,8 @@ def test_a_process_is_started_as_it_was_asked_for(colour: Drive, engine: Wired) 
     )
 
     def work(channel: Channel) -> Plan[tuple[Any, ...]]:
+        yield from ()
         return channel.exec_id, channel.container, channel.mark, channel.user, channel.tty
-        yield
 
     assert colour(engine, using(work, opened)) == (f"{1:064x}", CONTAINER, "DPTY_EXEC=1", "app", False)
     config = engine.configs[0]
@@ -194,8 +194,8 @@ def test_a_terminal_has_its_size_before_anything_is_done_with_it(colour: Drive, 
     engine.refusals["exec_resize"] = [APIError("resize", "it", status_code=500)]
 
     def work(channel: Channel) -> Plan[list[str]]:
+        yield from ()
         return list(engine.calls)
-        yield
 
     opened = Open(CONTAINER, ("sh",), tty=True, size=(24, 200))
     told = ["exec_create", "exec_start", "exec_resize", "exec_inspect", "exec_resize"]
@@ -308,6 +308,20 @@ def test_what_was_written_is_sent_while_the_plan_waits(colour: Drive, engine: Wi
         return b"".join(came)
 
     assert colour(engine, using(work)) == data
+
+
+@both
+def test_room_that_came_before_the_wait_is_no_less_than_room_that_comes(colour: Drive, engine: Wired) -> None:
+    def work(channel: Channel) -> Plan[bool]:
+        while not channel.unsent:
+            channel.write(bytes(65536))
+        while select.select([engine.ends[0]], [], [], 0)[0]:
+            engine.ends[0].recv(1 << 20)
+        answer: bool = yield Wait((channel,), time.monotonic() + 60)
+        assert not channel.unsent
+        return answer
+
+    assert colour(engine, using(work))
 
 
 class Ahead(SocketTransport):
