@@ -150,6 +150,28 @@ def interrupt(shell: Recoverable, helper: Helper | None = None) -> Plan[bool]:
     return (yield from attempt.by_signal("INT", _INT_S))
 
 
+def bringing_back(helper: Callable[[], Helper | None]) -> Callable[[Recoverable, float], Plan[bool]]:
+    """Make what brings a shell back that is given with the time when its command was sent, and says whether it is back.
+
+    Args:
+        helper: gives the one of the moment.
+    """
+
+    def bring_back(shell: Recoverable, sent: float) -> Plan[bool]:
+        return (yield from recover(shell, helper(), started=sent)).is_back
+
+    return bring_back
+
+
+def having_terminal(helper: Callable[[], Helper | None]) -> Callable[[Recoverable], Plan[bool]]:
+    """Make what says whether a shell has its terminal, and no program: also where nobody can tell."""
+
+    def has_terminal(shell: Recoverable) -> Plan[bool]:
+        return (yield from terminal_is_free(helper(), shell.pid)) is not False
+
+    return has_terminal
+
+
 def end_alone(shell: Recoverable, sh: str = "sh") -> Plan[bool]:
     """Kill a shell without a helper, by a process of its own. It may take as long as the engine takes to start one.
 
