@@ -48,7 +48,7 @@ _BEGIN_S = 1.0  # a text that is on its way arrives, and begins
 _PROBE_S = 0.5  # an interrupt comes to what runs, and the line to the shell
 _LAST_PROBE_S = 1.5
 _FLUSH_S = 0.05  # between the two: a shell that takes the interrupt drops the line that it reads
-_INT_S, _TERM_S, _KILL_S = 1.0, 2.0, 0.5
+_INT_S, _TERM_S, _KILL_S = 1.0, 2.0, 1.0
 _ALONE_S = 0.2  # a shell that runs nothing may be between two things that it runs
 _END_S = 0.5  # kept for the shell's end
 
@@ -304,15 +304,20 @@ class _Attempt:
 
     def by_signal(self, name: str, seconds: float, started: float | None = None) -> Plan[bool]:
         """Send one signal, and wait for the command's end: both its marks, and no others."""
-        younger = None if started is None else monotonic() - started
         last = self._until - _END_S
-        count = yield from signal_group(self._helper, self._shell.pid, name, younger, until=last)
-        if count is None:
-            return False
-        self._interrupts += name == "INT"
-        # Nothing runs but the shell itself, and it is not signalled.
-        patience = min(seconds if count else _ALONE_S, last - monotonic())
-        return (yield from self.wait(patience, lambda: not self._shell.framing.busy))
+        # Twice if nothing runs but the shell itself, which is not signalled: it may be about to start something.
+        for _ in range(2):
+            younger = None if started is None else monotonic() - started
+            count = yield from signal_group(self._helper, self._shell.pid, name, younger, until=last)
+            if count is None:
+                return False
+            self._interrupts += name == "INT"
+            patience = min(seconds if count else _ALONE_S, last - monotonic())
+            if (yield from self.wait(patience, lambda: not self._shell.framing.busy)):
+                return True
+            if count:
+                break
+        return False
 
     # The end
 

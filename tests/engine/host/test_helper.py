@@ -194,7 +194,8 @@ def test_a_command_that_does_not_end_is_ended_in_the_container(
         assert result.how is how
         if result.is_back:
             assert (yield from shell.run("echo $A; pwd")) == b"kept\n/tmp\n"
-        assert len(commands(container)) == (3 if result.is_back else 2)
+        count = 3 if result.is_back else 2
+        wait_for(lambda: len(commands(container)) == count, 10, "the end of all that ran")
         yield Close(shell.channel)
         yield from close_helper(helper)
 
