@@ -448,11 +448,12 @@ class Framing:
         ).encode(errors="surrogateescape")
 
     def probe(self) -> bytes:
-        """Make the line that asks whether the shell is back at its prompt, after an interrupt (with terminal only)."""
+        """Make the lines that ask whether the shell is back at its prompt, after an interrupt (with terminal only)."""
         key = self._nonce()
         for reader in self._readers.values():
             reader.expect_probe(key)
-        return f" stty sane -echo -onlcr; __dpty_k=; __dpty_mark {key} p >&7\n".encode()
+        # Two of them: where no process more is allowed, ash and dash drop the rest of a line that wanted one.
+        return f" stty sane -echo -onlcr\n __dpty_k=; __dpty_mark {key} p >&7\n".encode()
 
     def feed(self, data: bytes, stream: int = STDOUT) -> list[Event]:
         """Return what the next bytes of a stream say, in order."""

@@ -1,6 +1,6 @@
 """A shell had back from a command that took too long, or was given up: with its state, if there is a way.
 
-The command is interrupted and not the shell. With a terminal that is a key, and then a line with a mark of its own,
+The command is interrupted and not the shell. With a terminal that is a key, and then lines with a mark of their own,
 which only a shell at its prompt returns; without, signals to all that runs beside the shell. A shell that does not come
 back so is killed, and whoever opens another one says that the state is lost.
 
@@ -48,7 +48,7 @@ _BEGIN_S = 1.0  # a text that is on its way arrives, and begins
 _PROBE_S = 0.5  # an interrupt comes to what runs, and the line to the shell
 _LAST_PROBE_S = 1.5
 _FLUSH_S = 0.05  # between the two: a shell that takes the interrupt drops the line that it reads
-_INT_S, _TERM_S, _KILL_S = 1.0, 2.0, 0.5
+_INT_S, _TERM_S, _KILL_S = 1.0, 2.0, 1.0
 _ALONE_S = 0.2  # a shell that runs nothing may be between two things that it runs
 _END_S = 0.5  # kept for the shell's end
 
@@ -148,6 +148,28 @@ def interrupt(shell: Recoverable, helper: Helper | None = None) -> Plan[bool]:
     if not shell.framing.busy or attempt.ended:
         return not attempt.ended
     return (yield from attempt.by_signal("INT", _INT_S))
+
+
+def bringing_back(helper: Callable[[], Helper | None]) -> Callable[[Recoverable, float], Plan[bool]]:
+    """Make what brings a shell back that is given with the time when its command was sent, and says whether it is back.
+
+    Args:
+        helper: gives the one of the moment.
+    """
+
+    def bring_back(shell: Recoverable, sent: float) -> Plan[bool]:
+        return (yield from recover(shell, helper(), started=sent)).is_back
+
+    return bring_back
+
+
+def having_terminal(helper: Callable[[], Helper | None]) -> Callable[[Recoverable], Plan[bool]]:
+    """Make what says whether a shell has its terminal, and no program: also where nobody can tell."""
+
+    def has_terminal(shell: Recoverable) -> Plan[bool]:
+        return (yield from terminal_is_free(helper(), shell.pid)) is not False
+
+    return has_terminal
 
 
 def end_alone(shell: Recoverable, sh: str = "sh") -> Plan[bool]:
@@ -282,15 +304,20 @@ class _Attempt:
 
     def by_signal(self, name: str, seconds: float, started: float | None = None) -> Plan[bool]:
         """Send one signal, and wait for the command's end: both its marks, and no others."""
-        younger = None if started is None else monotonic() - started
         last = self._until - _END_S
-        count = yield from signal_group(self._helper, self._shell.pid, name, younger, until=last)
-        if count is None:
-            return False
-        self._interrupts += name == "INT"
-        # Nothing runs but the shell itself, and it is not signalled.
-        patience = min(seconds if count else _ALONE_S, last - monotonic())
-        return (yield from self.wait(patience, lambda: not self._shell.framing.busy))
+        # Twice if nothing runs but the shell itself, which is not signalled: it may be about to start something.
+        for _ in range(2):
+            younger = None if started is None else monotonic() - started
+            count = yield from signal_group(self._helper, self._shell.pid, name, younger, until=last)
+            if count is None:
+                return False
+            self._interrupts += name == "INT"
+            patience = min(seconds if count else _ALONE_S, last - monotonic())
+            if (yield from self.wait(patience, lambda: not self._shell.framing.busy)):
+                return True
+            if count:
+                break
+        return False
 
     # The end
 

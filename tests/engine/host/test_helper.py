@@ -168,7 +168,7 @@ def shell_ends(shell: Held) -> Plan[None]:
         (True, "yes", How.INTERRUPTED),
         (True, "while :; do :; done", How.INTERRUPTED),
         (True, "while :; do sleep .2; done", How.INTERRUPTED),
-        (True, "stty raw; cat", How.KILLED),
+        (True, "stty raw; echo in raw mode; cat", How.KILLED),
         (True, "sh -c 'trap \"\" INT; sleep 777; :'", How.KILLED),
         (False, "sleep 777 | cat", How.INTERRUPTED),
         (False, "yes", How.INTERRUPTED),
@@ -186,14 +186,16 @@ def test_a_command_that_does_not_end_is_ended_in_the_container(
         shell = yield from opened(container, tty=tty)
         yield from shell.run("A=kept; cd /tmp")
         yield from shell.start(f"echo begun; {text}")
-        yield from shell.until(lambda: b"begun" in shell.output)
-        if "trap" in text:
+        sign = b"in raw mode" if "raw" in text else b"begun"
+        yield from shell.until(lambda: sign in shell.output)
+        if "sleep 777" in text:
             yield from runs_sleep(helper, container)
         result = yield from recover(shell, helper, started=time.monotonic())
         assert result.how is how
         if result.is_back:
             assert (yield from shell.run("echo $A; pwd")) == b"kept\n/tmp\n"
-        assert len(commands(container)) == (3 if result.is_back else 2)
+        count = 3 if result.is_back else 2
+        wait_for(lambda: len(commands(container)) == count, 10, "the end of all that ran")
         yield Close(shell.channel)
         yield from close_helper(helper)
 

@@ -290,7 +290,7 @@ def test_a_shell_is_ready_once() -> None:
 def test_a_probe_tells_that_the_command_is_over_and_its_late_end_is_not_the_next_ones() -> None:
     made = running()
     line = made.probe()
-    assert line == f" stty sane -echo -onlcr; __dpty_k=; __dpty_mark {NEXT} p >&7\n".encode()
+    assert line == f" stty sane -echo -onlcr\n __dpty_k=; __dpty_mark {NEXT} p >&7\n".encode()
     assert made.feed(b"^C\n$ " + mark(NEXT, "p")) == [Output(STDOUT, b"^C\n$ "), Probed(NEXT)]
     assert not made.busy
     key = made.request("echo next").key
