@@ -20,9 +20,10 @@ from dockerpty.archive import DIRECTORY, FILE, HARDLINK, SYMLINK, Member, Writer
 from dockerpty.engine import calls
 from dockerpty.errors import DockerptyError
 from dockerpty.host.errors import TransferError
-from dockerpty.host.getting import Left, base_of, check_names, listed, reason_of
-from dockerpty.host.inside import Inside, Look, numbers_of
+from dockerpty.host.inside import Inside
+from dockerpty.host.look import Look, numbers_of
 from dockerpty.host.results import FileTransfer, Status, TransferResult
+from dockerpty.host.sources import Left, base_of, check_names, listed, reason_of
 from dockerpty.host.stop import Meter
 from dockerpty.tree import PIECE, gathered, members
 
@@ -332,7 +333,7 @@ class _Putting:
 
     def _meet(self, items: list[_Item], folder: str, overwrite: bool) -> None:
         """Learn what has the names there already, and what cannot be for that."""
-        found = self._inside.look_all([posixpath.join(folder, item.name) for item in items])
+        found = self._inside.look_all([posixpath.join(folder, item.name) for item in items], brief=True)
         for item, there in zip(items, found, strict=True):
             item.found = there
             if there is None:

@@ -225,22 +225,26 @@ ALLOWED["reconnection"] = {"errors", "log", "result", "engine.calls", "container
 ALLOWED["host.framing"] = set()
 # Its files, both ways, over what `dpty cp` is made of.
 ALLOWED["host.stop"] = {"host.errors"}
+ALLOWED["host.look"] = set()
+ALLOWED["host.sources"] = {"errors"}
+ALLOWED["host.onefile"] = {"archive", "host.errors"}
 ALLOWED["host.inside"] = {
     *("errors", "archive", "transfer", "engine.calls", "engine.interface"),
-    *("host.errors", "host.stop"),
+    *("host.errors", "host.stop", "host.look", "host.onefile"),
 }
 ALLOWED["host.incoming"] = {"errors", "archive", "tree"}
 ALLOWED["host.getting"] = {
     *("errors", "archive", "tree", "engine.calls"),
     *("host.errors", "host.results", "host.stop", "host.inside", "host.incoming"),
+    *("host.look", "host.onefile", "host.sources"),
 }
 ALLOWED["host.putting"] = {
     *("errors", "archive", "tree", "engine.calls"),
-    *("host.errors", "host.results", "host.stop", "host.inside", "host.getting"),
+    *("host.errors", "host.results", "host.stop", "host.inside", "host.look", "host.sources"),
 }
 ALLOWED["host.files"] = {
     *("errors", "archive", "tree", "engine.calls"),
-    *("host.inside", "host.getting", "host.putting"),
+    *("host.inside", "host.look", "host.getting", "host.putting"),
 }
 # The doors of the folders are bare: who wants a room names it.
 ALLOWED["engine"] = ALLOWED["container"] = set()
@@ -281,7 +285,7 @@ PURE = {
     "container.ending",
     "engine.proxies",
 }
-PURE |= {"host.framing"}
+PURE |= {"host.framing", "host.onefile"}
 PURE |= {"cli.grammar", "cli.table", "cli.units", "cli.template", "cli.cursor", "cli.groups", "cli.manual"}
 PURE |= {"host.errors", "host.failure", "host.unmatched", "host.results"}
 # A class to inherit, and the type of a moment that is a value there; neither is used.

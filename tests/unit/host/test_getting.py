@@ -18,7 +18,8 @@ from dockerpty.errors import APIError, DockerptyError, EngineUnreachable
 from dockerpty.host import files
 from dockerpty.host.errors import TransferError
 from dockerpty.host.getting import get, get_bytes
-from dockerpty.host.inside import Inside, numbers_of
+from dockerpty.host.inside import Inside
+from dockerpty.host.look import numbers_of
 from dockerpty.host.putting import put, put_bytes
 from dockerpty.host.results import Status
 from dockerpty.host.stop import Stop
