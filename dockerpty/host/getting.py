@@ -73,11 +73,18 @@ def get(
         EngineUnreachable: no engine answered.
     """
     began = time.monotonic()
+    target = os.fspath(dest_dir)
     with inside:
-        sources = _expanded(inside, listed(src_files))
-        check_names([base_of(path) for _, path in sources], [each for each, _ in sources])
-        work = _Getting(inside, Meter(progress), Limits(max_bytes), follow_links=follow_links)
-        files = work.all(sources, os.fspath(dest_dir), overwrite=overwrite, preserve=preserve)
+        if why := inside.is_over:
+            files = [
+                FileTransfer(each, target, Status.Error, 0, f"not reached: {why}")
+                for each in listed(src_files)
+            ]
+        else:
+            sources = _expanded(inside, listed(src_files))
+            check_names([base_of(path) for _, path in sources], [each for each, _ in sources])
+            work = _Getting(inside, Meter(progress), Limits(max_bytes), follow_links=follow_links)
+            files = work.all(sources, target, overwrite=overwrite, preserve=preserve)
     return TransferResult.of(files, duration=time.monotonic() - began, host=inside.host)
 
 

@@ -47,6 +47,8 @@ _LINKS = 4
 _TABLE_LIMIT = 4 * 1024 * 1024
 # Names that one exec is asked for; fewer are asked for one by one, since an exec costs as much as these.
 MANY = 32
+# ... and this many at once: an argument list has an end, 2 MiB on Linux.
+_BATCH = 400
 
 #: For what is tidied up after an operation that has no time left.
 TIDY_S = 10.0
@@ -338,9 +340,8 @@ class Inside:
         if not all(by_engine):
             self.need_shell(paths[by_engine.index(False)])
         found: list[Look | None] = []
-        # An argument list has an end.
-        for first in range(0, len(paths), 500):
-            found += self._ask_shell(paths[first : first + 500], brief=brief)
+        for first in range(0, len(paths), _BATCH):
+            found += self._ask_shell(paths[first : first + _BATCH], brief=brief)
         return found
 
     def is_hidden(self, path: str) -> bool:

@@ -290,6 +290,11 @@ class _Putting:
     def all(self, items: list[_Item], dest_dir: object, *, overwrite: bool = True) -> list[FileTransfer]:
         """Put each item, and give what came of it."""
         inside = self._inside
+        if why := inside.is_over:
+            return [
+                FileTransfer(item.source, str(dest_dir), Status.Error, 0, f"not reached: {why}")
+                for item in items
+            ]
         # An error here is one of the container or the engine, and not of any source.
         _ = inside.told
         folder = inside.absolute(dest_dir)
@@ -463,7 +468,7 @@ class _Putting:
         """Remove what is there of what failed; if that fails too, the first failure is what counts."""
         try:
             self._inside.program(("rm", "-rf", "--", path), tidy=True)
-        except DockerptyError:
+        except Exception:  # noqa: BLE001  # of any kind: it is the other one that is raised
             pass
 
     def _without_tar(self, items: list[_Item], folder: str) -> None:
