@@ -91,10 +91,15 @@ def gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """Give an archive of these members: small pieces are put together, and its end follows."""
     kept = bytearray()
     for piece in pieces:
-        kept += piece
-        if len(kept) >= _GATHERED:
+        is_large = len(piece) >= _GATHERED
+        if not is_large:
+            kept += piece
+        if kept and (is_large or len(kept) >= _GATHERED):
             yield bytes(kept)
             kept.clear()
+        if is_large:
+            # As it is: to copy it would take longer than to send it.
+            yield piece
     yield bytes(kept + END)
 
 

@@ -14,7 +14,8 @@ from dockerpty.archive import DIRECTORY, Member, Reader, Writer, parts_of
 from dockerpty.engine import calls
 from dockerpty.errors import ArchiveError, DockerptyError
 from dockerpty.host.getting import BYTES_LIMIT, expanded, get_bytes
-from dockerpty.host.inside import Inside, Look, distrusted
+from dockerpty.host.inside import Inside
+from dockerpty.host.look import Look
 from dockerpty.host.putting import put_bytes
 from dockerpty.tree import gathered
 
@@ -211,5 +212,5 @@ def _listed(inside: Inside, path: str) -> set[str]:
         inside.engine.stream(calls.get_archive(inside.container, path), take, timeout=inside.left())
         reader.eof()
     except ArchiveError as error:
-        raise distrusted(inside, path, error) from error
+        raise inside.distrusted(path, error) from error
     return names

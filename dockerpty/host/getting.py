@@ -14,16 +14,19 @@ from typing import Any
 
 from dockerpty.archive import Member, shown
 from dockerpty.engine import calls
-from dockerpty.errors import APIError, ArchiveError, DockerptyError
+from dockerpty.errors import ArchiveError, DockerptyError
 from dockerpty.host.errors import TransferError
 from dockerpty.host.incoming import Incoming, Limits, Staging, remove
-from dockerpty.host.inside import Inside, Look, OneFile, distrusted
+from dockerpty.host.inside import Inside
+from dockerpty.host.look import Look
+from dockerpty.host.onefile import OneFile
 from dockerpty.host.results import FileTransfer, Status, TransferResult
+from dockerpty.host.sources import Left, base_of, check_names, listed, reason_of
 from dockerpty.host.stop import Meter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from os import PathLike
 
     from dockerpty.host.stop import Progress
@@ -32,8 +35,6 @@ if TYPE_CHECKING:
 BYTES_LIMIT = 64 * 1024 * 1024
 """Of what is read into memory, unless the caller says otherwise."""
 
-# Names that a message lists.
-_TOLD = 3
 # A pattern is matched by the shell itself, which splits nothing with this IFS, and runs nothing of what it expands.
 _GLOB = 'IFS=; for p in $1; do if [ -e "$p" ] || [ -L "$p" ]; then printf \'%s\\0\' "$p"; fi; done'
 
@@ -72,11 +73,18 @@ def get(
         EngineUnreachable: no engine answered.
     """
     began = time.monotonic()
+    target = os.fspath(dest_dir)
     with inside:
-        sources = _expanded(inside, listed(src_files))
-        check_names([base_of(path) for _, path in sources], [each for each, _ in sources])
-        work = _Getting(inside, Meter(progress), Limits(max_bytes), follow_links=follow_links)
-        files = work.all(sources, os.fspath(dest_dir), overwrite=overwrite, preserve=preserve)
+        if why := inside.is_over:
+            files = [
+                FileTransfer(each, target, Status.Error, 0, f"not reached: {why}")
+                for each in listed(src_files)
+            ]
+        else:
+            sources = _expanded(inside, listed(src_files))
+            check_names([base_of(path) for _, path in sources], [each for each, _ in sources])
+            work = _Getting(inside, Meter(progress), Limits(max_bytes), follow_links=follow_links)
+            files = work.all(sources, target, overwrite=overwrite, preserve=preserve)
     return TransferResult.of(files, duration=time.monotonic() - began, host=inside.host)
 
 
@@ -109,78 +117,21 @@ def get_stream(
             if inside.is_hidden(found.path):
                 _cat(inside, found.path, take, Limits(max_bytes))
                 return
-            file = OneFile(inside, found.path, max_bytes, take)
+            check = (lambda: None) if inside.stop is None else inside.stop.check
+            file = OneFile(inside.said(there), max_bytes, take, check=check, host=inside.host)
             call = calls.get_archive(inside.container, found.path)
             inside.engine.stream(call, file.take, timeout=inside.left())
             if not file.eof():
                 _left_out(inside, found)
                 _cat(inside, found.path, take, Limits(max_bytes))
         except ArchiveError as error:
-            raise distrusted(inside, there, error) from error
-
-
-# ---- what `put` needs as well -------------------------------------------------------------------------------------
-
-
-def listed(src_files: object) -> list[Any]:
-    """Write out sources: one path, or some."""
-    if isinstance(src_files, (str, bytes, os.PathLike)):
-        return [src_files]
-    return list(src_files)  # type: ignore[call-overload,no-any-return]  # it says so itself if it is none
-
-
-def base_of(path: str) -> str:
-    """Give the last step of a path without a slash at its end."""
-    return posixpath.basename(path.rstrip("/"))
-
-
-def check_names(names: Sequence[str], sources: Sequence[Any]) -> None:
-    """Raise ValueError if a name is no file's, or is that of two sources: one would take the other's place."""
-    known: dict[str, Any] = {}
-    for name, source in zip(names, sources, strict=True):
-        if name in ("", ".", ".."):
-            raise ValueError(f"{str(source)!r} has no name that it could have in a directory")
-        if "/" in name or "\0" in name:
-            raise ValueError(f"{name!r} is no name")
-        if name in known:
-            raise ValueError(f"{str(known[name])!r} and {str(source)!r} would both become {name!r}")
-        known[name] = source
-
-
-def reason_of(error: BaseException) -> str:
-    """Say in a sentence what went wrong."""
-    if isinstance(error, APIError):
-        return error.explanation or str(error)
-    if isinstance(error, OSError) and not isinstance(error, DockerptyError):
-        return (error.strerror or str(error)).lower()
-    return str(error)
-
-
-class Left:
-    """What was left out of a source, for its outcome: some names of it."""
-
-    def __init__(self) -> None:
-        self._told: list[str] = []
-        self._more = 0
-
-    def __call__(self, text: str) -> None:
-        if len(self._told) < _TOLD:
-            self._told.append(text)
-        else:
-            self._more += 1
-
-    def __str__(self) -> str:
-        more = [f"and {self._more} more"] if self._more else []
-        return "; ".join([*self._told, *more])
+            raise inside.distrusted(there, error) from error
 
 
 def expanded(inside: Inside, pattern: str) -> list[str]:
     """List the paths that a pattern of the container's shell stands for."""
     code, output = inside.shell(_GLOB, pattern)
     return [] if code else output.decode("utf-8", "surrogateescape").split("\0")[:-1]
-
-
-# ---- getting ------------------------------------------------------------------------------------------------------
 
 
 def _expanded(inside: Inside, sources: list[Any]) -> list[tuple[Any, str]]:
@@ -255,7 +206,7 @@ class _Getting:
                 return FileTransfer(source, final, Status.Failed, 0, f"there is no {inside.said(path)}")
             moved = self._fetch(found, (), name, left, (found.path,))
         except ArchiveError as error:
-            raise distrusted(inside, path, error) from error
+            raise inside.distrusted(path, error) from error
         except TransferError as error:
             remove(os.path.join(self._staging.path, name))
             if not inside.is_over:

@@ -8,18 +8,29 @@ first, step by step; what is on such a mount is done by programs of the containe
 from __future__ import annotations
 
 import posixpath
-import re
-import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from dockerpty.archive import FILE, MemberEnd, Reader, shown
+from dockerpty.archive import shown
 from dockerpty.engine import calls
 from dockerpty.engine.interface import TIMEOUT, Engine
-from dockerpty.errors import ArchiveError, DockerptyError
+from dockerpty.errors import DockerptyError
 from dockerpty.host.errors import TransferError
+from dockerpty.host.look import (
+    DECODE,
+    LOOK,
+    SURVEY,
+    Look,
+    can_be_said,
+    encoded,
+    is_number,
+    mounts_of,
+    of_engine,
+    of_shell,
+)
+from dockerpty.host.onefile import OneFile
 from dockerpty.host.stop import Stop
 from dockerpty.transfer import TIMEOUT_S, clean, stat_path
 
@@ -36,43 +47,11 @@ _LINKS = 4
 _TABLE_LIMIT = 4 * 1024 * 1024
 # Names that one exec is asked for; fewer are asked for one by one, since an exec costs as much as these.
 MANY = 32
+# ... and this many at once: an argument list has an end, 2 MiB on Linux.
+_BATCH = 400
 
 #: For what is tidied up after an operation that has no time left.
 TIDY_S = 10.0
-
-# What is known of each path: a letter for its kind; permissions, size and time where there is a `stat`; where it leads.
-_LOOK = r"""
-for p; do
-  if [ -L "$p" ]; then k=l; elif [ -d "$p" ]; then k=d; elif [ -f "$p" ]; then k=f; elif [ -e "$p" ]; then k=o
-  else printf '%s\0\0\0' -; continue; fi
-  printf '%s\0%s\0%s\0' "$k" "$(stat -c '%a %s %Y' -- "$p" 2>/dev/null)" "$(readlink -f -- "$p" 2>/dev/null)"
-done
-"""
-# The mounts, which are lines of more than three words, and what there is.
-_SURVEY = r"""
-cat /proc/self/mounts
-{ command -v mv && command -v rm; } >/dev/null && echo shell
-command -v tar >/dev/null && echo tar
-:
-"""
-# In the JSON of an exec there is no room for bytes that are no UTF-8: then all words are escaped, and this undoes it.
-_DECODE = r"""
-i=$#; while [ "$i" -gt 0 ]; do w=$(printf '%b.' "$1"); shift; set -- "$@" "${w%.}"; i=$((i - 1)); done
-"""
-_KINDS = {"l": stat.S_IFLNK, "d": stat.S_IFDIR, "f": stat.S_IFREG, "o": stat.S_IFCHR}
-
-# Go's bits of a file's mode (io/fs.FileMode) that are more than permissions, and the system's own.
-_GO_BITS = (
-    (1 << 31, stat.S_IFDIR),
-    (1 << 27, stat.S_IFLNK),
-    (1 << 26, stat.S_IFBLK),
-    (1 << 25, stat.S_IFIFO),
-    (1 << 24, stat.S_IFSOCK),
-    (1 << 23, stat.S_ISUID),
-    (1 << 22, stat.S_ISGID),
-    (1 << 20, stat.S_ISVTX),
-)
-_GO_CHARACTER = 1 << 21
 
 
 class Run(Protocol):
@@ -101,40 +80,6 @@ class Run(Protocol):
         Returns:
             its exit code, 126 or 127 where there is no such program; its stdout.
         """
-
-
-@dataclass(frozen=True)
-class Look:
-    """What is known of a path in a container.
-
-    Attributes:
-        path: the path, from the root.
-        mode: as of `os.stat`: kind and permissions.
-        size: bytes, of a file.
-        mtime: seconds since 1970.
-        link: of a link, the path that it leads to in the end.
-    """
-
-    path: str
-    mode: int
-    size: int = 0
-    mtime: int = 0
-    link: str = ""
-
-    @property
-    def is_dir(self) -> bool:
-        """Whether it is a directory."""
-        return stat.S_ISDIR(self.mode)
-
-    @property
-    def is_file(self) -> bool:
-        """Whether it is a file."""
-        return stat.S_ISREG(self.mode)
-
-    @property
-    def is_link(self) -> bool:
-        """Whether it is a symbolic link."""
-        return stat.S_ISLNK(self.mode)
 
 
 @dataclass
@@ -250,14 +195,14 @@ class Inside:
 
     def shell(self, script: str, *words: str, **options: Any) -> tuple[int, bytes]:
         """Run a script with `sh`, as root, who the engine is as well: exit code and stdout."""
-        if not all(map(_can_be_said, words)):
-            script, words = _DECODE + script, tuple(map(_encoded, words))
+        if not all(map(can_be_said, words)):
+            script, words = DECODE + script, tuple(map(encoded, words))
         return self.program(("sh", "-c", script, "sh", *words), **options)
 
     def program(self, argv: Sequence[str], **options: Any) -> tuple[int, bytes]:
         """Run a program as root, who the engine is as well: exit code and stdout."""
         assert self.run is not None
-        if not all(map(_can_be_said, argv)):
+        if not all(map(can_be_said, argv)):
             return self.shell('exec "$@"', *argv, **options)
         if not options.get("tidy"):
             self.left()
@@ -269,14 +214,14 @@ class Inside:
         if name in ("", "0", "root") and group in ("", "0", "root"):
             return 0, 0
         entry = self._entry("/etc/passwd", name)
-        if entry is None and not _is_number(name):
+        if entry is None and not is_number(name):
             raise DockerptyError(
                 "find", f"the user {name}", f"{self.name} has none of that name", "give uid:gid"
             )
         uid = int(entry[2]) if entry else int(name)
         if not group:
             return uid, int(entry[3]) if entry else 0
-        if _is_number(group):
+        if is_number(group):
             return uid, int(group)
         line = self._entry("/etc/group", group)
         if line is None:
@@ -287,7 +232,7 @@ class Inside:
 
     def _entry(self, table: str, name: str) -> list[str] | None:
         try:
-            text = read(self, table, _TABLE_LIMIT).decode("utf-8", "replace")
+            text = self._table(table).decode("utf-8", "replace")
         except DockerptyError:
             self.left()
             return None
@@ -295,9 +240,18 @@ class Inside:
         # As the engine: a name counts before a number.
         for at in (0, 2):
             for line in lines:
-                if len(line) > 3 and line[at] == name and _is_number(line[2]):
+                if len(line) > 3 and line[at] == name and is_number(line[2]):
                     return line
         return None
+
+    def _table(self, path: str) -> bytes:
+        known = self._ask_engine(path)
+        path = known.link if known is not None and known.is_link else path
+        kept = bytearray()
+        file = OneFile(self.said(path), _TABLE_LIMIT, kept.extend, host=self.host)
+        self.engine.stream(calls.get_archive(self.container, path), file.take, timeout=self.left())
+        file.eof()
+        return bytes(kept)
 
     def _home(self) -> str:
         name = (self.user or str(self.told["Config"].get("User") or "") or "0").partition(":")[0]
@@ -378,17 +332,16 @@ class Inside:
         """Say what is at a path in which there are no links but, maybe, the last step; None for nothing."""
         return self.look_all([path])[0]
 
-    def look_all(self, paths: Sequence[str]) -> list[Look | None]:
-        """Say what is at each of these paths."""
+    def look_all(self, paths: Sequence[str], *, brief: bool = False) -> list[Look | None]:
+        """Say what is at each of these paths; `brief` what kind of thing, and the rest only if it costs nothing."""
         by_engine = [not self.is_hidden(path) for path in paths]
         if all(by_engine) and (len(paths) < MANY or not self.has_shell):
             return [self._ask_engine(path) for path in paths]
         if not all(by_engine):
             self.need_shell(paths[by_engine.index(False)])
         found: list[Look | None] = []
-        # An argument list has an end.
-        for first in range(0, len(paths), 500):
-            found += self._ask_shell(paths[first : first + 500])
+        for first in range(0, len(paths), _BATCH):
+            found += self._ask_shell(paths[first : first + _BATCH], brief=brief)
         return found
 
     def is_hidden(self, path: str) -> bool:
@@ -421,23 +374,22 @@ class Inside:
         """Name a path for a message."""
         return f"{self.name}:{shown(path)}"
 
+    def distrusted(self, path: str, error: DockerptyError) -> TransferError:
+        """Make the error for an archive that a container must not be believed."""
+        reason = f"cannot {error.action} {error.subject}: {error.reason}"
+        return TransferError("take", self.said(path), reason, error.hint, host=self.host)
+
     def _ask_engine(self, path: str) -> Look | None:
         known = stat_path(self.engine, self.container, path, timeout=self.left())
         if known is None:
             return None
-        return Look(path, _mode_of(known.mode), known.size, _seconds(known.mtime), known.link)
+        return of_engine(path, known.mode, known.size, known.mtime, known.link)
 
-    def _ask_shell(self, paths: Sequence[str]) -> list[Look | None]:
-        code, output = self.shell(_LOOK, *paths)
-        words = output.decode("utf-8", "surrogateescape").split("\0")
-        if code or len(words) < 3 * len(paths):
+    def _ask_shell(self, paths: Sequence[str], *, brief: bool) -> list[Look | None]:
+        code, output = self.shell(LOOK, "brief" if brief else "", *paths)
+        found = None if code else of_shell(paths, output)
+        if found is None:
             raise DockerptyError("look at", self.said(paths[0]), f"the shell there ended with {code}")
-        found: list[Look | None] = []
-        for index, path in enumerate(paths):
-            kind, numbers, link = words[3 * index : 3 * index + 3]
-            bits, size, mtime = numbers.split() if len(numbers.split()) == 3 else ("644", "0", "0")
-            known = Look(path, _KINDS.get(kind, 0) | int(bits, 8), int(size), int(mtime), link)
-            found.append(known if kind in _KINDS else None)
         return found
 
     # ---- its mounts ----
@@ -447,11 +399,11 @@ class Inside:
         started = str(self.told["State"].get("StartedAt"))
         if self.survey.started == started or self.run is None or not self.is_running:
             return
-        code, output = self.shell(_SURVEY)
+        code, output = self.shell(SURVEY)
         if code:
             code, output = self.program(("cat", "/proc/self/mounts"))
         lines = [line.split(" ") for line in output.decode("utf-8", "surrogateescape").splitlines()]
-        self.survey.mounts = tuple(_unquoted(line[1]) for line in lines if len(line) > 3)
+        self.survey.mounts = mounts_of(lines)
         self.survey.has_shell = ["shell"] in lines
         self.survey.has_tar = ["tar"] in lines
         self.survey.started = started
@@ -465,127 +417,7 @@ class Inside:
             seen = {_WHERE[each] for each in _ENGINES_OWN if self.told.get(each)}
             for each in self.told.get("Mounts") or []:
                 (hidden if each.get("Type") == "tmpfs" else seen).add(clean(each["Destination"]))
-            hidden |= set(self.survey.mounts) - seen - {"/"}
+            if self.is_running:
+                hidden |= set(self.survey.mounts) - seen - {"/"}
             self._hidden = hidden, seen - hidden
         return self._hidden
-
-
-def read(inside: Inside, path: str, limit: int) -> bytes:
-    """Read a file that the engine sees, and whose path has no links but, maybe, the last step.
-
-    Raises:
-        NotFound: there is no such file.
-        TransferError: it is larger than `limit`, or no file, or what came is not what was asked for.
-    """
-    kept = bytearray()
-    file = OneFile(inside, path, limit, kept.extend)
-    timeout = inside.left()
-    try:
-        known = stat_path(inside.engine, inside.container, path, timeout=timeout)
-        if known is not None and known.is_link:
-            path = known.link
-        inside.engine.stream(calls.get_archive(inside.container, path), file.take, timeout=inside.left())
-        file.eof()
-    except ArchiveError as error:
-        raise distrusted(inside, path, error) from error
-    return bytes(kept)
-
-
-def distrusted(inside: Inside, path: str, error: DockerptyError) -> TransferError:
-    """Make the error for an archive that a container must not be believed."""
-    reason = f"cannot {error.action} {error.subject}: {error.reason}"
-    return TransferError("take", inside.said(path), reason, error.hint, host=inside.host)
-
-
-class OneFile:
-    """An archive of one file, fed as it comes, whose content is handed on.
-
-    Args:
-        inside, path: what was asked for.
-        limit: of its bytes; None for none.
-        take: gets the content in pieces.
-    """
-
-    def __init__(self, inside: Inside, path: str, limit: int | None, take: Callable[[bytes], None]) -> None:
-        self._inside, self._path = inside, path
-        self._limit, self._give = limit, take
-        self._reader = Reader()
-        self._done = False
-
-    def take(self, data: bytes) -> None:
-        """Take the next bytes of the archive.
-
-        Raises:
-            ArchiveError: they are none.
-            TransferError: it is not what was asked for, or too large; or the operation was stopped.
-        """
-        if self._inside.stop is not None:
-            self._inside.stop.check()
-        for event in self._reader.feed(data):
-            if isinstance(event, memoryview):
-                self._give(bytes(event))
-            elif isinstance(event, MemberEnd):
-                self._done = True
-            elif event.kind != FILE:
-                raise self._refused(f"it is a {event.kind}")
-            elif self._done:
-                raise self._refused("the engine sent more than that file", "do not use that container")
-            elif self._limit is not None and event.size > self._limit:
-                raise self._refused(f"it has more than {self._limit} bytes", "raise max_bytes, or use get")
-
-    def eof(self) -> bool:
-        """Say that the archive is over, and learn whether there was a file in it; raises as `take`."""
-        self._reader.eof()
-        return self._done
-
-    def _refused(self, reason: str, hint: str = "") -> TransferError:
-        return TransferError("read", self._inside.said(self._path), reason, hint, host=self._inside.host)
-
-
-def _mode_of(bits: int) -> int:
-    """Make the system's form of a mode of Go's."""
-    mode = bits & 0o777
-    for there, here in _GO_BITS:
-        if bits & there:
-            mode |= stat.S_IFCHR if here == stat.S_IFBLK and bits & _GO_CHARACTER else here
-    return mode if stat.S_IFMT(mode) else mode | stat.S_IFREG
-
-
-def _seconds(text: str) -> int:
-    """Read a time as Go writes it: nine digits of a fraction are more than Python takes."""
-    from datetime import datetime
-
-    try:
-        return int(datetime.fromisoformat(re.sub(r"\.\d+", "", text).replace("Z", "+00:00")).timestamp())
-    except (ValueError, OverflowError):
-        return 0
-
-
-def _unquoted(text: str) -> str:
-    """Read a path as the kernel's table of mounts has it."""
-    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
-
-
-def _can_be_said(word: str) -> bool:
-    return word.isascii() or not any("\udc80" <= char <= "\udcff" for char in word)
-
-
-def _encoded(word: str) -> str:
-    return "".join(f"\\0{byte:03o}" for byte in word.encode("utf-8", "surrogateescape"))
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()
-
-
-def numbers_of(owner: str | tuple[int, int]) -> tuple[int, int]:
-    """Read an owner: `uid:gid`, or `uid` alone, or the two as numbers.
-
-    Raises:
-        ValueError: it is none.
-    """
-    text = owner if isinstance(owner, str) else ":".join(map(str, owner))
-    uid, colon, gid = text.partition(":")
-    if not _is_number(uid) or (colon and not _is_number(gid)):
-        raise ValueError(f"{owner!r} is no owner: write it as uid:gid")
-    return int(uid), int(gid or 0)

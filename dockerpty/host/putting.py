@@ -20,9 +20,10 @@ from dockerpty.archive import DIRECTORY, FILE, HARDLINK, SYMLINK, Member, Writer
 from dockerpty.engine import calls
 from dockerpty.errors import DockerptyError
 from dockerpty.host.errors import TransferError
-from dockerpty.host.getting import Left, base_of, check_names, listed, reason_of
-from dockerpty.host.inside import Inside, Look, numbers_of
+from dockerpty.host.inside import Inside
+from dockerpty.host.look import Look, numbers_of
 from dockerpty.host.results import FileTransfer, Status, TransferResult
+from dockerpty.host.sources import Left, base_of, check_names, listed, reason_of
 from dockerpty.host.stop import Meter
 from dockerpty.tree import PIECE, gathered, members
 
@@ -289,6 +290,11 @@ class _Putting:
     def all(self, items: list[_Item], dest_dir: object, *, overwrite: bool = True) -> list[FileTransfer]:
         """Put each item, and give what came of it."""
         inside = self._inside
+        if why := inside.is_over:
+            return [
+                FileTransfer(item.source, str(dest_dir), Status.Error, 0, f"not reached: {why}")
+                for item in items
+            ]
         # An error here is one of the container or the engine, and not of any source.
         _ = inside.told
         folder = inside.absolute(dest_dir)
@@ -332,7 +338,7 @@ class _Putting:
 
     def _meet(self, items: list[_Item], folder: str, overwrite: bool) -> None:
         """Learn what has the names there already, and what cannot be for that."""
-        found = self._inside.look_all([posixpath.join(folder, item.name) for item in items])
+        found = self._inside.look_all([posixpath.join(folder, item.name) for item in items], brief=True)
         for item, there in zip(items, found, strict=True):
             item.found = there
             if there is None:
@@ -462,7 +468,7 @@ class _Putting:
         """Remove what is there of what failed; if that fails too, the first failure is what counts."""
         try:
             self._inside.program(("rm", "-rf", "--", path), tidy=True)
-        except DockerptyError:
+        except Exception:  # noqa: BLE001  # of any kind: it is the other one that is raised
             pass
 
     def _without_tar(self, items: list[_Item], folder: str) -> None:

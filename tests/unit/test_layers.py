@@ -287,22 +287,26 @@ ALLOWED["host.parents"] = {
 }
 # Its files, both ways, over what `dpty cp` is made of.
 ALLOWED["host.stop"] = {"host.errors"}
+ALLOWED["host.look"] = set()
+ALLOWED["host.sources"] = {"errors"}
+ALLOWED["host.onefile"] = {"archive", "host.errors"}
 ALLOWED["host.inside"] = {
     *("errors", "archive", "transfer", "engine.calls", "engine.interface"),
-    *("host.errors", "host.stop"),
+    *("host.errors", "host.stop", "host.look", "host.onefile"),
 }
 ALLOWED["host.incoming"] = {"errors", "archive", "tree"}
 ALLOWED["host.getting"] = {
     *("errors", "archive", "tree", "engine.calls"),
     *("host.errors", "host.results", "host.stop", "host.inside", "host.incoming"),
+    *("host.look", "host.onefile", "host.sources"),
 }
 ALLOWED["host.putting"] = {
     *("errors", "archive", "tree", "engine.calls"),
-    *("host.errors", "host.results", "host.stop", "host.inside", "host.getting"),
+    *("host.errors", "host.results", "host.stop", "host.inside", "host.look", "host.sources"),
 }
 ALLOWED["host.files"] = {
     *("errors", "archive", "tree", "engine.calls"),
-    *("host.inside", "host.getting", "host.putting"),
+    *("host.inside", "host.look", "host.getting", "host.putting"),
 }
 # A container as a host: what is known of its sessions, what it does, who drives that, and its faces.
 _HOST = {"host.errors", "host.requests", "host.results", "host.shell", "host.channel", "host.resolve"}
@@ -392,6 +396,7 @@ PURE = {
 }
 PURE |= {"host.framing", "host.reference", "host.requests"}
 PURE |= {"host.framing", "host.far_side"}
+PURE |= {"host.framing", "host.onefile"}
 PURE |= {"cli.grammar", "cli.table", "cli.units", "cli.template", "cli.cursor", "cli.groups", "cli.manual"}
 PURE |= {"host.errors", "host.failure", "host.unmatched", "host.results"}
 # A class to inherit, and the type of a moment that is a value there; neither is used.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from dockerpty.errors import APIError, DockerptyError, EngineUnreachable
 from dockerpty.host import files
 from dockerpty.host.errors import TransferError
 from dockerpty.host.getting import get, get_bytes
-from dockerpty.host.inside import Inside, numbers_of
+from dockerpty.host.inside import Inside, Survey
+from dockerpty.host.look import numbers_of
 from dockerpty.host.putting import put, put_bytes
 from dockerpty.host.results import Status
 from dockerpty.host.stop import Stop
@@ -155,10 +156,16 @@ def test_a_connection_that_is_lost_is_the_outcome_of_one_source_and_the_others_c
 def test_a_stop_before_it_begins_reaches_nothing(target: Path) -> None:
     with Stop() as stop:
         stop.stop()
-        engine = FakeEngine({"/a": 0}, {"/a": good("a")})
-        with pytest.raises(TransferError, match="it was stopped"):
-            get(Inside(engine, "web", stop=stop), "/a", target)
+        engine = FakeEngine({"/a": 0, "/srv": GO_DIRECTORY}, {"/a": good("a")})
+        for result in (
+            get(Inside(engine, "web", stop=stop), ["/a", "/b"], target),
+            put(Inside(engine, "web", stop=stop), [target / "d", target / "e"], "/srv"),
+            get(Inside(engine, "web", deadline=0.0), ["/a", "/b"], target),
+        ):
+            assert [each.status for each in result.files] == [Status.Error, Status.Error]
+            assert "not reached" in result.message
     assert unchanged(target)
+    assert engine.uploads == []
 
 
 def test_a_file_that_is_more_than_one_is_a_trap() -> None:
@@ -257,3 +264,82 @@ def test_what_has_no_name_cannot_be_put_or_got(source: str, tmp_path: Path) -> N
     if source == "/":
         with pytest.raises(ValueError, match="no name"):
             get(Inside(FakeEngine(), "web"), source, tmp_path)
+
+
+class Shell:
+    """What runs programs, as a test would have it: here they do nothing, or what it is told."""
+
+    def __init__(self, *, fails: str = "") -> None:
+        self.fails = fails
+        self.ran: list[tuple[str, ...]] = []
+
+    def __call__(
+        self, argv: Sequence[str], *, stdin: Iterator[bytes] | None = None, **_: Any
+    ) -> tuple[int, bytes]:
+        self.ran.append(tuple(argv))
+        if "/proc/self/mounts" in argv[2]:
+            return 0, b"none / overlay rw 0 0\nnone /with\\040space tmpfs rw 0 0\nshell\ntar\n"
+        for _piece in stdin or ():
+            pass
+        return int(bool(self.fails) and self.fails in argv[2]), b""
+
+
+RUNNING = {"Running": True, "StartedAt": "now"}
+
+
+def test_what_was_put_under_another_name_is_removed_when_it_cannot_be_renamed(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("new")
+    engine, shell = FakeEngine({"/srv": GO_DIRECTORY, "/srv/f": 0o644}, State=RUNNING), Shell(fails="mv -f")
+    result = put(Inside(engine, "web", shell), tmp_path / "f", "/srv")
+    assert result.status is Status.Failed
+    [(base, members)] = engine.uploads
+    assert (base, members[1].name) == ("/srv", f"{members[0].name}/f")
+    assert shell.ran[-1] == ("rm", "-rf", "--", f"/srv/{members[0].name}")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, EngineUnreachable("reach", "it"), RuntimeError])
+def test_it_is_removed_whatever_ends_it(error: Any, tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("new")
+    engine, shell = FakeEngine({"/srv": GO_DIRECTORY, "/srv/f": 0o644}, State=RUNNING), Shell()
+
+    def broken(*_: Any, **__: Any) -> Reply:
+        raise error
+
+    engine.upload = broken  # type: ignore[method-assign]
+    inside = Inside(engine, "web", shell)
+    if isinstance(error, EngineUnreachable):
+        assert put(inside, tmp_path / "f", "/srv").status is Status.Error
+    else:
+        with pytest.raises(error):
+            put(inside, tmp_path / "f", "/srv")
+    assert shell.ran[-1][:3] == ("rm", "-rf", "--")
+    assert shell.ran[-1][3].startswith("/srv/.dpty-")
+
+
+def test_mounts_are_what_the_kernel_says_in_this_life_and_asked_for_once(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("x")
+    engine, shell = FakeEngine({"/srv": GO_DIRECTORY}, State=dict(RUNNING)), Shell()
+    survey = Survey()
+    for _ in range(2):
+        inside = Inside(engine, "web", shell, survey=survey)
+        assert inside.is_hidden("/with space/x")
+        assert not inside.is_hidden("/without")
+    assert len(shell.ran) == 1
+    # Another life has others; and one that is over has none of them.
+    engine.told["State"]["StartedAt"] = "later"
+    assert Inside(engine, "web", shell, survey=survey).is_hidden("/with space")
+    assert len(shell.ran) == 2
+    engine.told["State"]["Running"] = False
+    inside = Inside(engine, "web", shell, survey=survey)
+    assert not inside.is_hidden("/with space")
+    assert not inside.has_shell
+
+
+def test_a_word_that_is_no_utf_8_is_said_in_another_way() -> None:
+    shell = Shell()
+    inside = Inside(FakeEngine(State=RUNNING), "web", shell)
+    inside.shell("true", "plain ü")
+    assert shell.ran[-1][2:] == ("true", "sh", "plain ü")
+    inside.shell("true", "\udcff'", "x")
+    assert shell.ran[-1][2].endswith("true")
+    assert shell.ran[-1][3:] == ("sh", "\\0377\\0047", "\\0170")
