@@ -132,8 +132,10 @@ class Child:
                     stream.close()
         self._input = None
         if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
+            try:
                 os.killpg(self._process.pid, signal.SIGKILL)
+            except PermissionError:
+                return  # it is somebody else's by now, as with sudo: it ends when it wants to
             self._process.wait()
 
     def _feed(self) -> None:
