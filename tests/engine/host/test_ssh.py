@@ -256,6 +256,21 @@ def test_forwarding_refused_and_no_docker_command_there_says_what_sshd_needs(
     within(main())
 
 
+def test_an_engine_that_is_not_where_its_environment_says_is_told_with_docker_s_words(
+    servers: Callable[..., SshServer],
+) -> None:
+    server = servers(environment=f"DOCKER_HOST=tcp://127.0.0.1:{sshd.free_port()}")
+
+    async def main() -> None:
+        async with SSHHost(**server.way()) as host:
+            with pytest.raises(
+                HostConnectionError, match=r"no socket is there.*dial-stdio says: .*127\.0\.0\.1"
+            ):
+                await host.engine()
+
+    within(main())
+
+
 def test_one_session_at_most_is_enough(servers: Callable[..., SshServer]) -> None:
     server = servers("MaxSessions 1")
 
@@ -957,6 +972,8 @@ def test_a_command_on_the_machine_has_its_streams_and_its_code(server: SshServer
             for stdin in ("text", b"text", io.BytesIO(b"text")):
                 assert (await host.oneshot("cat", stdin=stdin)).stdout == b"text"
             assert (await host.oneshot("cat", stdin=source)).stdout == b"of a file"
+            with pytest.raises(FileNotFoundError):
+                await host.oneshot("cat", stdin=tmp_path / "missing")
             many = bytes(range(256)) * 20_000
             assert (await host.oneshot("cat", stdin=many)).stdout == many
             assert (await host.oneshot("true", stdin=many)).ok
