@@ -195,6 +195,40 @@ def test_a_slow_reader_holds_up_what_is_read_and_loses_nothing(server: SshServer
     within(main())
 
 
+def test_many_clients_at_once_are_served_and_leave_nothing_when_they_go(server: SshServer) -> None:
+    async def main() -> None:
+        async with SSHHost(**server.way()) as host:
+            path = (await host.engine()).removeprefix("unix://")
+            before = len(open_descriptors())
+            # More than sshd has sessions for.
+            clients = [await asyncio.open_unix_connection(path) for _ in range(40)]
+            for _, writer in clients:
+                writer.write(b"GET /_ping HTTP/1.1\r\nHost: docker\r\n\r\n")
+            for reader, _ in clients:
+                assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+            assert len(open_descriptors()) >= before + 80
+            for _, writer in clients:
+                writer.close()
+                await writer.wait_closed()
+            await asyncio.to_thread(wait_for, lambda: len(open_descriptors()) <= before, 10, "their ends")
+
+    within(main())
+
+
+def test_the_end_of_a_client_s_input_arrives_and_what_follows_comes_back(server: SshServer) -> None:
+    async def main() -> None:
+        async with SSHHost(**server.way()) as host:
+            path = (await host.engine()).removeprefix("unix://")
+            reader, writer = await asyncio.open_unix_connection(path)
+            writer.write(b"GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n")
+            writer.write_eof()
+            assert (await reader.read()).endswith(b"OK")
+            writer.close()
+            await writer.wait_closed()
+
+    within(main())
+
+
 def test_the_first_use_connects_once_however_many_there_are(servers: Callable[..., SshServer]) -> None:
     server = servers()
 
