@@ -769,9 +769,11 @@ class _Link:
         )
 
     async def kill(self, pid: int) -> None:
-        """Kill a process over there and its group, in a session of its own."""
+        """Kill a process over there and its group, in a session of its own, if there is a connection."""
+        connection = self._connection
+        if connection is None or connection.is_closed():
+            return
         with suppress(self.lost, OSError):
-            connection = await self.connection()
             await connection.run(
                 f"sh -c 'kill -KILL -{pid}; kill -KILL {pid}'", encoding=None, request_pty=False
             )

@@ -40,7 +40,7 @@ from dockerpty.host import (
     UnixHost,
 )
 from tests.bed import sshd
-from tests.bed.engine import engine_url, id_of
+from tests.bed.engine import Bench, engine_url, id_of
 from tests.bed.sshd import SshServer
 from tests.bed.transports import Unavailable
 from tests.bed.waiting import wait_for
@@ -67,6 +67,14 @@ def server(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient
     server = made(tmp_path_factory.mktemp("sshd"))
     yield server
     server.close()
+
+
+@pytest.fixture(scope="module")
+def box(engine: docker.DockerClient) -> Iterator[Container]:
+    """A container of the engine that the servers lead to, whatever the transport of the run."""
+    bench = Bench(engine)
+    yield bench.container(start=True)
+    bench.close()
 
 
 @pytest.fixture
@@ -796,6 +804,30 @@ def test_a_process_whose_connection_is_dropped_is_lost_and_has_not_ended(
                 with pytest.raises(SessionLost):
                     await running.wait()
             assert await output_of(await host.engine(), box, "echo", "next") == b"next\n"
+            client.close()
+
+    within(main())
+
+
+@pytest.mark.parametrize("how", ["close", "rebuild"])
+def test_a_host_that_goes_before_what_runs_through_it_keeps_nobody_waiting(
+    server: SshServer, box: Container, how: str
+) -> None:
+    async def main() -> None:
+        async with SSHHost(**server.way()) as host:
+            client = docker.DockerClient(base_url=await host.engine(), version="1.41")
+            command = ["sh", "-c", "echo begun; exec sleep 60"]
+            running = await process.exec_(client, id_of(box), command)
+            assert await running.stdout.readline() == b"begun\n"
+            longer = asyncio.create_task(host.oneshot("sleep 60"))
+            await asyncio.to_thread(wait_for, lambda: "sleep 60" in commands(server), 10, "the command")
+            if how == "close":
+                await host.close()
+            else:
+                host.rebuild_connections()
+            with pytest.raises(SessionLost):
+                await asyncio.wait_for(running.wait(), 10)
+            assert (await asyncio.wait_for(longer, 10)).session_lost
             client.close()
 
     within(main())
