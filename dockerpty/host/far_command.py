@@ -192,10 +192,13 @@ class _Output:
 
 async def _feed(writer: Any, stdin: Any, lost: type[Exception]) -> None:
     with suppress(BrokenPipeError, ConnectionResetError, lost):  # it has read what it wanted
-        async for piece in _pieces(stdin):
-            writer.write(piece)
-            await writer.drain()
-        writer.write_eof()
+        try:
+            async for piece in _pieces(stdin):
+                writer.write(piece)
+                await writer.drain()
+        finally:
+            # Also where a file cannot be read: the command would wait for the rest for ever.
+            writer.write_eof()
 
 
 async def _pieces(stdin: Any) -> Any:

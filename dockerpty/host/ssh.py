@@ -63,10 +63,15 @@ _PONG_WITHIN_S = 10.0
 #: Of a message of somebody else's.
 _WORDS = 300
 
-_HOST_KEYS = (
-    *("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"),
-    *("rsa-sha2-512", "rsa-sha2-256"),
-)
+#: Signatures by host keys, and the kind of the key: what ssh asks for, in its order.
+_HOST_KEYS = {
+    "ssh-ed25519": "ssh-ed25519",
+    "ecdsa-sha2-nistp256": "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384": "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521": "ecdsa-sha2-nistp521",
+    "rsa-sha2-512": "ssh-rsa",
+    "rsa-sha2-256": "ssh-rsa",
+}
 _GLOBAL_KNOWN_HOSTS = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 _USER_KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 
@@ -764,9 +769,11 @@ class _Link:
         )
 
     async def kill(self, pid: int) -> None:
-        """Kill a process over there and its group, in a session of its own."""
+        """Kill a process over there and its group, in a session of its own, if there is a connection."""
+        connection = self._connection
+        if connection is None or connection.is_closed():
+            return
         with suppress(self.lost, OSError):
-            connection = await self.connection()
             await connection.run(
                 f"sh -c 'kill -KILL -{pid}; kill -KILL {pid}'", encoding=None, request_pty=False
             )
@@ -870,41 +877,37 @@ class _Link:
         connection = await self.connection()
         asked = self._host._engine_socket
         far = await self._look_round(connection, asked)
-        path = asked or far_side.USUAL_SOCKET
-        why = ""
+        where = asked or (far.docker_host if far else "") or far_side.USUAL_SOCKET
+        wrong = []
         if far is None or far.open:
-            way = _Way(connection, far.open[0] if far else path)
-            why = await self._trial(way)
-            if not why:
+            way = _Way(connection, far.open[0] if far else where)
+            where = way.path
+            if not (said := await self._trial(way)):
                 return way
-            path = way.path
+            wrong.append(said)
         elif far.shut:
             group, path = far.shut[0]
             raise self._no_engine(
                 f"permission denied on {path}",
-                f"add {far.user} to the group {group} over there, and log in anew: sudo usermod -aG {group} {far.user}",
+                f"add {far.user} to the group {group} over there, and log in anew: "
+                f"sudo usermod -aG {group} {far.user}",
             )
         if far is not None and far.docker:
             argv = (far.docker, *(("--host", f"unix://{asked}") if asked else ()), "system", "dial-stdio")
             way = _Way(connection, "", argv)
-            said = await self._trial(way)
-            if not said:
+            if not (said := await self._trial(way)):
                 _log.debug("by dial-stdio host=%s", self._host.name)
                 return way
-            why = f"{why}; docker system dial-stdio over there: {said}" if why else said
-        if why:
-            raise self._no_engine(
-                f"{path} cannot be had: {why}",
-                "does the engine run? If so, its sshd forwards no unix sockets: AllowStreamLocalForwarding yes in "
-                "sshd_config, or install docker's command over there",
+            wrong.append(f"docker system dial-stdio says: {said}")
+        if far is None or far.open:
+            hint = (
+                "does the engine run? If so, sshd over there forwards no unix sockets: set "
+                "AllowStreamLocalForwarding yes in its configuration, or install docker's command there"
             )
-        named = far.docker_host if far is not None else ""
-        raise self._no_engine(
-            f"no engine is where its DOCKER_HOST is, {named}"
-            if named and not asked
-            else f"no socket is at {path}",
-            "start it, or say where it listens: engine_socket=",
-        )
+        else:
+            wrong.insert(0, "no socket is there")
+            hint = "start the engine, or say where it listens: engine_socket="
+        raise self._no_engine(f"{where}: {'; '.join(wrong)}", hint)
 
     def _no_engine(self, reason: str, hint: str) -> HostConnectionError:
         name = self._host.name
@@ -1025,10 +1028,10 @@ def _kinds(settings: asyncssh.SSHClientConnectionOptions, known: Any) -> Any:
     if known is None or settings.config.get("HostKeyAlgorithms"):
         return ()
     keys, authorities, _ = _keys_of(known, settings)
-    if authorities or not keys:
-        return ()
     kinds = {key.get_algorithm() for key in keys}
-    return sorted(_HOST_KEYS, key=lambda one: (one if one[:3] != "rsa" else "ssh-rsa") not in kinds)
+    if authorities or not kinds or not kinds <= set(_HOST_KEYS.values()):
+        return ()
+    return sorted(_HOST_KEYS, key=lambda one: _HOST_KEYS[one] not in kinds)
 
 
 def _words(error: BaseException) -> str:

@@ -40,7 +40,7 @@ from dockerpty.host import (
     UnixHost,
 )
 from tests.bed import sshd
-from tests.bed.engine import engine_url, id_of
+from tests.bed.engine import Bench, engine_url, id_of
 from tests.bed.sshd import SshServer
 from tests.bed.transports import Unavailable
 from tests.bed.waiting import wait_for
@@ -67,6 +67,14 @@ def server(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient
     server = made(tmp_path_factory.mktemp("sshd"))
     yield server
     server.close()
+
+
+@pytest.fixture(scope="module")
+def box(engine: docker.DockerClient) -> Iterator[Container]:
+    """A container of the engine that the servers lead to, whatever the transport of the run."""
+    bench = Bench(engine)
+    yield bench.container(start=True)
+    bench.close()
 
 
 @pytest.fixture
@@ -195,6 +203,40 @@ def test_a_slow_reader_holds_up_what_is_read_and_loses_nothing(server: SshServer
     within(main())
 
 
+def test_many_clients_at_once_are_served_and_leave_nothing_when_they_go(server: SshServer) -> None:
+    async def main() -> None:
+        async with SSHHost(**server.way()) as host:
+            path = (await host.engine()).removeprefix("unix://")
+            before = len(open_descriptors())
+            # More than sshd has sessions for.
+            clients = [await asyncio.open_unix_connection(path) for _ in range(40)]
+            for _, writer in clients:
+                writer.write(b"GET /_ping HTTP/1.1\r\nHost: docker\r\n\r\n")
+            for reader, _ in clients:
+                assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+            assert len(open_descriptors()) >= before + 80
+            for _, writer in clients:
+                writer.close()
+                await writer.wait_closed()
+            await asyncio.to_thread(wait_for, lambda: len(open_descriptors()) <= before, 10, "their ends")
+
+    within(main())
+
+
+def test_the_end_of_a_client_s_input_arrives_and_what_follows_comes_back(server: SshServer) -> None:
+    async def main() -> None:
+        async with SSHHost(**server.way()) as host:
+            path = (await host.engine()).removeprefix("unix://")
+            reader, writer = await asyncio.open_unix_connection(path)
+            writer.write(b"GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n")
+            writer.write_eof()
+            assert (await reader.read()).endswith(b"OK")
+            writer.close()
+            await writer.wait_closed()
+
+    within(main())
+
+
 def test_the_first_use_connects_once_however_many_there_are(servers: Callable[..., SshServer]) -> None:
     server = servers()
 
@@ -251,6 +293,21 @@ def test_forwarding_refused_and_no_docker_command_there_says_what_sshd_needs(
     async def main() -> None:
         async with SSHHost(**server.way()) as host:
             with pytest.raises(HostConnectionError, match="AllowStreamLocalForwarding yes"):
+                await host.engine()
+
+    within(main())
+
+
+def test_an_engine_that_is_not_where_its_environment_says_is_told_with_docker_s_words(
+    servers: Callable[..., SshServer],
+) -> None:
+    server = servers(environment=f"DOCKER_HOST=tcp://127.0.0.1:{sshd.free_port()}")
+
+    async def main() -> None:
+        async with SSHHost(**server.way()) as host:
+            with pytest.raises(
+                HostConnectionError, match=r"no socket is there.*dial-stdio says: .*127\.0\.0\.1"
+            ):
                 await host.engine()
 
     within(main())
@@ -752,6 +809,30 @@ def test_a_process_whose_connection_is_dropped_is_lost_and_has_not_ended(
     within(main())
 
 
+@pytest.mark.parametrize("how", ["close", "rebuild"])
+def test_a_host_that_goes_before_what_runs_through_it_keeps_nobody_waiting(
+    server: SshServer, box: Container, how: str
+) -> None:
+    async def main() -> None:
+        async with SSHHost(**server.way()) as host:
+            client = docker.DockerClient(base_url=await host.engine(), version="1.41")
+            command = ["sh", "-c", "echo begun; exec sleep 60"]
+            running = await process.exec_(client, id_of(box), command)
+            assert await running.stdout.readline() == b"begun\n"
+            longer = asyncio.create_task(host.oneshot("sleep 60"))
+            await asyncio.to_thread(wait_for, lambda: "sleep 60" in commands(server), 10, "the command")
+            if how == "close":
+                await host.close()
+            else:
+                host.rebuild_connections()
+            with pytest.raises(SessionLost):
+                await asyncio.wait_for(running.wait(), 10)
+            assert (await asyncio.wait_for(longer, 10)).session_lost
+            client.close()
+
+    within(main())
+
+
 def test_a_far_side_that_is_started_anew_is_waited_for(servers: Callable[..., SshServer]) -> None:
     server = servers()
 
@@ -957,6 +1038,8 @@ def test_a_command_on_the_machine_has_its_streams_and_its_code(server: SshServer
             for stdin in ("text", b"text", io.BytesIO(b"text")):
                 assert (await host.oneshot("cat", stdin=stdin)).stdout == b"text"
             assert (await host.oneshot("cat", stdin=source)).stdout == b"of a file"
+            with pytest.raises(FileNotFoundError):
+                await host.oneshot("cat", stdin=tmp_path / "missing")
             many = bytes(range(256)) * 20_000
             assert (await host.oneshot("cat", stdin=many)).stdout == many
             assert (await host.oneshot("true", stdin=many)).ok
