@@ -25,8 +25,8 @@ if TYPE_CHECKING:
         TransferError,
     )
     from dockerpty.host.failure import CommandFailed
-    from dockerpty.host.inside import Look
     from dockerpty.host.local import LocalHost, LocalHostSync
+    from dockerpty.host.look import Look
     from dockerpty.host.parents import CommandParent, CommandParentSync, Parent
     from dockerpty.host.results import (
         CommandStatus,
@@ -102,7 +102,7 @@ if not TYPE_CHECKING:
     _WHERE |= dict.fromkeys(("CommandStatus", "Expect", "ExpectResult", "FileTransfer", "Results"), "results")
     _WHERE |= dict.fromkeys(("RunResult", "ShellCommand", "Status", "TransferResult"), "results")
     _WHERE |= {"SSHHost": "ssh", "UnixHost": "ssh", "SSHHostSync": "ssh_sync"}
-    _WHERE |= {"DockerContainerHost": "aio", "container": "aio", "Look": "inside"}
+    _WHERE |= {"DockerContainerHost": "aio", "container": "aio", "Look": "look"}
     _WHERE |= dict.fromkeys(("DockerContainerHostSync", "container_sync"), "sync")
     _WHERE |= dict.fromkeys(("HostSession", "HostSessionSync", "ShellInfo"), "session")
     _WHERE |= dict.fromkeys(("LocalHost", "LocalHostSync"), "local")

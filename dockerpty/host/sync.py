@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from typing import Any, Self, TypeVar
 
     from dockerpty.host.base import Environment
-    from dockerpty.host.inside import Inside, Look
+    from dockerpty.host.inside import Inside
+    from dockerpty.host.look import Look
     from dockerpty.host.repeat import Found, Seconds
     from dockerpty.host.results import CommandStatus, RunResult, TransferResult
     from dockerpty.host.session import OnOutput

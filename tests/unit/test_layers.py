@@ -338,6 +338,7 @@ ALLOWED["host.base"] = {
     *("host.core", "host.oneshot", "host.parents", "host.sessions", *_HOST),
 }
 _FACE = {
+    "host.look",
     *("errors", "container.spec", "host.base", "host.drivers", "host.filing", "host.files", "host.getting"),
     *(
         "host.inside",
@@ -351,7 +352,7 @@ _FACE = {
     *_HOST,
 }
 ALLOWED["host.aio"] = ALLOWED["host.sync"] = _FACE
-ALLOWED["host"] |= {"host.aio", "host.inside", "host.local", "host.parents", "host.running_command"}
+ALLOWED["host"] |= {"host.aio", "host.look", "host.local", "host.parents", "host.running_command"}
 ALLOWED["host"] |= {"host.session", "host.sync", "host.transcript"}
 # The doors of the folders are bare: who wants a room names it.
 ALLOWED["engine"] = ALLOWED["container"] = set()
