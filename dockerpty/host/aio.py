@@ -13,7 +13,7 @@ from dockerpty.host import files, getting, putting
 from dockerpty.host.base import ContainerHost, bridged
 from dockerpty.host.drivers import LoopDriver
 from dockerpty.host.errors import HostConnectionError
-from dockerpty.host.filing import in_thread, on_this_loop, work_on
+from dockerpty.host.filing import Handover, in_thread, on_this_loop, work_on
 from dockerpty.host.getting import BYTES_LIMIT
 from dockerpty.host.parents import parent_of
 from dockerpty.host.repeat import Repeats
@@ -21,7 +21,7 @@ from dockerpty.host.session import TIMEOUT_S, HostSession
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
     from datetime import datetime
     from os import PathLike
     from typing import Any, Self, TypeVar
@@ -301,6 +301,21 @@ class DockerContainerHost(ContainerHost):
     async def get_bytes(self, path: str, max_bytes: int = BYTES_LIMIT) -> bytes:
         """Read a file of the container; see `getting.get_bytes`."""
         return await self._work(lambda inside: getting.get_bytes(inside, path, max_bytes))
+
+    async def iter_get(self, path: str) -> AsyncIterator[bytes]:
+        """Read a file of the container piece by piece, of whatever size it is; raises as `get_bytes`."""
+        handover = Handover()
+        reading = asyncio.ensure_future(
+            self._work(lambda inside: getting.get_stream(inside, path, handover.put))
+        )
+        reading.add_done_callback(lambda _: handover.end())
+        try:
+            while (piece := await asyncio.to_thread(handover.get)) is not None:
+                yield piece
+            await reading
+        finally:
+            handover.leave()
+            reading.cancel()
 
     async def put_stream(
         self, iterable: Iterable[bytes], path: str, size: int, mode: int | str = 0o644

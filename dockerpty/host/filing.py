@@ -6,8 +6,10 @@ What is moved, and how, is in `putting`, `getting` and `files`; here is what the
 from __future__ import annotations
 
 import asyncio
+import queue
 import select
 import time
+from contextlib import suppress
 
 from dockerpty.engine.interface import Engine
 from dockerpty.errors import EngineUnreachable
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
+# Pieces that wait to be taken, of 64 KiB each and more; and how often it is looked whether anybody wants them.
+_HANDED, _LOOK_S = 8, 0.1
 # What a program that looks or moves says on its stdout.
 _OUTPUT_LIMIT = 64 * 1024 * 1024
 
@@ -113,6 +117,47 @@ def on_this_loop(progress: Progress | None) -> Progress | None:
             pass  # the loop has ended before the transfer
 
     return tell
+
+
+class Handover:
+    """Pieces handed from the thread that has them to the one that wants them, a few at a time."""
+
+    def __init__(self) -> None:
+        self._pieces: queue.Queue[bytes | None] = queue.Queue(_HANDED)
+        self._left = False
+
+    def put(self, piece: bytes) -> None:
+        """Hand one over, when there is room.
+
+        Raises:
+            TransferError: nobody wants it any more.
+        """
+        while not self._left:
+            try:
+                self._pieces.put(bytes(piece), timeout=_LOOK_S)
+                return
+            except queue.Full:
+                continue
+        raise TransferError("go on with", "the transfer", "nobody wants the rest")
+
+    def end(self) -> None:
+        """Say that there are no more. Waits for nothing: whoever still takes pieces finds the end behind them."""
+        self._left = True
+        with suppress(queue.Full):
+            self._pieces.put_nowait(None)
+
+    def leave(self) -> None:
+        """Say that no more are wanted."""
+        self._left = True
+
+    def get(self) -> bytes | None:
+        """Wait for the next one; None at the end."""
+        while True:
+            try:
+                return self._pieces.get(timeout=_LOOK_S)
+            except queue.Empty:
+                if self._left:
+                    return None
 
 
 class _Runner:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from dockerpty.container.spec import environment_list
 from dockerpty.errors import NotFound
 from dockerpty.host import files, getting, putting
 from dockerpty.host.base import ContainerHost, bridged
 from dockerpty.host.drivers import ThreadDriver
 from dockerpty.host.errors import HostConnectionError
-from dockerpty.host.filing import work_on
+from dockerpty.host.filing import Handover, work_on
 from dockerpty.host.getting import BYTES_LIMIT
 from dockerpty.host.parents import parent_of_sync
 from dockerpty.host.repeat import RepeatsSync
@@ -17,7 +19,7 @@ from dockerpty.host.stop import Stop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
     from os import PathLike
     from typing import Any, Self, TypeVar
@@ -236,6 +238,21 @@ class DockerContainerHostSync(ContainerHost):
     def get_bytes(self, path: str, max_bytes: int = BYTES_LIMIT) -> bytes:
         """Read a file of the container; see `getting.get_bytes`."""
         return self._work(lambda inside: getting.get_bytes(inside, path, max_bytes))
+
+    def iter_get(self, path: str) -> Iterator[bytes]:
+        """Read a file of the container piece by piece, in a thread of its own; raises as `get_bytes`."""
+        handover = Handover()
+        with ThreadPoolExecutor(1, "dockerpty-iter-get") as threads:
+            reading = threads.submit(
+                self._work, lambda inside: getting.get_stream(inside, path, handover.put)
+            )
+            reading.add_done_callback(lambda _: handover.end())
+            try:
+                while (piece := handover.get()) is not None:
+                    yield piece
+                reading.result()
+            finally:
+                handover.leave()
 
     def put_stream(self, iterable: Iterable[bytes], path: str, size: int, mode: int | str = 0o644) -> None:
         """Write a file of the container from pieces, which are asked for in a thread; see `putting.put_stream`."""

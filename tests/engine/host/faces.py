@@ -39,6 +39,32 @@ class Proxy:
             return bytes(next(iter(self.target))[1])
         return bytes(self.face.finish(anext(aiter(self.target)))[1])
 
+    def iterated(self, name: str, *args: Any) -> list[Any]:
+        """Call what gives an iterator, and take all of it."""
+        if self.face.waits:
+            return list(getattr(self.target, name)(*args))
+
+        async def work() -> list[Any]:
+            return [each async for each in getattr(self.target, name)(*args)]
+
+        return list(self.face.finish(work()))
+
+    def first_of(self, name: str, *args: Any) -> Any:
+        """Call what gives an iterator, take the first, and leave it."""
+        if self.face.waits:
+            pieces = getattr(self.target, name)(*args)
+            first = next(pieces)
+            pieces.close()
+            return first
+
+        async def work() -> Any:
+            pieces = getattr(self.target, name)(*args)
+            first = await anext(pieces)
+            await pieces.aclose()
+            return first
+
+        return self.face.finish(work())
+
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self.target, name, value)
 

@@ -376,6 +376,16 @@ def test_files_go_there_and_back(host: Proxy, tmp_path: Path) -> None:
     assert host.stat("/srv/other").is_dir
 
 
+def test_a_file_is_read_and_written_piece_by_piece(host: Proxy) -> None:
+    size = 3 * 1024 * 1024
+    host.put_stream((b"x" * 1024 for _ in range(size // 1024)), "/srv/large", size)
+    assert sum(len(piece) for piece in host.iterated("iter_get", "/srv/large")) == size
+    # Nobody waits for the rest of one that is left.
+    assert host.first_of("iter_get", "/srv/large").startswith(b"xxx")
+    with pytest.raises(FileNotFoundError):
+        host.iterated("iter_get", "/srv/none")
+
+
 def test_commands_are_repeated(host: Proxy) -> None:
     host.start_repeat("beat", "echo beat", 0.1, times=3)
     wait_for(lambda: len(host.repeat_results("beat")) == 3 or host.is_running() is None, 20, "three beats")

@@ -20,7 +20,7 @@ TWINS = [
 ONLY_ASYNC = {"aclose"}
 # What never waits is no coroutine, on a loop either.
 NO_COROUTINES = {
-    *("start_repeat", "repeat_results", "rebuild_connections", "as_user", "spilled"),
+    *("start_repeat", "repeat_results", "rebuild_connections", "as_user", "spilled", "iter_get"),
 }
 
 
