@@ -32,7 +32,7 @@ def live(shell: Shell | None, reopen: Callable[[], Plan[Shell]], recover: Recove
         reopen: opens another one.
     """
     if shell is not None and not shell.over:
-        shell.take()
+        shell.catch_up()
         if shell.busy and not shell.channel.ended:
             back = yield from recover(shell, shell.sent)
             if not back and not shell.channel.ended:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 #: Bytes that are kept of what is no command's output.
 SPILLED = 64 * 1024
+_READS = 64
 
 
 class Ring:
@@ -69,6 +70,7 @@ class Shell:
 
     Attributes:
         tty: it has a terminal.
+        prompt: what it shows when it waits for a line, if that is known.
         pid: its number in the container.
         heard: how many bytes it has said, marks and all.
         spilled: output of no command that we know.
@@ -110,7 +112,7 @@ class Shell:
         self._streams = {STDOUT} if self.tty else {STDOUT, STDERR}
         self._greeted: set[int] = set()
         self._finished = False
-        self._prompt = (prompt or "").encode()
+        self.prompt = (prompt or "").encode()
         self._prompt_is_due = False
         self._held = b""
 
@@ -161,6 +163,14 @@ class Shell:
                 events += self.framing.finish(stream)
         return [event for event in events if not self._hand_on(event)]
 
+    def catch_up(self) -> None:
+        """Read all that is there, so that an end that has come is seen; of one that never pauses not for ever."""
+        for _ in range(_READS):
+            before = self.heard
+            self.take()
+            if self.heard == before:
+                return
+
     def _hand_on(self, event: Event) -> bool:
         """Hand output on, and say whether it was that."""
         if isinstance(event, Output):
@@ -177,7 +187,7 @@ class Shell:
                 # What an image says first is nobody's.
                 self.spilled.take()
         if isinstance(event, (Ready, End, Probed)):
-            self._prompt_is_due = self.tty and bool(self._prompt)
+            self._prompt_is_due = self.tty and bool(self.prompt)
             self._held = b""
         return False
 
@@ -199,10 +209,10 @@ class Shell:
         self._held = b""
         at = 0
         while True:
-            if data.startswith(self._prompt, at):
+            if data.startswith(self.prompt, at):
                 self._prompt_is_due = False
-                return data[:at] + data[at + len(self._prompt) :]
-            if self._prompt.startswith(data[at:]):
+                return data[:at] + data[at + len(self.prompt) :]
+            if self.prompt.startswith(data[at:]):
                 # The beginning of it, or of a line: what comes next tells.
                 self._held = data[at:]
                 return data[:at]
