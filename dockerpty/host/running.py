@@ -6,6 +6,7 @@ while one runs is `started`'s.
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime
 
@@ -87,6 +88,7 @@ class Running:
         self._feeder: Feeder | None = None
         self._freed = self._began = self._interrupted = False
         self._rest = b""
+        self._stopped_at: int | None = None
         self._vigil = Vigil(shell)
         self._started, self._clock = datetime.now(UTC), time.monotonic()
 
@@ -153,6 +155,7 @@ class Running:
     def stop(self, recover: Recover) -> Plan[None]:
         """End it, and bring its shell back, or give that up."""
         shell = self._shell
+        self._stopped_at = len(self._output.kept(STDOUT))
         back = yield from recover(shell, shell.sent)
         if shell.channel.ended:
             yield from learn_end(shell)
@@ -213,13 +216,10 @@ class Running:
             more["interrupted"] = True
         if shell.replaces:
             shell.replaces, more["session_lost"] = False, True
-        stdout = self._output.kept(STDOUT)
-        if timed_out or self._interrupted:
-            stdout = shell.without_prompts(stdout)
         status = CommandStatus.of(
             self.text,
             code,
-            stdout,
+            self._stdout(),
             self._output.kept(STDERR),
             terminal=shell.tty,
             encoding=self.encoding,
@@ -234,6 +234,16 @@ class Running:
         )
         # A shell that said goodbye in a container that stopped has not done what it was asked.
         return status._replace(status=Status.Error) if status.ok and error else status
+
+    def _stdout(self) -> bytes:
+        """Give what it wrote, without what its shell said as it was brought back: a newline, and prompts."""
+        kept, at, prompt = self._output.kept(STDOUT), self._stopped_at, self._shell.prompt
+        if self._interrupted:
+            # From beside, and nobody knows when.
+            at = 0
+        if at is None or not self._shell.tty or not prompt:
+            return kept
+        return kept[:at] + re.sub(rb"\n?(?:%b)+\Z|\A\n\Z" % re.escape(prompt), b"", kept[at:])
 
     def _take(self, stream: int, data: bytes) -> None:
         self._output.take(stream, data)

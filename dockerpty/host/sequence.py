@@ -38,7 +38,7 @@ def settle(shell: Shell, recover: Recover = by_keys) -> Plan[None]:
     """Have a shell back from a command that it was left with; else it is over."""
     if shell.over:
         return
-    shell.take()
+    shell.catch_up()
     if shell.busy and not shell.channel.ended:
         back = yield from recover(shell, shell.sent)
         if not back and not shell.channel.ended:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 #: Bytes that are kept of what is no command's output.
 SPILLED = 64 * 1024
+_READS = 64
 
 
 class Ring:
@@ -69,6 +70,7 @@ class Shell:
 
     Attributes:
         tty: it has a terminal.
+        prompt: what it shows when it waits for a line, if that is known.
         pid: its number in the container.
         heard: how many bytes it has said, marks and all.
         spilled: output of no command that we know.
@@ -110,7 +112,108 @@ class Shell:
         self._streams = {STDOUT} if self.tty else {STDOUT, STDERR}
         self._greeted: set[int] = set()
         self._finished = False
-        self._prompt = (prompt or "").encode()
+        self.prompt = (prompt or "").encode()
+        self._prompt_is_due = False
+        self._held = b""
+
+    @property
+    def dialect(self) -> str:
+        """Which kind of shell it is, as it said itself."""
+        return self.framing.dialect
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has said that it waits for commands."""
+        return self._greeted == self._streams
+
+    @property
+    def busy(self) -> bool:
+        """Whether a command was sent to it whose end has not been seen."""
+        return self.framing.busy
+
+    @property
+    def before(self) -> Any:
+        """What came before the last match."""
+        return self.matcher.before
+
+    @property
+    def after(self) -> Any:
+        """What matched; `pexpect.TIMEOUT` or `pexpect.EOF` if it was that."""
+        return self.matcher.after
+
+    @property
+    def match(self) -> Any:
+        """The match, by which its groups can be had."""
+        return self.matcher.match
+
+    @property
+    def buffer(self) -> Any:
+        """What came and was not matched yet."""
+        return self.matcher.buffer
+
+    def take(self) -> bytes:
+        """Give what is kept, and keep it no longer."""
+        taken = bytes(self._kept)
+        self._kept.clear()
+        return taken
+
+
+class Shell:
+    """A shell in a container, as far as its plans have to know.
+
+    Args:
+        channel: its streams.
+        framing: what was made for it, and tells its marks from its output.
+        path: how it was started: a name or path.
+        prompt: what it shows when it waits for a line; None if that is not known. With a terminal only.
+        encoding, errors: of what `expect` sees; None matches bytes.
+        host: the name of the host, for messages.
+
+    Attributes:
+        tty: it has a terminal.
+        prompt: what it shows when it waits for a line, if that is known.
+        pid: its number in the container.
+        heard: how many bytes it has said, marks and all.
+        spilled: output of no command that we know.
+        matcher: the same, for `expect`; filled with a terminal only.
+        sink: takes the output of the command that runs, as (stream, bytes).
+        sent: when its last command was sent, by `time.monotonic`.
+        used: it was told something: it has a state that could be lost.
+        touched: something was sent to it that is no command of ours: a program may have its terminal.
+        replaces: it stands in the place of one whose state is gone; whoever says so sets it back.
+        over: it cannot be used any more.
+        exit_code: its exit code, once it has ended and if it is known.
+        why: what ended it, in one sentence.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        framing: Framing,
+        path: str = "sh",
+        *,
+        prompt: str | None = "$ ",
+        encoding: str | None = "utf-8",
+        errors: str = "replace",
+        host: str = "",
+    ) -> None:
+        self.channel = channel
+        self.framing = framing
+        self.path = path
+        self.host = host
+        self.tty = channel.tty
+        self.pid = self.heard = 0
+        self.spilled = Ring()
+        self.matcher = Matcher(encoding, errors)
+        self.sink: Callable[[int, bytes], None] | None = None
+        self.used = self.touched = self.replaces = self.over = False
+        self.sent = 0.0
+        self.exit_code: int | None = None
+        self.why = ""
+        self._streams = {STDOUT} if self.tty else {STDOUT, STDERR}
+        self._greeted: set[int] = set()
+        self._finished = False
+        self.prompt = (prompt or "").encode()
         self._prompt_is_due = False
         self._held = b""
 
@@ -168,6 +271,14 @@ class Shell:
                 events += self.framing.finish(stream)
         return [event for event in events if not self._hand_on(event)]
 
+    def catch_up(self) -> None:
+        """Read all that is there, so that an end that has come is seen; of one that never pauses not for ever."""
+        for _ in range(_READS):
+            before = self.heard
+            self.take()
+            if self.heard == before:
+                return
+
     def _hand_on(self, event: Event) -> bool:
         """Hand output on, and say whether it was that."""
         if isinstance(event, Output):
@@ -184,7 +295,7 @@ class Shell:
                 # What an image says first is nobody's.
                 self.spilled.take()
         if isinstance(event, (Ready, End, Probed)):
-            self._prompt_is_due = self.tty and bool(self._prompt)
+            self._prompt_is_due = self.tty and bool(self.prompt)
             self._held = b""
         return False
 
@@ -206,10 +317,10 @@ class Shell:
         self._held = b""
         at = 0
         while True:
-            if data.startswith(self._prompt, at):
+            if data.startswith(self.prompt, at):
                 self._prompt_is_due = False
-                return data[:at] + data[at + len(self._prompt) :]
-            if self._prompt.startswith(data[at:]):
+                return data[:at] + data[at + len(self.prompt) :]
+            if self.prompt.startswith(data[at:]):
                 # The beginning of it, or of a line: what comes next tells.
                 self._held = data[at:]
                 return data[:at]

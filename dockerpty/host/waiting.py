@@ -45,7 +45,7 @@ def send(shell: Shell, text: str | bytes, *, encoding: str = "utf-8") -> Plan[No
             "%d bytes without a newline are sent to the terminal of %s: unless a program made it raw, it keeps %d",
             *(longest, shell.host, LONGEST_LINE),
         )
-    shell.take()
+    shell.catch_up()
     if not shell.channel.ended:
         shell.used = shell.touched = True
         shell.channel.write(data)

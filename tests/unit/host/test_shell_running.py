@@ -285,8 +285,11 @@ def test_a_command_that_takes_too_long_is_interrupted_and_the_state_kept(typed: 
 
 def test_what_a_command_wrote_before_its_time_was_over_is_kept(typed: Bench) -> None:
     done = typed.run("echo some; sleep 777", timeout=0.5)
-    assert done.output.startswith("some\n")
-    assert done.timed_out
+    # Without what the shell says to an interrupt.
+    assert (done.stdout, done.timed_out) == (b"some\n", True)
+    last = "trap 'echo bye; exit 1' INT; while :; do sleep 0.01; done"
+    done = typed.run(f'sh -c "{last}"', timeout=0.5)
+    assert done.stdout == b"bye\n"
 
 
 def test_a_shell_that_does_not_come_back_is_replaced_and_that_is_said(bench: Bench) -> None:
