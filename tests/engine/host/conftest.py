@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 from docker.models.containers import Container
@@ -12,6 +12,7 @@ from docker.models.containers import Container
 from dockerpty.engine.client import Engine, from_environment
 from dockerpty.host.send import Blocking, OnLoop
 from dockerpty.plan import drive, drive_on_loop
+from tests.bed.engine import Bench
 from tests.bed.transports import Transport
 from tests.bed.waiting import SLACK, wait_for
 
@@ -60,8 +61,8 @@ def colour(request: pytest.FixtureRequest, client: Engine) -> Colour:
 
 def commands(container: Container) -> list[str]:
     """What runs in a container, as command lines."""
-    listed: Any = container.top(ps_args="-eo pid,args")
-    return [process[-1] for process in listed["Processes"]]
+    assert container.client is not None
+    return Bench(container.client).processes(container)
 
 
 def wait_until_runs(container: Container, words: str) -> None:
@@ -72,6 +73,3 @@ def wait_until_runs(container: Container, words: str) -> None:
 def runs(container: Container, words: str) -> bool:
     """Whether such a process is there now."""
     return any(words in line for line in commands(container))
-
-
-Make = Callable[..., Container]
