@@ -56,10 +56,10 @@ done
 [ $# -eq 0 ] || mv -f -- "$@" "$d"/ || exit
 cd / && rmdir -- "$t"
 """
-# Write one file, of mode $4 and owner $5, as $1/$2, by way of $1/$3.
+# Write one file, of mode $4 and owner $5, as $1/$2, by way of $1/$3. A link of that name is not gone through.
 _WRITE = (
     'mkdir -p -- "$1" && umask 077 && cat >"$1/$3" && chmod "$4" "$1/$3" && chown "$5" "$1/$3" '
-    '&& mv -f -- "$1/$3" "$1/$2"'
+    '&& { [ ! -L "$1/$2" ] || rm -f -- "$1/$2"; } && mv -f -- "$1/$3" "$1/$2"'
 )
 
 
@@ -77,6 +77,9 @@ def put(
     progress: Progress | None = None,
 ) -> TransferResult:
     """Copy files and directories of this machine into a directory of a container.
+
+    What replaces a file does so when it is whole, where there is a shell. Of a directory that is there already the
+    files are written in place, by the engine.
 
     Args:
         inside: the container, with what ends the operation.

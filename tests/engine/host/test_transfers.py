@@ -473,7 +473,9 @@ def test_what_the_kernel_makes_up_is_read_as_it_is_or_refused(
 def test_without_tar_a_file_still_goes_where_only_a_shell_gets(hosts: Hosts, web: Inside, here: Path) -> None:
     web.survey.has_shell, web.survey.has_tar = True, False
     web.survey.started = web.told["State"]["StartedAt"]
+    hosts.sh(web, "mkdir /dir; ln -s /dir /dev/shm/f")
     result = put(web, [here / "f", here / "d"], "/dev/shm", owner="1:1")
+    assert hosts.sh(web, "ls -A /dir") == ""
     assert [each.status for each in result.files] == [Status.Success, Status.Failed]
     assert (
         hosts.sh(web, "cat /dev/shm/f; stat -c '%a %u %g' /dev/shm/f; ls -A /dev/shm") == "file\n640 1 1\nf\n"
