@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from concurrent.futures import CancelledError
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -258,10 +259,6 @@ class Repeats(_Repeats):
         return await given if isinstance(given, Awaitable) else given
 
 
-class _Stopped(Exception):
-    """Somebody has stopped it while it waited."""
-
-
 class RepeatsSync(_Repeats):
     """The repeats of one host, for programs that wait: a thread for each, from which `oneshot` is called."""
 
@@ -321,14 +318,14 @@ class RepeatsSync(_Repeats):
             if isinstance(request, Wait):
                 assert request.until is not None
                 if stop.wait(max(0.0, request.until - self._clock())):
-                    raise _Stopped
+                    raise CancelledError
                 return False
             assert isinstance(request, Invoke)
             return request.function()
 
         try:
             drive(repeat.beats(), answer)
-        except _Stopped:
+        except CancelledError:  # somebody has stopped it while it waited
             self._ended(name)
         except Exception as error:  # noqa: BLE001  # nobody else would hear of it
             self._ended(name, error)

@@ -176,6 +176,10 @@ class LocalChannel:
             wanted[self._input] = wanted.get(self._input, 0) | select.POLLOUT
         return list(wanted.items())
 
+    def cut(self) -> None:
+        """End it: nothing here waits in another thread."""
+        self.close()
+
     def close(self) -> None:
         """As when a client goes: the process is left without its streams."""
         for fd in self._descriptors():
@@ -323,6 +327,9 @@ class Scripted:
 
     def interest(self) -> list[tuple[int, int]]:
         return []
+
+    def cut(self) -> None:
+        self._end()
 
     def close(self) -> None:
         self.closed = True

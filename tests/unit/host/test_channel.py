@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import select
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -294,6 +295,21 @@ def test_one_that_was_closed_here_has_ended_and_takes_nothing(ends: Ends) -> Non
     assert (ends.channel.ended, ends.channel.unsent, ends.channel.read()) == (True, 0, [])
     ends.channel.write(b"for nobody")
     assert "closed here" in str(ends.channel.error)
+
+
+def test_one_that_is_cut_from_another_thread_ends_for_whoever_waits_for_it(terminal: Ends) -> None:
+    poll = select.poll()
+    for fd, events in terminal.channel.interest():
+        poll.register(fd, events)
+    thread = threading.Thread(target=terminal.channel.cut)
+    thread.start()
+    assert poll.poll(20_000)
+    thread.join()
+    assert terminal.channel.read() == []
+    assert terminal.channel.ended
+    assert terminal.far.recv(1) == b""
+    terminal.channel.close()
+    terminal.channel.cut()
 
 
 def test_the_stand_ins_of_the_tests_have_all_its_names(ends: Ends) -> None:
