@@ -23,13 +23,11 @@ from tests.unit.host.channels import DEADLINE_S
 bench = benches(KINDS, IDS)
 
 
-def fifos() -> set[str]:
-    return {
-        f"{folder}/{name}"
-        for folder in ("/dev/shm", "/tmp")
-        for name in os.listdir(folder)
-        if name.startswith(".dpty-")
-    }
+def fifos(bench: Bench) -> list[str]:
+    """Those that were made in a test and are still there."""
+    names = [each.command[-1] for each in bench.here.requests if isinstance(each, Open)]
+    paths = [f"{folder}/.dpty-{name}" for folder in ("/dev/shm", "/tmp") for name in names if "/" not in name]
+    return [path for path in paths if os.path.exists(path)]
 
 
 def test_without_stdin_there_is_nothing_to_read(bench: Bench) -> None:
@@ -52,9 +50,8 @@ def test_nothing_is_read_where_nothing_is_given(bench: Bench, empty: Any) -> Non
 def test_all_kinds_of_stdin_are_read_to_their_end(bench: Bench, given: Any) -> None:
     if hasattr(given, "seek"):
         given.seek(0)
-    before = fifos()
     assert bench.run("cat; echo ' end'", stdin=given).output == "a\nb end"
-    assert fifos() == before
+    assert fifos(bench) == []
     assert bench.run("echo alive").output == "alive"
 
 
@@ -77,11 +74,10 @@ def test_much_arrives_exactly_and_only_what_was_read_was_taken(bench: Bench) -> 
 
 
 def test_a_command_that_reads_nothing_keeps_nobody_waiting(bench: Bench) -> None:
-    before = fifos()
     assert bench.run("echo done", stdin=bytes(1 << 20)).output == "done"
     assert bench.run("if then", stdin=b"x").retcode in (1, 2)
     assert bench.run("exit 3", stdin=b"x").retcode == 3
-    assert fifos() == before
+    assert fifos(bench) == []
     for channel in bench.here.opened:
         channel.process.wait(DEADLINE_S)
 
@@ -156,7 +152,6 @@ def test_a_file_that_is_not_there_is_told_before_anything_is_sent(bench: Bench, 
 
 
 def test_a_cancellation_at_any_request_leaves_nothing_behind_and_a_shell_for_the_next(bench: Bench) -> None:
-    before = fifos()
     for number in range(100):
         plan = run_one(bench.shell, "cat; echo end", stdin=b"x" * 100_000)
         answered, over = 0, False
@@ -177,7 +172,7 @@ def test_a_cancellation_at_any_request_leaves_nothing_behind_and_a_shell_for_the
         # Of one that was not told yet the feeder itself removes it.
         for channel in bench.here.closed:
             channel.process.wait(DEADLINE_S)
-        assert fifos() == before
+        assert fifos(bench) == []
         if over:
             break
     assert over
