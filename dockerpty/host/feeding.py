@@ -32,11 +32,13 @@ NOTHING = "/dev/null"
 _START_S = 15.0
 _OPENED_S = 1.0
 
-# Make a fifo, say where, and copy stdin into it. To open it waits for the shell, which opens it too.
+# Make a fifo, say where, and copy stdin into it. To open it waits for the shell, which opens it too: that begins with a
+# word, when the shell has been asked for it; who is gone before that leaves nothing.
 _FEED = (
-    "umask 077; for d in /dev/shm /tmp; do "
+    "trap '' PIPE; umask 077; for d in /dev/shm /tmp; do "
     'p=$d/.dpty-$1; [ -w "$d" ] && mkfifo "$p" && break; p=; done 2>/dev/null; '
-    '[ -n "$p" ] || exit 1; echo "$p"; exec >"$p"; rm -f "$p"; echo opened >&2; exec cat'
+    '[ -n "$p" ] || exit 1; echo "$p"; read -r go || { rm -f "$p"; exit 1; }; '
+    'exec >"$p"; rm -f "$p"; echo opened >&2; exec cat'
 )
 # Be its other end for a moment: who waits in vain to open it goes on.
 _RELEASE = 'exec 3<>"$1"; rm -f "$1"'
@@ -51,13 +53,14 @@ class Feeder:
 
     Attributes:
         path: of the fifo, once it is there.
+        told: it was told that the shell opens it.
         opened: both its ends are open.
     """
 
     def __init__(self, channel: Channel, source: Stdin | None) -> None:
         self.channel = channel
         self.path = ""
-        self.opened = False
+        self.told = self.opened = False
         self._source = source
         self._ended = False
         self._said = {1: b"", 2: b""}
@@ -70,6 +73,11 @@ class Feeder:
         if not self.path and self._said[1].startswith(b"/") and self._said[1].endswith(b"\n"):
             self.path = self._said[1].strip().decode()
         self.opened = self.opened or b"opened" in self._said[2]
+
+    def tell(self) -> None:
+        """Have it open the fifo, which the shell opens by now."""
+        self.told = True
+        self.channel.write(b"go\n")
 
     def feed(self) -> bool:
         """Send the next piece of the source; say whether more would go at once."""
@@ -119,7 +127,7 @@ def release(shell: Shell, feeder: Feeder) -> Plan[None]:
     except DockerptyError as error:
         _log.debug("not ended: %s", error)
     yield from _until(feeder, lambda: feeder.opened, 0.0 if shell.channel.ended else _OPENED_S)
-    if not feeder.opened:
+    if feeder.told and not feeder.opened:
         yield from free(shell, feeder)
     yield Close(feeder.channel)
 

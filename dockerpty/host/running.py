@@ -110,6 +110,8 @@ class Running:
         shell.sink = self._take
         shell.used, shell.touched, shell.sent = True, False, time.monotonic()
         shell.channel.write(request.first)
+        if self._feeder is not None:
+            self._feeder.tell()
 
     def step(self) -> Plan[bool]:
         """Do what can be done now; say whether it is over, for itself or with its shell."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+from asyncio import CancelledError
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from dockerpty.errors import StartRefused
 from dockerpty.host.feeding import open_feeder, release
 from dockerpty.host.requests import Open
+from dockerpty.host.running import run_one
 from dockerpty.host.stdin import Stdin
 from tests.unit.host.bench import IDS, KINDS, Bench, benches
 from tests.unit.host.channels import DEADLINE_S
@@ -21,13 +23,11 @@ from tests.unit.host.channels import DEADLINE_S
 bench = benches(KINDS, IDS)
 
 
-def fifos() -> set[str]:
-    return {
-        f"{folder}/{name}"
-        for folder in ("/dev/shm", "/tmp")
-        for name in os.listdir(folder)
-        if name.startswith(".dpty-")
-    }
+def fifos(bench: Bench) -> list[str]:
+    """Those that were made in a test and are still there."""
+    names = [each.command[-1] for each in bench.here.requests if isinstance(each, Open)]
+    paths = [f"{folder}/.dpty-{name}" for folder in ("/dev/shm", "/tmp") for name in names if "/" not in name]
+    return [path for path in paths if os.path.exists(path)]
 
 
 def test_without_stdin_there_is_nothing_to_read(bench: Bench) -> None:
@@ -50,9 +50,8 @@ def test_nothing_is_read_where_nothing_is_given(bench: Bench, empty: Any) -> Non
 def test_all_kinds_of_stdin_are_read_to_their_end(bench: Bench, given: Any) -> None:
     if hasattr(given, "seek"):
         given.seek(0)
-    before = fifos()
     assert bench.run("cat; echo ' end'", stdin=given).output == "a\nb end"
-    assert fifos() == before
+    assert fifos(bench) == []
     assert bench.run("echo alive").output == "alive"
 
 
@@ -75,22 +74,24 @@ def test_much_arrives_exactly_and_only_what_was_read_was_taken(bench: Bench) -> 
 
 
 def test_a_command_that_reads_nothing_keeps_nobody_waiting(bench: Bench) -> None:
-    before = fifos()
     assert bench.run("echo done", stdin=bytes(1 << 20)).output == "done"
     assert bench.run("if then", stdin=b"x").retcode in (1, 2)
     assert bench.run("exit 3", stdin=b"x").retcode == 3
-    assert fifos() == before
+    assert fifos(bench) == []
     for channel in bench.here.opened:
         channel.process.wait(DEADLINE_S)
 
 
-def test_the_fifo_is_nobody_elses(bench: Bench) -> None:
+@pytest.mark.parametrize("told", [False, True])
+def test_the_fifo_is_nobody_elses_and_is_gone_without_a_command(bench: Bench, told: bool) -> None:
     shell = bench.open()
     feeder = bench.drive(open_feeder(shell, Stdin(b"x")))
     mode = os.stat(feeder.path).st_mode
     assert stat.S_ISFIFO(mode)
     assert stat.S_IMODE(mode) == 0o600
     # Whoever waits for a command that does not come is let go.
+    if told:
+        feeder.tell()
     bench.drive(release(shell, feeder))
     assert not os.path.exists(feeder.path)
     bench.here.opened[1].process.wait(DEADLINE_S)
@@ -148,6 +149,34 @@ def test_a_file_that_is_not_there_is_told_before_anything_is_sent(bench: Bench, 
     with pytest.raises(TypeError):
         bench.run("cat", stdin=42)
     assert not shell.used
+
+
+def test_a_cancellation_at_any_request_leaves_nothing_behind_and_a_shell_for_the_next(bench: Bench) -> None:
+    for number in range(100):
+        plan = run_one(bench.shell, "cat; echo end", stdin=b"x" * 100_000)
+        answered, over = 0, False
+        request = next(plan)
+        try:
+            while answered < number:
+                request = plan.send(bench.here.answer(request))
+                answered += 1
+            cancelled = plan.throw(CancelledError())
+            while True:
+                # What is done on the way out is done.
+                cancelled = plan.send(bench.here.answer(cancelled))
+        except CancelledError:
+            pass
+        except StopIteration:
+            over = True
+        assert bench.many("echo alive").only.output == "alive"
+        # Of one that was not told yet the feeder itself removes it.
+        for channel in bench.here.closed:
+            channel.process.wait(DEADLINE_S)
+        assert fifos(bench) == []
+        if over:
+            break
+    assert over
+    assert number > 3
 
 
 def test_each_command_of_a_sequence_has_its_own_stdin(bench: Bench) -> None:
