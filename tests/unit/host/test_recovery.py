@@ -26,7 +26,17 @@ from dockerpty.host.framing import (
     typed_driver,
 )
 from dockerpty.host.helper import Helper, foreground, open_helper
-from dockerpty.host.recovery import INTERRUPTS, LIMIT_S, How, Recovery, end_alone, interrupt, recover
+from dockerpty.host.recovery import (
+    INTERRUPTS,
+    LIMIT_S,
+    How,
+    Recovery,
+    bringing_back,
+    end_alone,
+    having_terminal,
+    interrupt,
+    recover,
+)
 from dockerpty.host.requests import Open, Wait
 from tests.bed.waiting import wait_for
 from tests.conftest import missing
@@ -504,3 +514,19 @@ def test_one_interrupt_ends_a_command_or_does_not_and_says_so(shells: Shells, tt
     assert b"stty" not in shell.output
     assert shells.recover(shell, helper).is_back
     state_is_kept(shell)
+
+
+def test_plans_that_know_of_no_helper_are_given_what_uses_the_one_of_the_moment(shells: Shells) -> None:
+    shell = shells.open(tty=True)
+    helper = shells.helper()
+    now: list[Helper | None] = [None]
+    bring_back, has_terminal = bringing_back(lambda: now[0]), having_terminal(lambda: now[0])
+    shell.start(f"{SH} -c 'trap \"\" INT; sleep 777; :'")
+    shell.runs("sleep 777")
+    # Nobody can tell, and who asks goes on.
+    assert shells.here.drive(has_terminal(shell)) is True
+    now[0] = helper
+    assert shells.here.drive(has_terminal(shell)) is False
+    assert shells.here.drive(bring_back(shell, time.monotonic())) is True
+    assert shells.here.drive(has_terminal(shell)) is True
+    assert shell.run("echo back") == b"back\n"
