@@ -916,27 +916,23 @@ class _Link:
     async def _look_round(self, connection: asyncssh.SSHClientConnection, asked: str) -> FarSide | None:
         """Look for engines over there; None if nothing can be run.
 
-        On a terminal: sshd sends small packets at once (TCP_NODELAY) only after a first session, and what it sends as
-        urgent if that had a terminal (seen in OpenSSH 9.2). That stays when the session ends; which it does, since
-        there may be one at most.
+        Also where nothing has to be found: sshd sends small packets at once (TCP_NODELAY) only after a first session,
+        with a terminal or without (seen in OpenSSH 9.2). That stays when the session ends; which it does, since there
+        may be one at most. Without terminal: to record who has one, sshd may stand still, and with it all else.
         """
         nonce = secrets.token_hex(8)
         line = far_side.look(nonce, asked)
-        for terminal in ({"request_pty": "force", "term_type": "dumb"}, {"request_pty": False}):
-            try:
-                async with asyncio.timeout(self._host._connect_timeout):
-                    async with connection.create_process(line, encoding=None, **terminal) as asking:
-                        done = await asking.wait()
-            except TimeoutError:
-                return None
-            except self.lost as error:
-                if connection.is_closed():
-                    raise self._unreachable(_words(error)) from error
-                continue
-            far = far_side.seen(nonce, cast("bytes", done.stdout))
-            if far is not None:
-                return far
-        return None
+        try:
+            async with asyncio.timeout(self._host._connect_timeout):
+                async with connection.create_process(line, encoding=None, request_pty=False) as asking:
+                    done = await asking.wait()
+        except TimeoutError:
+            return None
+        except self.lost as error:
+            if connection.is_closed():
+                raise self._unreachable(_words(error)) from error
+            return None
+        return far_side.seen(nonce, cast("bytes", done.stdout))
 
     async def _trial(self, way: _Way) -> str:
         """Have the engine answer by this way; say what was wrong, or nothing."""

@@ -62,7 +62,9 @@ class SshServer:
             "MaxStartups 100",
             "Subsystem sftp internal-sftp",
             "UseDNS no",
-            f"SetEnv {environment}" if environment else "",
+            # A home of its own: what the real one's shell does at its start is cut short with a connection, and may
+            # leave a lock behind.
+            f"SetEnv HOME={directory} {environment}",
         ]
         self._config = directory / "sshd_config"
         self._config.write_text("\n".join(lines) + "\n")
