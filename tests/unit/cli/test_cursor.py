@@ -55,6 +55,8 @@ def test_what_is_so_anyhow_is_offered_as_switched_off() -> None:
         ("attach ", cursor.RUNNING),
         ("watch ", cursor.RUNNING),
         ("shell ", cursor.RUNNING),
+        ("script ", cursor.RUNNING),
+        ("script -c true -k ", cursor.RUNNING),
         ("start ", cursor.STOPPED),
         ("start one two ", cursor.STOPPED),
         ("run ", cursor.IMAGES),
