@@ -86,6 +86,9 @@ def test_where_more_words_come_from(line: str, source: str) -> None:
         "run busybox ",
         "attach web ",
         "shell web -- ",
+        "script -c true web ",
+        "script web file ",
+        "script -c ",
         "cp a b ",
         "cp web:",
         "cp web:/etc/",
@@ -109,6 +112,8 @@ def test_where_nothing_is_known_nothing_is_offered(line: str) -> None:
     "line",
     [
         "replay ",
+        "script web ",
+        "script -kx web de",
         "exec --record ",
         "exec --record=a",
         "run --env-file ",
