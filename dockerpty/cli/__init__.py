@@ -68,6 +68,8 @@ def _function_of(name: str) -> Callable[[Line], int]:
         from dockerpty.cli.cp import command
     elif name == "shell":
         from dockerpty.cli.shell import command
+    elif name == "script":
+        from dockerpty.cli.script import command
     elif name == "watch":
         from dockerpty.cli.watch import command
     elif name == "replay":

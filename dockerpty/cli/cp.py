@@ -14,6 +14,7 @@ from dockerpty.cli.grammar import UsageError
 from dockerpty.cli.looks import can_draw, clean, console
 from dockerpty.cli.outcome import say
 from dockerpty.cli.units import size
+from dockerpty.cli.writing import wait, writer
 from dockerpty.errors import DockerptyError
 from dockerpty.transfer import copy_in, copy_out, stream_in, stream_out
 from dockerpty.tree import PIECE
@@ -183,31 +184,10 @@ class Progress:
         self._shown.refresh()
 
 
-def _wait(fd: int, events: int) -> None:
-    poll = select.poll()
-    poll.register(fd, events)
-    poll.poll()
-
-
 def _writer() -> Callable[[bytes], None]:
     if sys.stdout is None:
         raise DockerptyError("write to", "stdout", "it is closed")
-    fd = sys.stdout.fileno()
-
-    def write(data: bytes) -> None:
-        rest = memoryview(data)
-        while len(rest):
-            try:
-                rest = rest[os.write(fd, rest) :]
-            except BlockingIOError:
-                # Somebody else has made it so; the flag is not ours to change.
-                _wait(fd, select.POLLOUT)
-            except BrokenPipeError:
-                raise
-            except OSError as error:
-                raise DockerptyError("write to", "stdout", os.strerror(error.errno or 0)) from error
-
-    return write
+    return writer(sys.stdout, "stdout")
 
 
 def _reader() -> Iterator[bytes]:
@@ -221,7 +201,7 @@ def _read_all(fd: int) -> Iterator[bytes]:
         try:
             data = os.read(fd, PIECE)
         except BlockingIOError:
-            _wait(fd, select.POLLIN)
+            wait(fd, select.POLLIN)
             continue
         if not data:
             return

@@ -30,6 +30,7 @@ _OPERANDS = {
     "attach": RUNNING,
     "watch": RUNNING,
     "shell": RUNNING,
+    "script": RUNNING,
     "start": STOPPED,
     "run": IMAGES,
     "cp": PATHS,
@@ -251,6 +252,9 @@ def _add_operands(found: Wish, command: Command, line: Line) -> None:
         found.words = [(each.name, each.summary) for each in COMMANDS.values()]
     elif command.name == "completion":
         _add(found, _SHELLS)
+    elif command.name == "script" and at:
+        found.files = not line.values["command"]
+        return
     found.source = _OPERANDS.get(command.name, "")
     found.taken = [word for word in line.words if word != _PROBE]
     if found.source == FILES:

@@ -9,6 +9,7 @@ _MANY = 12
 
 # Where a flag stands in the help of a command that has many, by its `dest`. What is in none comes last.
 GROUPS = {
+    "The commands": ("command", "keep_going", "trace", "answer", "budget"),
     "Terminal and streams": (
         *("interactive", "tty", "no_input", "no_stdin", "attach", "detach"),
         *("detach_keys", "sig_proxy"),
@@ -18,7 +19,18 @@ GROUPS = {
         *("shell", "login", "toolbox"),
     ),
     "The container": (
-        *("latest", "wait", "rm", "name", "cidfile", "pull", "platform", "disable_content_trust", "hostname"),
+        *(
+            "latest",
+            "wait",
+            "start",
+            "rm",
+            "name",
+            "cidfile",
+            "pull",
+            "platform",
+            "disable_content_trust",
+            "hostname",
+        ),
         *("label", "label_file", "init", "restart", "stop_signal", "stop_timeout"),
     ),
     "The session": (

@@ -41,6 +41,8 @@ INTERRUPTED_CODE = 130
 
 # How often a key is tried, what it takes until the line behind it is not dropped with it, and until the shell is back.
 _TRIES, _KEY_S, _TRY_S = 3, 0.05, 0.5
+# Bytes of output that the prompts after an interrupt are among.
+_PROMPTS = 1024
 # For a program that was sent to the shell to give its terminal back, and how often that is looked at.
 _TERMINAL_S, _LOOK_S = 0.5, 0.02
 
@@ -88,7 +90,8 @@ class Running:
         self._feeder: Feeder | None = None
         self._freed = self._began = self._interrupted = False
         self._rest = b""
-        self._stopped_at: int | None = None
+        # The end of what comes as its shell is brought back: of that some is the shell's.
+        self._held: bytearray | None = None
         self._vigil = Vigil(shell)
         self._started, self._clock = datetime.now(UTC), time.monotonic()
 
@@ -157,12 +160,16 @@ class Running:
     def stop(self, recover: Recover) -> Plan[None]:
         """End it, and bring its shell back, or give that up."""
         shell = self._shell
-        self._stopped_at = len(self._output.kept(STDOUT))
+        self._held = bytearray() if shell.tty else None
         back = yield from recover(shell, shell.sent)
         if shell.channel.ended:
             yield from learn_end(shell)
         elif not back:
             yield from give_up(shell, "a command whose time was over could not be interrupted")
+        held, self._held = self._held, None
+        own = self._without_prompts(bytes(held or b""))
+        if own:
+            self._output.take(STDOUT, own)
 
     def write(self, data: bytes) -> None:
         """Give it something to read: at its terminal, or through its fifo up to the end of its stdin."""
@@ -238,17 +245,26 @@ class Running:
         return status._replace(status=Status.Error) if status.ok and error else status
 
     def _stdout(self) -> bytes:
-        """Give what it wrote, without what its shell said as it was brought back: a newline, and prompts."""
-        kept, at, prompt = self._output.kept(STDOUT), self._stopped_at, self._shell.prompt
-        if self._interrupted:
-            # From beside, and nobody knows when.
-            at = 0
-        if at is None or not self._shell.tty or not prompt:
-            return kept
-        return kept[:at] + re.sub(rb"\n?(?:%b)+\Z|\A\n\Z" % re.escape(prompt), b"", kept[at:])
+        """Give what it wrote."""
+        kept = self._output.kept(STDOUT)
+        # From beside, and nobody knows when.
+        return self._without_prompts(kept) if self._interrupted else kept
+
+    def _without_prompts(self, output: bytes) -> bytes:
+        """Take away what its shell said as it was brought back: a newline, and prompts."""
+        prompt = self._shell.prompt
+        if not self._shell.tty or not prompt:
+            return output
+        return re.sub(rb"\n?(?:%b)+\Z|\A\n\Z" % re.escape(prompt), b"", output)
 
     def _take(self, stream: int, data: bytes) -> None:
-        self._output.take(stream, data)
+        if self._held is None:
+            self._output.take(stream, data)
+        else:
+            self._held += data
+            if len(self._held) > _PROMPTS:
+                self._output.take(stream, bytes(self._held[:-_PROMPTS]))
+                del self._held[:-_PROMPTS]
         if self._responders:
             for response in self._responders[stream].feed(data):
                 self.write(response)

@@ -92,6 +92,12 @@ class _Session:
         return shell.pid if shell is not None else None
 
     @property
+    def exec_id(self) -> str | None:
+        """The engine's id of the shell's process; None before it is opened."""
+        shell = self._session.shell
+        return shell.channel.exec_id if shell is not None else None
+
+    @property
     def restarted(self) -> int:
         """How often another shell was opened in place of one that was gone."""
         return self._session.restarted

@@ -114,3 +114,11 @@ def test_a_plain_command_line_loads_nothing_too_dear() -> None:
 def test_the_check_sees_what_is_too_dear() -> None:
     assert {"logging", "typing"} <= too_dear(loaded_by("json", "logging", "typing"))
     assert too_dear(loaded_by("json", "socket", "select", "struct", "termios")) == set()
+
+
+def test_only_the_commands_of_a_host_load_what_a_host_needs() -> None:
+    # Help has no more than click, which is not ours to load here.
+    apart = {"script", "reference", "help"}
+    others = {path.stem for path in (ROOT / "dockerpty" / "cli").glob("[a-z]*.py")} - apart
+    loaded = loaded_by(*(f"dockerpty.cli.{each}" for each in sorted(others)))
+    assert {name for name in loaded if name.startswith("dockerpty.host")} - {"dockerpty.host_io"} == set()

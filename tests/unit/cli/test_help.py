@@ -58,6 +58,8 @@ LINES = [
     ("start", "--reconnect one two"),
     ("shell", "-l -- id"),
     ("cp", "-aL web:/etc -"),
+    ("script", "-kx --timeout 2 web -"),
+    ("script", "-c one -c two --answer x=y -T web"),
     ("watch", "--latest --wait=2.5"),
     ("replay", "--speed 4 --idle-limit=2 --to-end -"),
     ("prune", "--dry-run -f"),
