@@ -184,7 +184,9 @@ def test_a_pipe_that_cannot_be_opened_anew_is_asked_before_each_read(ends: Ends,
 
 
 @pytest.mark.parametrize("ends", [pipe_ends], indirect=True)
-def test_what_may_have_to_be_asked_is_never_read_by_the_system_s_own_way(ends: Ends, no_reopening: None) -> None:
+def test_what_may_have_to_be_asked_is_never_read_by_the_system_s_own_way(
+    ends: Ends, no_reopening: None
+) -> None:
     # A loop reads by that way until nothing comes: the second read of a blocking pipe would wait.
     blocking = opened(ends.reading)
     assert blocking.fd.direct_read() is None
