@@ -15,7 +15,7 @@ from benchmarks.contenders import contenders
 from benchmarks.figures import Cell
 from benchmarks.stage import Stage
 
-BENCHES = ("start", "echo", "out", "in", "wire", "rate", "scale", "growth", "ways")
+BENCHES = ("start", "echo", "out", "in", "wire", "rate", "scale", "growth", "library", "ways")
 
 
 def main() -> int:
@@ -38,25 +38,36 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="dpty-bench-") as scratch:
         clients, missing = contenders(Path(scratch), asked.old)
         stage = Stage(clients, asked.quick, Path(scratch))
-        with stage.container_running():
-            for bench in asked.bench or BENCHES:
-                name = {"in": "in_"}.get(bench, bench)
-                for cell in import_module(f"benchmarks.benches.{name}").cells(stage):
-                    cells.append(cell)
-        stage.tell(f"done in {time.monotonic() - began:.0f} s")
+        # All of them now: what cannot be loaded is no surprise for the end of the run.
+        benches = [
+            import_module(f"benchmarks.benches.{'in_' if bench == 'in' else bench}")
+            for bench in asked.bench or BENCHES
+        ]
+        try:
+            with stage.container_running():
+                for bench in benches:
+                    for cell in bench.cells(stage):
+                        cells.append(cell)
+            stage.tell(f"done in {time.monotonic() - began:.0f} s")
+        finally:
+            # Also of a run that breaks off: half an hour is not to be lost.
+            _report(asked, cells, about, missing)
+    return 0 if all(cell.is_exact(name) for cell in cells for name in cell.contenders()) else 1
+
+
+def _report(asked: argparse.Namespace, cells: list[Cell], about: dict[str, str], missing: list[str]) -> None:
     print("" if not sys.stderr.isatty() else "\r", end="")
-    print(
-        "\n".join(
-            [*(f"{key}: {value}" for key, value in about.items()), *(f"missing: {each}" for each in missing)]
-        )
-    )
+    for line in (
+        *(f"{key}: {value}" for key, value in about.items()),
+        *(f"missing: {each}" for each in missing),
+    ):
+        print(line)
     if asked.quick:
         print("A smoke run: these figures say that the benches work, and nothing of speed.")
     print(f"\n{report.table(cells)}")
     if asked.json:
         document = {"quick": asked.quick, "missing": missing, **report.document(cells, about)}
         asked.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    return 0 if all(cell.is_exact(name) for cell in cells for name in cell.contenders()) else 1
 
 
 if __name__ == "__main__":

@@ -37,6 +37,11 @@ class Contender:
 _ALL = frozenset({"exec", "exec -i", "exec -t", "run"})
 
 
+def bare_python(clients: list[Contender]) -> str:
+    """Return a Python that has docker-py and no more: what else there is it may load (paramiko takes 0.2 s)."""
+    return next((client.command[0] for client in clients if client.name == DOCKER_PY), sys.executable)
+
+
 def contenders(build: Path, old_python: Path | None) -> tuple[list[Contender], list[str]]:
     """Find all, and say in a line each who is missing.
 
@@ -59,10 +64,10 @@ def contenders(build: Path, old_python: Path | None) -> tuple[list[Contender], l
         subprocess.run([compiler, "-O2", "-Wall", "-o", program, CLIENTS / "raw.c"], check=True)
         found.append(Contender(C, (str(program),), _ALL))
         found.append(Contender(C_SPLICE, (str(program), "--splice"), _ALL))
-    found.append(
-        Contender(DOCKER_PY, (sys.executable, str(CLIENTS / "docker_py.py")), frozenset({"exec", "exec -t"}))
-    )
-    if old_python is None or not os.access(old_python, os.X_OK):
+    has_old = old_python is not None and os.access(old_python, os.X_OK)
+    bare = str(old_python) if has_old else sys.executable
+    found.append(Contender(DOCKER_PY, (bare, str(CLIENTS / "docker_py.py")), frozenset({"exec", "exec -t"})))
+    if not has_old:
         missing.append("dockerpty 0.4.1: not installed (benchmarks/requirements.txt)")
     else:
         # It cannot end the input of an exec: F4 in docs/changes.md.

@@ -96,15 +96,17 @@ class Cell:
         return self._spread(contender, self.unit_is, lambda sample: sample.rss)
 
     def limit(self, contender: str) -> Spread | None:
-        """Return its figure over that of the limit: the C client that is better over the whole run."""
-        there = [name for name in LIMITS if self.samples(name)]
+        """Return its figure over that of the limit: the C client that is better by its median ratio."""
+        ratios = {name: self.ratio(name) for name in LIMITS if self.is_exact(name)}
+        there = {name: ratio.median for name, ratio in ratios.items() if ratio is not None}
         if not there or contender in LIMITS:
             return None
-        best = (max if self.is_rate else min)(there, key=self.value)
-        return self.ratio(contender, best)
+        return self.ratio(contender, (max if self.is_rate else min)(there, key=lambda name: there[name]))
 
     def measured(self, contender: str, measure: Measure) -> float | None:
-        """Return what a goal is compared with."""
+        """Return what a goal is compared with; None where nothing was measured, or something was lost."""
+        if not self.is_exact(contender) or not self.is_exact(self.unit_is):
+            return None
         if measure == "value":
             return self.value(contender) if self.samples(contender) else None
         spread: Spread | None = getattr(self, measure)(contender)

@@ -18,10 +18,15 @@ class Goal(NamedTuple):
     bound: float
     contender: str = DPTY
 
-    def is_reached(self, figure: float) -> bool:
-        """Say whether a figure, shown with two places, keeps to the bound."""
-        figure = round(figure, 2)
+    def is_reached(self, figure: float | None) -> bool:
+        """Say whether a figure keeps to the bound; one that there is not does not."""
+        if figure is None:
+            return False
         return figure >= self.bound if self.relation == ">=" else figure <= self.bound
+
+    def is_for(self, cell: Cell) -> bool:
+        """Say whether it is a goal for something in this cell."""
+        return self.bench == cell.bench and cell.name.startswith(self.cell)
 
 
 GOALS = (
@@ -48,15 +53,29 @@ GOALS = (
     Goal("rate", "exec C true", "ratio", ">=", 1.6),
     Goal("scale", "resident set per added session", "value", "<=", 32.0),
     Goal("scale", "CPU per line, N = 100", "ratio", "<=", 0.45),
+    Goal("scale", "threads, N = 100", "value", "<=", 8.0),
+    Goal("library", "start_exec, framed", "ratio", ">=", 1.15),
+    Goal("library", "start_exec, framed", "cpu", "<=", 0.6),
+    Goal("library", "start_exec of true", "ratio", "<=", 1.0),
     Goal("growth", "greatest resident set", "value", "<=", 1024.0),
 )
 
 
-def goals_of(cell: Cell, contender: str) -> list[tuple[Goal, float]]:
+def goals_of(cell: Cell, contender: str) -> list[tuple[Goal, float | None]]:
     """Return the goals for a contender in a cell, with what was measured."""
     return [
-        (goal, figure)
+        (goal, cell.measured(contender, goal.measure))
         for goal in GOALS
-        if goal.bench == cell.bench and cell.name.startswith(goal.cell) and goal.contender == contender
-        if (figure := cell.measured(contender, goal.measure)) is not None
+        if goal.is_for(cell) and goal.contender == contender
+    ]
+
+
+def unmeasured(cells: list[Cell]) -> list[Goal]:
+    """Return the goals of the benches that ran which are for nothing that was measured."""
+    benches = {cell.bench for cell in cells}
+    return [
+        goal
+        for goal in GOALS
+        if goal.bench in benches
+        and not any(goal.is_for(cell) and goal.contender in cell.contenders() for cell in cells)
     ]

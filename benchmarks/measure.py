@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+import signal
 import subprocess
 import sys
 import time
@@ -41,17 +43,24 @@ def launch(
     environment: Mapping[str, str] | None = None,
 ) -> Run:
     """Run a client to its end; `stdin` and `sink` as `launcher` takes them."""
-    done = subprocess.run(
+    launcher = subprocess.Popen(
         [sys.executable, "-I", "-S", str(_LAUNCHER), stdin, sink, *command],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=_PATIENCE_S,
-        check=False,
         env={**os.environ, **(environment or {})},
+        start_new_session=True,
     )
-    if done.returncode or not done.stdout:
-        raise RuntimeError(f"{' '.join(command)} could not be measured: {done.stderr.strip()[-500:]}")
-    return Run(done.stdout)
+    try:
+        told, said = launcher.communicate(timeout=_PATIENCE_S)
+    except BaseException:
+        # With all that it started.
+        os.killpg(launcher.pid, signal.SIGKILL)
+        launcher.communicate()
+        raise
+    if launcher.returncode or not told:
+        raise RuntimeError(f"{' '.join(command)} could not be measured: {said.strip()[-500:]}")
+    return Run(told)
 
 
 def take_turns(
@@ -59,10 +68,12 @@ def take_turns(
     contenders: Mapping[str, Callable[[], Sample]],
     rounds: int,
     *,
-    pause_s: float = 0.0,
+    pause_s: float = 0.05,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Cell:
-    """Fill a cell: all contenders one after the other, and that so many times.
+    """Fill a cell: all contenders one after the other, and that so many times, each time in another order.
+
+    The orders are drawn, but the same in each run: no contender is always first, or always behind the same other one.
 
     Args:
         cell: to be filled.
@@ -72,12 +83,11 @@ def take_turns(
         tell: told how far it is.
     """
     names = list(contenders)
+    drawn = random.Random(cell.name)
     for number in range(rounds):
         tell(f"{cell.bench}: {cell.name}, round {number + 1} of {rounds}")
-        # Each begins in another place, so that none is always behind the same one.
-        shift = number % len(names)
         round_ = {}
-        for name in names[shift:] + names[:shift]:
+        for name in drawn.sample(names, len(names)):
             round_[name] = contenders[name]()
             time.sleep(pause_s)
         cell.rounds.append({name: round_[name] for name in names})

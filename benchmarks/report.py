@@ -10,7 +10,7 @@ from typing import Any
 
 import dockerpty
 from benchmarks.figures import Cell, Spread
-from benchmarks.goals import Goal, goals_of
+from benchmarks.goals import Goal, goals_of, unmeasured
 
 _HEAD = ("", "figure", "to docker", "to the limit", "CPU", "memory", "goal")
 
@@ -55,9 +55,10 @@ def _row(cell: Cell, name: str) -> list[str]:
     ]
 
 
-def _verdict(goal: Goal, figure: float) -> str:
+def _verdict(goal: Goal, figure: float | None) -> str:
     what = {"ratio": "", "limit": "limit ", "cpu": "CPU ", "rss": "memory ", "value": ""}[goal.measure]
-    return f"{what}{goal.relation} {goal.bound:g}" + ("" if goal.is_reached(figure) else " SHORT")
+    fails = " not measured" if figure is None else " SHORT"
+    return f"{what}{goal.relation} {goal.bound:g}" + ("" if goal.is_reached(figure) else fails)
 
 
 def _shortfalls(cells: list[Cell]) -> str:
@@ -68,11 +69,14 @@ def _shortfalls(cells: list[Cell]) -> str:
         for goal, figure in goals_of(cell, name)
     ]
     short = [each for each in judged if not each[2].is_reached(each[3])]
-    lines = [f"{len(judged) - len(short)} of {len(judged)} goals are reached."]
-    lines += [
-        f"- {cell.bench}, {cell.name}, {name}: {goal.measure} is {figure:.2f}, the goal {goal.relation} {goal.bound:g}"
-        for cell, name, goal, figure in short
-    ]
+    absent = unmeasured(cells)
+    lines = [f"{len(judged) - len(short)} of {len(judged) + len(absent)} goals are reached."]
+    for cell, name, goal, figure in short:
+        found = "was not measured" if figure is None else f"is {figure:.3g}"
+        lines.append(
+            f"- {cell.bench}, {cell.name}, {name}: {goal.measure} {found}, the goal {goal.relation} {goal.bound:g}"
+        )
+    lines += [f"- {goal.bench}, {goal.cell}, {goal.contender}: was not measured" for goal in absent]
     return "\n".join(lines)
 
 

@@ -317,6 +317,8 @@ class Bridge:
         self._pumps = self._operation.start(sockets=sockets)
         self._inputs = [pump for pump in self._pumps if isinstance(pump, InputPump)]
         self._outputs = [pump for pump in self._pumps if isinstance(pump, OutputPump)]
+        for output in self._outputs:
+            output.questions = self._inputs
         self._operation._observe(self._inputs, self._outputs)
         self._waited_for = [pump for pump in self._pumps if pump.wait_for_output] or self._pumps
         for pump in self._pumps:
@@ -330,10 +332,7 @@ class Bridge:
                 lambda: until, lambda: self._time_out(f"it took longer than {self._options.timeout:g} s")
             )
         if self._options.idle_timeout is not None:
-            self._loop.at(
-                self._idle_until,
-                lambda: self._time_out(f"nothing moved for {self._options.idle_timeout:g} s"),
-            )
+            self._loop.at(self._idle_until, self._idle)
         self._loop.at(self._silent_until, self._silent)
         if self._terminal.original_attributes is None:
             self._loop.at(self._stalled_at, self._stalled)
@@ -366,7 +365,8 @@ class Bridge:
         """Bytes may pass by themselves, but where somebody decides by them, or pumps are not ours."""
         if self._operation._observes:
             return False
-        return len(self._inputs) + len(self._outputs) == len(self._pumps)
+        watched = self._terminal.original_attributes is None and bool(self._inputs)
+        return not watched and len(self._inputs) + len(self._outputs) == len(self._pumps)
 
     def _is_over(self) -> bool:
         # Asked after each turn: plain loops, since a generator for each question costs more than the question.
@@ -443,11 +443,10 @@ class Bridge:
             result.bytes_in += pump.moved
         for output in self._outputs:
             result.bytes_out += output.moved
-        # Of a moment with both it is not known which came last: to ask once too often costs a call.
-        if result.bytes_in != before[0]:
-            self._typed_at = time.monotonic()
-        elif result.bytes_out != before[1]:
+        if result.bytes_out != before[1]:
             self._typed_at = None
+        elif result.bytes_in != before[0]:
+            self._typed_at = time.monotonic()
         return (result.bytes_in, result.bytes_out) != before
 
     # Time ------------------------------------------------------------------------------------------------------------
@@ -457,6 +456,13 @@ class Bridge:
 
     def _idle_until(self) -> float | None:
         return self._active + (self._options.idle_timeout or 0.0)
+
+    def _idle(self) -> None:
+        # What came in this very turn is counted after it.
+        if self._count():
+            self._active = time.monotonic()
+        else:
+            self._time_out(f"nothing moved for {self._options.idle_timeout:g} s")
 
     def _silent_until(self) -> float | None:
         # Only while we were ready to take something: a stopped terminal is no silence of the far side's.

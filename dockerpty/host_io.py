@@ -55,7 +55,7 @@ def open_input(source: Any) -> Stream | None:
         return Stream(SocketInput(fd, ahead))
     own = _reopen(fd, mode, os.O_RDONLY)
     if own is not None:
-        return Stream(DescriptorInput(own, True, ahead))
+        return Stream(DescriptorInput(own, True, ahead, asks=False))
     may_wait = not (stat.S_ISREG(mode) or stat.S_ISBLK(mode))
     return Stream(DescriptorInput(fd, False, ahead, asks=may_wait))
 
@@ -132,7 +132,7 @@ def same_target(one: Any, other: Any) -> bool:
 class DescriptorInput:
     """A terminal, pipe or file. One that is not ours may have to be asked first, so that reading it does not wait."""
 
-    def __init__(self, fd: int, own: bool, ahead: bytes = b"", *, asks: bool = False) -> None:
+    def __init__(self, fd: int, own: bool, ahead: bytes = b"", *, asks: bool) -> None:
         self._fd = fd
         self._own = own
         self._asks = asks
@@ -186,7 +186,7 @@ class SocketInput(DescriptorInput):
         import socket
 
         self._socket = socket.socket(fileno=os.dup(fd))
-        super().__init__(self._socket.fileno(), False, ahead)
+        super().__init__(self._socket.fileno(), False, ahead, asks=False)
         self._flags = socket.MSG_DONTWAIT
 
     def _read(self, buffer: memoryview) -> int:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import select as _select
+import time
 
 from dockerpty.errors import ProtocolError
 from dockerpty.frames import Decoder
@@ -33,8 +34,8 @@ LOW_WATER = 32768
 SHORT_READ = 4096
 #: Reads in one turn of a loop, so that a fast stream cannot keep keys and signals waiting.
 READS_PER_TURN = 16
-# So long a full sink is waited for where it stands.
-_SOON_MS = 1
+# So long a full sink is waited for where it stands, once in a turn.
+_SOON_S = 0.001
 
 STDOUT, STDERR = 1, 2
 NEWLINE = 0x0A
@@ -207,8 +208,6 @@ class Stream:
                 raise
             sent = 0
         if sent < len(data):
-            if len(data) >= SHORT_READ:
-                sent += self._send_soon(data[sent:])
             self._unsent += data[sent:]
 
     def do_write(self) -> int:
@@ -263,12 +262,6 @@ class Stream:
 
     def _write(self, data: Any) -> int:
         return os.write(self.write_fileno(), data)
-
-    def _send_soon(self, data: Any) -> int:
-        """Send what a full sink takes in a moment: in the middle of a stream to come back for it costs more."""
-        poll = _select.poll()
-        poll.register(self.write_fileno(), _select.POLLOUT)
-        return self._send(data) if poll.poll(_SOON_MS) else 0
 
     def _send(self, data: Any) -> int:
         try:
@@ -403,6 +396,9 @@ class Pump:
 
     #: The largest read, where one that is larger costs more.
     read_size = READ_SIZE
+    #: A full sink is given a moment, once in a turn.
+    patient = True
+    _may_wait = False
 
     def __init__(
         self,
@@ -496,6 +492,7 @@ class Pump:
         write, *flags = getattr(sink.fd, "direct_write", _nothing)() or (None,)
 
         def long_way() -> bool:
+            self._may_wait = self.patient
             if self.step(buffer):
                 self.read_on(buffer)
             return self.quiet()
@@ -529,6 +526,7 @@ class Pump:
                 if sent and self.observer is not None:
                     self.observer(piece[:sent])
                 if sent < n:
+                    self._may_wait = self.patient
                     self.deliver(STDOUT, [piece[sent:]])
                     return self.quiet()
                 if n < SHORT_READ:
@@ -575,6 +573,7 @@ class Pump:
                 self._guarded(sink, sink.do_write)
         if self.eof or not (ready.get(self.fileno(), 0) & READABLE or (self._pending and self._pending())):
             return
+        self._may_wait = self.patient
         # Somebody else may have polled this descriptor: that it is ready does not say that there is room.
         if self.has_room() and self.step(buffer):
             self.read_on(buffer)
@@ -625,13 +624,24 @@ class Pump:
             if not hasattr(sink, "write_pieces"):
                 sink.write(b"".join(pieces))
             elif not sink.closed:
-                sink.write_pieces(pieces)
+                self.give(sink, pieces)
         except OSError as error:
             self.refused(sink, error)
         self.moved += sum(map(len, pieces))
         if self.observer is not None:
             for piece in pieces:
                 self.observer(piece)
+
+    def give(self, sink: Any, pieces: Sequence[bytes | memoryview]) -> None:
+        """Write pieces to a sink; wait for one that is full in the middle of a stream: it has room in a moment."""
+        sink.write_pieces(pieces)
+        if self._may_wait and self._own_sinks and len(sink._unsent) >= SHORT_READ:
+            self._may_wait = False
+            poll = _select.poll()
+            poll.register(sink.write_fileno(), _select.POLLOUT)
+            until = time.monotonic() + _SOON_S
+            while sink.needs_write() and poll.poll(1) and time.monotonic() < until:
+                sink.do_write()
 
     def ran_dry(self) -> None:
         """The source gave much, and has no more just now."""

@@ -18,7 +18,7 @@ from dockerpty.unstarted import START_ERROR_WAIT_S, StartError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from dockerpty.keys import Matcher
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 _DETACH_FLUSH_S = 2.0
 # A stream as fast as this (bytes per second) is left alone for so long each time that it has run dry: what gathers
 # comes by one read, and neither side is woken for each frame. It halves our CPU. A faster one would fill its socket
-# (208 KiB) before that.
-_FAST, _FASTER = 64e6, 640e6
+# (208 KiB) before that, since a sleep is longer than it was asked to be.
+_FAST, _FASTER = 64e6, 400e6
 _GATHER_S = 0.0002
-# A rate is that of so long a time: the answer to a question, however long, is no stream.
+# A rate is that of so long a time.
 _RATE_S = 0.01
 _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL if hasattr(select, "poll") else 0
 
@@ -166,7 +166,7 @@ class InputPump(Pump):
         if not data:
             return
         try:
-            self.to_stream.write_pieces((data,))
+            self.give(self.to_stream, (data,))
         except OSError as error:
             self.refused(self.to_stream, error)
         self.moved += len(data)
@@ -207,8 +207,10 @@ class OutputPump(Pump):
             self.observer = modes.feed
         self._start_error = StartError(self._framed)
         self._withheld_until = 0.0
+        #: Who asks something of the process is not to wait for the answer: while these move nothing is left to gather.
+        self.questions: Sequence[Pump] = ()
         self._is_fast = False
-        self._measured_at, self._measured = 0.0, 0
+        self._measured_at, self._measured, self._asked = 0.0, 0, 0
 
     def interest(self) -> list[tuple[int, int]]:
         # For nothing: poll tells of a pipe that lost its reader, or of a terminal that is gone, also while all is idle.
@@ -222,11 +224,12 @@ class OutputPump(Pump):
         super().serve(ready, buffer)
 
     def ran_dry(self) -> None:
-        now = time.monotonic()
+        now, asked = time.monotonic(), sum([pump.moved for pump in self.questions])
         if now - self._measured_at >= _RATE_S:
-            self._is_fast = _FAST < (self.moved - self._measured) / (now - self._measured_at) < _FASTER
-            self._measured_at, self._measured = now, self.moved
-        if self._is_fast:
+            rate = (self.moved - self._measured) / (now - self._measured_at)
+            self._is_fast = _FAST < rate < _FASTER and asked == self._asked
+            self._measured_at, self._measured, self._asked = now, self.moved, asked
+        if self._is_fast and asked == self._asked and not self.eof:
             time.sleep(_GATHER_S)
 
     def failed(self, error: OSError) -> None:
@@ -307,7 +310,8 @@ class WatchPump(OutputPump):
     """What the container writes, for somebody who only looks on: whoever is too slow misses some, and nobody waits.
 
     A viewer that does not read starves all others, and in the end the container (Engine 20.10: after about 1 MB). So
-    this one reads always. Above `HIGH_WATER` what comes for a sink is skipped, until that has taken all it has.
+    this one reads always, and waits for nothing. Above `HIGH_WATER` what comes for a sink is skipped, until that has
+    taken all it has.
 
     Args:
         redraw: asked for when output goes on after some was skipped.
@@ -324,11 +328,15 @@ class WatchPump(OutputPump):
         redraw: Callable[[], None],
     ) -> None:
         self._redraw = redraw
+        self.patient = False
         self._skipped: dict[Any, int] = {}
         super().__init__(from_stream, to_stream, error_stream, modes=modes)
 
     def has_room(self) -> bool:
         return True
+
+    def ran_dry(self) -> None:
+        """Nothing is left to gather."""
 
     def quiet(self) -> bool:
         # What waits for a sink is no reason to leave the source alone; nor is it to be served without us.

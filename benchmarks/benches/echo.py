@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import pty
 import random
+import select
 import signal
 import termios
 import time
@@ -74,15 +75,17 @@ def _session(line: list[str]) -> Iterator[Key]:
     try:
         seen, until = b"", time.monotonic() + _OPENING_S
         while b"up" not in seen:
-            seen += os.read(fd, 1000)
-            if time.monotonic() > until:
+            if not select.select([fd], [], [], max(0.0, until - time.monotonic()))[0]:
                 raise RuntimeError(f"{' '.join(line)} did not come up")
+            seen += os.read(fd, 1000)
         time.sleep(0.3)
         if termios.tcgetattr(fd)[3] & (termios.ECHO | termios.ICANON):
             raise RuntimeError(f"{' '.join(line)} left the terminal cooked")
 
         def key(data: bytes) -> bytes:
             os.write(fd, data)
+            if not select.select([fd], [], [], _OPENING_S)[0]:
+                raise RuntimeError(f"{' '.join(line)} gave nothing back")
             return os.read(fd, 10)
 
         yield key

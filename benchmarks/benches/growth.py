@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from benchmarks.benches.out import zeros
 from benchmarks.contenders import DOCKER_PY, DPTY, OLD, RAW
-from benchmarks.figures import DOCKER, Cell, Sample
+from benchmarks.figures import AGAIN, DOCKER, Cell, Sample
 from benchmarks.measure import Run, launch, take_turns
 from benchmarks.stage import MIB, Stage
 
@@ -25,7 +25,7 @@ def cells(stage: Stage) -> Iterator[Cell]:
 
         return once
 
-    clients = stage.only(DOCKER, DPTY, RAW, DOCKER_PY, OLD)
+    clients = stage.only(DOCKER, AGAIN, DPTY, RAW, DOCKER_PY, OLD)
     name = f"greatest resident set after {long // MIB} MiB less that after {short // MIB} MiB"
     yield take_turns(
         Cell("growth", name, "KiB"),

@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 
-from benchmarks.contenders import CLIENTS, DOCKER_PY, DPTY, RAW, Contender
+from benchmarks.contenders import CLIENTS, DOCKER_PY, DPTY, RAW, Contender, bare_python
 from benchmarks.figures import AGAIN, DOCKER, Cell
 from benchmarks.measure import take_turns
 from benchmarks.stage import Stage
@@ -21,7 +21,7 @@ def cells(stage: Stage) -> Iterator[Cell]:
         lines[client.name] = ["sh", "-c", loop]
     kept = str(CLIENTS / "kept.py")
     lines[DPTY] = [sys.executable, kept, "ours", str(n), *words]
-    lines[DOCKER_PY] = [sys.executable, kept, "docker-py", str(n), *words]
+    lines[DOCKER_PY] = [bare_python(stage.clients), kept, "docker-py", str(n), *words]
     for client in stage.only(RAW):
         lines[client.name] = client.line("kept", str(n), *words)
     runs = {

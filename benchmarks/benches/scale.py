@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
+import random
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 
 from benchmarks.contenders import CLIENTS, DPTY, RAW
-from benchmarks.figures import DOCKER, Cell, Sample
+from benchmarks.figures import AGAIN, DOCKER, Cell, Sample
 from benchmarks.measure import launch
 from benchmarks.stage import Stage
 
-_MODES = {DOCKER: "docker", DPTY: "ours", RAW: "raw"}
+_MODES = {DOCKER: "docker", AGAIN: "docker", DPTY: "ours", RAW: "raw"}
 
 
 def cells(stage: Stage) -> Iterator[Cell]:
-    modes = dict(_MODES)
-    if find_spec("dockerpty.process") is None:
-        stage.tell("scale: dpty is left out: dockerpty.process is not there yet")
-        del modes[DPTY]
+    modes = _MODES
     many = stage.size(100, 10)
-    # The kernel tells another process's CPU time in hundredths: docker's needs enough lines to be seen.
     lines = {1: stage.size(2000, 50), 10: stage.size(400, 20), 100: stage.size(100, 0)}
     cpu = {n: Cell("scale", f"CPU per line, N = {n}", "us", scale=1e6) for n in (1, 10, 100) if n <= many}
     memory = Cell("scale", f"resident set per added session, N = {many}", "KiB")
@@ -29,10 +25,9 @@ def cells(stage: Stage) -> Iterator[Cell]:
         figures: dict[int, dict[str, tuple[float, float, float]]] = {}
         for n, cell in cpu.items():
             stage.tell(f"scale: N = {n}, round {round_ + 1} of {stage.size(5, 1)}")
-            figures[n] = {name: _run(stage, mode, n, lines[n]) for name, mode in modes.items()}
-            cell.rounds.append(
-                {name: Sample(figure[0] / (n * lines[n])) for name, figure in figures[n].items()}
-            )
+            order = random.Random(f"{n} {round_}").sample(list(modes), len(modes))
+            figures[n] = {name: _run(stage, modes[name], n, lines[n]) for name in order}
+            cell.rounds.append({name: Sample(figures[n][name][0] / (n * lines[n])) for name in modes})
         memory.rounds.append(
             {name: Sample((figures[many][name][1] - figures[1][name][1]) / (many - 1)) for name in modes}
         )

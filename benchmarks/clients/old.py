@@ -1,4 +1,4 @@
-"""dockerpty 0.4.1 by its own public functions, in an environment of its own: `exec [-it] CONTAINER COMMAND...`."""
+"""A script as written for dockerpty 0.4.1, on whichever library is installed: `exec [-it] CONTAINER COMMAND...`."""
 
 import sys
 

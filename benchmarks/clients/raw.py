@@ -11,7 +11,7 @@ import select
 import sys
 
 SIZE = 65536
-PATH = posix.environ.get(b"DOCKER_HOST", b"unix:///var/run/docker.sock").decode().removeprefix("unix://")
+PATH = (posix.environ.get(b"DOCKER_HOST") or b"unix:///var/run/docker.sock").decode().removeprefix("unix://")
 
 
 class Connection:

@@ -69,6 +69,17 @@ def test_bytes_of_the_very_turn_in_which_the_clock_ran_out_are_no_silence() -> N
     assert operation.asked == 1
 
 
+def test_bytes_of_the_very_turn_in_which_the_idle_limit_ran_out_put_it_off() -> None:
+    output = Moved()
+    session = bridge(Asked(), idle_timeout=25.0)
+    session._outputs = [output]
+    output.moved = 1000
+    session._idle()
+    assert session._timed_out == ""
+    session._idle()
+    assert session._timed_out == "nothing moved for 25 s"
+
+
 def test_to_ask_why_all_is_silent_puts_the_idle_limit_off_by_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr(bridge_module, "time", SimpleNamespace(monotonic=lambda: now[0]))

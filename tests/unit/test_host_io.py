@@ -183,6 +183,18 @@ def test_a_pipe_that_cannot_be_opened_anew_is_asked_before_each_read(ends: Ends,
     os.fstat(ends.reading)
 
 
+@pytest.mark.parametrize("ends", [pipe_ends], indirect=True)
+def test_what_may_have_to_be_asked_is_never_read_by_the_system_s_own_way(
+    ends: Ends, no_reopening: None
+) -> None:
+    # A loop reads by that way until nothing comes: the second read of a blocking pipe would wait.
+    blocking = opened(ends.reading)
+    assert blocking.fd.direct_read() is None
+    with Path(os.devnull).open("rb") as device, Path(__file__).open("rb", buffering=0) as file:
+        assert opened(device).fd.direct_read() is None
+        assert opened(file).fd.direct_read() is not None
+
+
 @pytest.mark.parametrize("ends", [socket_ends], indirect=True)
 def test_a_socket_keeps_its_flags_also_with_a_default_timeout(ends: Ends) -> None:
     before = flags(*ends)

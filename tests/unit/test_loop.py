@@ -282,7 +282,7 @@ def test_an_input_that_is_not_taken_does_not_stop_the_output(
     zero = os.open("/dev/zero", os.O_RDONLY)
     out = open_output(write_fd, "stdout")
     try:
-        typed = InputPump(Stream(DescriptorInput(zero, False)), remote)
+        typed = InputPump(Stream(DescriptorInput(zero, False, asks=True)), remote)
         loop = Loop()
         loop.pump(typed)
         loop.pump(OutputPump(remote, out))
@@ -544,7 +544,9 @@ def test_keys_that_may_detach_do_not_go_the_short_way_and_all_others_do(pipe: tu
     with process:
         loop = Loop()
         transport = SocketTransport(remote, "engine")
-        pump = InputPump(Stream(DescriptorInput(own, True)), Stream(transport), matcher=Matcher(b"\x10\x11"))
+        pump = InputPump(
+            Stream(DescriptorInput(own, True, asks=False)), Stream(transport), matcher=Matcher(b"\x10\x11")
+        )
         loop.pump(pump)
         for typed, arrived in ((b"a", b"a"), (b"b\x10", b"b"), (b"c", b"\x10c"), (b"d\x10\x11e", b"d")):
             os.write(write_fd, typed)
@@ -567,7 +569,7 @@ def test_the_engines_keys_are_found_when_the_first_was_released_before_the_secon
         transport = SocketTransport(remote, "engine")
         keys = Matcher(b"\x01\x02", engine_keys=b"\x10\x11")
         pump = InputPump(
-            Stream(DescriptorInput(own, True)), Stream(transport), matcher=keys, detach_timeout=0
+            Stream(DescriptorInput(own, True, asks=False)), Stream(transport), matcher=keys, detach_timeout=0
         )
         loop.pump(pump)
         loop.at(pump.release_at, pump.release)

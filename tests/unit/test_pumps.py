@@ -5,6 +5,7 @@ import os
 import re
 import select
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -79,13 +80,6 @@ def run(pump: Any, steps: int = 100) -> None:
 
 
 # Input -------------------------------------------------------------------------------------------------------------
-
-
-class Chunks(ReadyWire):
-    """A connection that gives what it has in one read."""
-
-    def fileno(self) -> int:
-        return 1003
 
 
 def test_what_is_typed_arrives_and_is_counted() -> None:
@@ -497,6 +491,45 @@ def test_it_reads_no_more_at_once_than_the_sink_takes_well() -> None:
     assert set(source.sizes) == {32768}
 
 
+class Chunks(ReadyWire):
+    """A connection that poll can be asked about."""
+
+    def fileno(self) -> int:
+        return 1003
+
+
+class Clock:
+    """A clock that a test moves, and that a sleep moves."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        self.rested = 0
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(time, "sleep", self._sleep)
+
+    def _sleep(self, seconds: float) -> None:
+        assert seconds <= 0.0002
+        self.now += seconds
+        self.rested += 1
+
+
+def gathered(clock: Clock, steps: list[tuple[float, int]], *, typed: InputPump | None = None) -> int:
+    """Pass on so many bytes after so many seconds each, and count how often they are left to gather."""
+    script: list[bytes | None] = []
+    for _, size in steps:
+        script += [bytes(size), None]
+    pump = OutputPump(Stream(Chunks(script)), Stream(Host([])))
+    buffer = memoryview(bytearray(2**22))
+    for seconds, _ in steps:
+        clock.now += seconds
+        if typed is not None:
+            pump.questions = [typed]
+            typed.moved += 10
+        assert pump.step(buffer)
+        pump.read_on(buffer)
+    return clock.rested
+
+
 @pytest.mark.parametrize(
     ("per_ms", "rests"),
     [(32, False), (200, True), (900, False)],
@@ -505,36 +538,82 @@ def test_it_reads_no_more_at_once_than_the_sink_takes_well() -> None:
 def test_a_stream_as_fast_as_an_engines_is_left_to_gather_when_it_has_run_dry(
     per_ms: int, rests: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rested: list[float] = []
-    now = 100.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    monkeypatch.setattr(time, "sleep", rested.append)
-    script: list[bytes | None] = []
-    for _ in range(40):
-        script += [bytes(per_ms * 1000 // 2), None]  # each half millisecond some, and then nothing
-    pump = OutputPump(Stream(Chunks(script)), Stream(Host([])))
-    buffer = memoryview(bytearray(2**20))
-    pump.read_size = len(buffer)
-    for _ in range(40):
-        now += 0.0005
-        assert pump.step(buffer)
-        pump.read_on(buffer)
-    assert bool(rested) is rests
-    assert sum(rested) <= 0.010
+    assert bool(gathered(Clock(monkeypatch), [(0.0005, per_ms * 500)] * 60)) is rests
 
 
-def test_the_answer_to_a_question_is_not_left_to_gather(monkeypatch: pytest.MonkeyPatch) -> None:
-    rested: list[float] = []
-    now = 100.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    monkeypatch.setattr(time, "sleep", rested.append)
-    pump = OutputPump(Stream(Chunks([bytes(65536), None] * 40)), Stream(Host([])))
-    buffer = memoryview(bytearray(2**20))
-    for _ in range(40):
-        now += 0.0015
-        assert pump.step(buffer)
-        pump.read_on(buffer)
-    assert not rested
+def test_who_asks_over_stdin_does_not_wait_for_the_answer_to_gather(monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = InputPump(Stream(Chunks([])), Stream(Remote([])))
+    answers = [(0.001, 131072)] * 60
+    assert gathered(Clock(monkeypatch), answers, typed=typed) == 0
+    assert gathered(Clock(monkeypatch), answers) > 0
+
+
+def test_a_burst_is_not_left_to_gather(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert gathered(Clock(monkeypatch), [(1.0, 5000), (0.005, 1_000_000), (1.0, 5000), (1.0, 5000)]) == 0
+
+
+def full_pipe() -> tuple[int, int, int]:
+    """Make a pipe that takes nothing: its ends, and how much is in it."""
+    readable, writable = os.pipe()
+    os.set_blocking(writable, False)
+    held = 0
+    while True:
+        try:
+            held += os.write(writable, bytes(4096))
+        except BlockingIOError:
+            return readable, writable, held
+
+
+class Patience:
+    """A poll that is asked for room: notes for how long, and what happens meanwhile."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], object]) -> None:
+        self.waits: list[float] = []
+        self._meanwhile = meanwhile
+        monkeypatch.setattr("dockerpty.io._select.poll", lambda: self)
+
+    def register(self, fd: int, events: int) -> None:
+        assert events == select.POLLOUT
+
+    def poll(self, milliseconds: float) -> object:
+        self.waits.append(milliseconds)
+        return self._meanwhile()
+
+
+def test_a_full_sink_that_has_room_in_a_moment_is_waited_for_where_it_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    readable, writable, held = full_pipe()
+    patience = Patience(monkeypatch, lambda: os.read(readable, held))
+    pump = OutputPump(Stream(Chunks([b"x" * 8192])), Stream(writable))
+    pump.serve({1003: select.POLLIN}, memoryview(bytearray(65536)))
+    assert not pump.to_stream.needs_write()
+    assert os.read(readable, 65536) == b"x" * 8192
+    assert patience.waits == [1]
+    pump.to_stream.close()
+    os.close(readable)
+
+
+def test_a_stopped_sink_is_waited_for_once_in_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = [full_pipe(), full_pipe()]
+    patience = Patience(monkeypatch, list)
+    frames = b"".join(encode(1 + n % 2, bytes(5000)) for n in range(10))
+    pump = OutputPump(Demuxer(Stream(Chunks([frames]))), Stream(ends[0][1]), Stream(ends[1][1]))
+    pump.serve({1003: select.POLLIN}, memoryview(bytearray(65536)))
+    assert patience.waits == [1]
+    for readable, writable, _ in ends:
+        os.close(readable)
+        os.close(writable)
+
+
+def test_who_only_looks_on_waits_for_no_sink(monkeypatch: pytest.MonkeyPatch) -> None:
+    readable, writable, _ = full_pipe()
+    patience = Patience(monkeypatch, list)
+    pump = WatchPump(Stream(Chunks([bytes(8192)])), Stream(writable), redraw=lambda: None)
+    pump.serve({1003: select.POLLIN}, memoryview(bytearray(65536)))
+    assert patience.waits == []
+    os.close(readable)
+    os.close(writable)
 
 
 def test_the_modes_that_output_switches_on_are_followed() -> None:
