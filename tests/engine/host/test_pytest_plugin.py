@@ -13,6 +13,8 @@ import docker
 import docker.errors
 import pytest
 
+from dockerpty.container import leftovers
+from dockerpty.engine.client import Engine
 from tests.bed.engine import IMAGE
 from tests.bed.transports import Transport
 from tests.bed.waiting import SLACK, wait_for
@@ -20,7 +22,11 @@ from tests.bed.waiting import SLACK, wait_for
 ROOT = Path(__file__).resolve().parents[3]
 PLUGIN = "dockerpty.host.pytest_plugin"
 # Writes where the containers' names can be read after the run.
-NOTE = "def note(*hosts): open('names', 'a').writelines(f'{h.container_ref}\\n' for h in hosts)\n"
+NOTE = (
+    "def note(*hosts):\n"
+    "    with open('names', 'a') as file:\n"
+    "        file.writelines(f'{each.container_ref}\\n' for each in hosts)\n"
+)
 
 
 class Runs:
@@ -35,7 +41,18 @@ class Runs:
     def start(self, source: str, *arguments: str) -> subprocess.Popen[str]:
         (self.folder / "test_it.py").write_text(NOTE + source)
         process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", PLUGIN, *arguments],
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-p",
+                "no:cacheprovider",
+                "-p",
+                PLUGIN,
+                "-W",
+                "error",
+                *arguments,
+            ],
             cwd=self.folder,
             env=self._env,
             stdout=subprocess.PIPE,
@@ -167,6 +184,40 @@ def test_ctrl_c_removes_the_container(runs: Runs) -> None:
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60 * SLACK)
     assert process.returncode == 2
+    assert runs.left() == []
+
+
+def test_what_a_killed_pytest_leaves_is_found_by_prune(runs: Runs, client: Engine) -> None:
+    process = runs.start(
+        "def test_it(dpty_host):\n    note(dpty_host)\n    dpty_host.oneshot('sleep 1000')\n",
+        "--dpty-host",
+        IMAGE,
+    )
+    wait_for(lambda: bool(runs.left()), 30, "the container of the test")
+    [name] = runs.names()
+    assert name not in [leftover.name for leftover in leftovers.find(client)]
+    process.kill()
+    process.communicate(timeout=60 * SLACK)
+    assert name in [leftover.name for leftover in leftovers.find(client)]
+
+
+def test_a_container_whose_making_is_interrupted_is_removed_too(runs: Runs) -> None:
+    code, said = runs.run(
+        "from dockerpty.engine import client\n"
+        "made = client.DirectEngine.send\n"
+        "def interrupted(self, call, **options):\n"
+        "    reply = made(self, call, **options)\n"
+        "    if call.path == '/containers/create':\n"
+        "        with open('names', 'a') as file:\n"
+        "            file.write(dict(call.query)['name'])\n"
+        "        raise KeyboardInterrupt\n"
+        "    return reply\n"
+        "def test_it(monkeypatch, request):\n"
+        "    monkeypatch.setattr(client.DirectEngine, 'send', interrupted)\n"
+        "    request.getfixturevalue('dpty_host')\n"
+    )
+    assert code == 2, said
+    assert len(runs.names()) == 1
     assert runs.left() == []
 
 
