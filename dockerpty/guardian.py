@@ -34,7 +34,12 @@ class Guardian:
         if not _alone():
             _log.debug("no guardian: the program runs threads")
             return
-        read_fd, self._fd = os.pipe()
+        try:
+            read_fd, self._fd = os.pipe()
+        except OSError as error:
+            # Too few descriptors for one more: the session goes on, as it does without a process more.
+            _log.debug("no guardian: %s", error)
+            return
         try:
             self._pid = os.fork()
         except OSError as error:

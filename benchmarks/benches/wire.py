@@ -27,7 +27,7 @@ def cells(stage: Stage) -> Iterator[Cell]:
             ("frames of 64 bytes", "frames-64", "exec", 64),
             ("a terminal's stream", "raw", "exec -t", 1024),
         ):
-            yield _cell(stage, path, what, name, word, stage.size(size, 16) * MIB)
+            yield _cell(stage, path, what, name, word, stage.size(size, 2) * MIB)
     finally:
         engine.kill()
         engine.wait()

@@ -82,7 +82,9 @@ def test_with_too_few_descriptors_it_works_or_says_so(verb: str, bench: Bench, s
         name = bench.name()
         where = ("exec", "-it", id_of(container)) if verb == "exec" else (*RUN, "-it", "--rm", "--name", name)
         image = (IMAGE,) if verb == "run" else ()
-        terminal = limited(sessions, f"-n {number}", *where, *image, "sh", "-c", "echo shown; exit 5")
+        # So long that all has been opened that a session opens late.
+        command = ("sh", "-c", "sleep 0.3; echo shown; exit 5")
+        terminal = limited(sessions, f"-n {number}", *where, *image, *command)
         code = terminal.wait(20)
         assert terminal.is_as_before(), f"with {number} descriptors"
         if code == 5:

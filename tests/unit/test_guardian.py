@@ -48,6 +48,15 @@ def test_a_refused_fork_leaves_the_session_without_a_guardian(monkeypatch: pytes
     Guardian(lambda: None).dismiss()
 
 
+def test_too_few_descriptors_leave_the_session_without_a_guardian(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> tuple[int, int]:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr("dockerpty.guardian._alone", lambda: True)
+    monkeypatch.setattr(os, "pipe", refuse)
+    Guardian(lambda: None).dismiss()
+
+
 def test_beside_other_threads_there_is_no_fork(monkeypatch: pytest.MonkeyPatch) -> None:
     def forked() -> int:
         raise AssertionError("forked")
