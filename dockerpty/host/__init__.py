@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     )
     from dockerpty.host.failure import CommandFailed
     from dockerpty.host.local import LocalHost, LocalHostSync
-    from dockerpty.host.look import Look
     from dockerpty.host.parents import CommandParent, CommandParentSync, Parent
     from dockerpty.host.results import (
         CommandStatus,
@@ -41,10 +40,11 @@ if TYPE_CHECKING:
     )
     from dockerpty.host.running_command import RunningCommand, RunningCommandSync
     from dockerpty.host.session import HostSession, HostSessionSync, ShellInfo
-    from dockerpty.host.ssh import SSHHost, UnixHost
-    from dockerpty.host.ssh_sync import SSHHostSync
+    from dockerpty.host.ssh.host import SSHHost, UnixHost
+    from dockerpty.host.ssh.sync import SSHHostSync
     from dockerpty.host.sync import DockerContainerHostSync, container_sync
     from dockerpty.host.transcript import SuppressCommandOutput
+    from dockerpty.host.transfer.look import Look
     from dockerpty.host.unmatched import ExpectEOF, ExpectTimeout
 
 __all__ = [
@@ -101,8 +101,8 @@ if not TYPE_CHECKING:
     _WHERE |= {"CommandFailed": "failure", "ExpectEOF": "unmatched", "ExpectTimeout": "unmatched"}
     _WHERE |= dict.fromkeys(("CommandStatus", "Expect", "ExpectResult", "FileTransfer", "Results"), "results")
     _WHERE |= dict.fromkeys(("RunResult", "ShellCommand", "Status", "TransferResult"), "results")
-    _WHERE |= {"SSHHost": "ssh", "UnixHost": "ssh", "SSHHostSync": "ssh_sync"}
-    _WHERE |= {"DockerContainerHost": "aio", "container": "aio", "Look": "look"}
+    _WHERE |= {"SSHHost": "ssh.host", "UnixHost": "ssh.host", "SSHHostSync": "ssh.sync"}
+    _WHERE |= {"DockerContainerHost": "aio", "container": "aio", "Look": "transfer.look"}
     _WHERE |= dict.fromkeys(("DockerContainerHostSync", "container_sync"), "sync")
     _WHERE |= dict.fromkeys(("HostSession", "HostSessionSync", "ShellInfo"), "session")
     _WHERE |= dict.fromkeys(("LocalHost", "LocalHostSync"), "local")

@@ -9,15 +9,15 @@ import asyncio
 
 from dockerpty.container.spec import environment_list
 from dockerpty.errors import NotFound
-from dockerpty.host import files, getting, putting
 from dockerpty.host.base import ContainerHost, bridged
 from dockerpty.host.drivers import LoopDriver
 from dockerpty.host.errors import HostConnectionError
-from dockerpty.host.filing import Handover, in_thread, on_this_loop, work_on
-from dockerpty.host.getting import BYTES_LIMIT
 from dockerpty.host.parents import parent_of
 from dockerpty.host.repeat import Repeats
 from dockerpty.host.session import TIMEOUT_S, HostSession
+from dockerpty.host.transfer import files, getting, putting
+from dockerpty.host.transfer.filing import Handover, in_thread, on_this_loop, work_on
+from dockerpty.host.transfer.getting import BYTES_LIMIT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from typing import Any, Self, TypeVar
 
     from dockerpty.host.base import Environment
-    from dockerpty.host.inside import Inside
-    from dockerpty.host.look import Look
     from dockerpty.host.repeat import Found, Seconds
     from dockerpty.host.results import CommandStatus, RunResult, TransferResult
     from dockerpty.host.session import OnOutput
     from dockerpty.host.sessions import Options, SessionCore
-    from dockerpty.host.stop import Progress
+    from dockerpty.host.transfer.inside import Inside
+    from dockerpty.host.transfer.look import Look
+    from dockerpty.host.transfer.stop import Progress
 
     T = TypeVar("T")
 

@@ -10,20 +10,21 @@ from dataclasses import replace
 
 from dockerpty import log
 from dockerpty.errors import DockerptyError
-from dockerpty.host import resolve, transcript, waiting
+from dockerpty.host import resolve, transcript
 from dockerpty.host.channel import Channel
 from dockerpty.host.errors import HostClosedError, SessionLostError
-from dockerpty.host.helpers import Helpers
-from dockerpty.host.inside import Survey
 from dockerpty.host.oneshot import oneshot
-from dockerpty.host.opening import open_shell
 from dockerpty.host.processes import kill
-from dockerpty.host.recovery import interrupt as interrupt_idle
 from dockerpty.host.reference import of_host
 from dockerpty.host.requests import Alone, Close, Meanwhile
-from dockerpty.host.sequence import live, run_many, settle
 from dockerpty.host.sessions import Options, SessionCore, SessionOptions, Told
-from dockerpty.host.started import Started, start
+from dockerpty.host.shell import waiting
+from dockerpty.host.shell.helpers import Helpers
+from dockerpty.host.shell.opening import open_shell
+from dockerpty.host.shell.recovery import interrupt as interrupt_idle
+from dockerpty.host.shell.sequence import live, run_many, settle
+from dockerpty.host.shell.started import Started, start
+from dockerpty.host.transfer.inside import Survey
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from dockerpty.host.requests import Plan
     from dockerpty.host.resolve import Resolved, Start
     from dockerpty.host.results import CommandStatus, ExpectResult, RunResult, ShellCommand
-    from dockerpty.host.shell import Shell
+    from dockerpty.host.shell.shell import Shell
 
     T = TypeVar("T")
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dockerpty.host.drivers import LoopDriver, ThreadDriver
     from dockerpty.host.requests import Plan
     from dockerpty.host.results import CommandStatus
-    from dockerpty.host.started import Started
+    from dockerpty.host.shell.started import Started
 
 
 class _RunningCommand:

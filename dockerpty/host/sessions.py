@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dockerpty.host import transcript
-from dockerpty.host.framing import STDERR, STDOUT
 from dockerpty.host.oneshot import OUTPUT_LIMIT
+from dockerpty.host.shell.framing import STDERR, STDOUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from dockerpty.host.channel import Channel
     from dockerpty.host.oneshot import OnOutput
-    from dockerpty.host.shell import Shell
+    from dockerpty.host.shell.shell import Shell
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 from dockerpty.container.spec import environment_list
 from dockerpty.errors import NotFound
-from dockerpty.host import files, getting, putting
 from dockerpty.host.base import ContainerHost, bridged
 from dockerpty.host.drivers import ThreadDriver
 from dockerpty.host.errors import HostConnectionError
-from dockerpty.host.filing import Handover, work_on
-from dockerpty.host.getting import BYTES_LIMIT
 from dockerpty.host.parents import parent_of_sync
 from dockerpty.host.repeat import RepeatsSync
 from dockerpty.host.session import TIMEOUT_S, HostSessionSync
-from dockerpty.host.stop import Stop
+from dockerpty.host.transfer import files, getting, putting
+from dockerpty.host.transfer.filing import Handover, work_on
+from dockerpty.host.transfer.getting import BYTES_LIMIT
+from dockerpty.host.transfer.stop import Stop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from typing import Any, Self, TypeVar
 
     from dockerpty.host.base import Environment
-    from dockerpty.host.inside import Inside
-    from dockerpty.host.look import Look
     from dockerpty.host.repeat import Found, Seconds
     from dockerpty.host.results import CommandStatus, RunResult, TransferResult
     from dockerpty.host.session import OnOutput
     from dockerpty.host.sessions import Options, SessionCore
-    from dockerpty.host.stop import Progress
+    from dockerpty.host.transfer.inside import Inside
+    from dockerpty.host.transfer.look import Look
+    from dockerpty.host.transfer.stop import Progress
 
     T = TypeVar("T")
 

@@ -213,154 +213,171 @@ ALLOWED["process"] = {
     *("engine.calls", "engine.interface", "engine.transport", "engine.twins"),
 }
 BRIDGE = set(ALLOWED) - {"pool", "streams", "process"}
-# A container as a host. What is also somebody else's error has a file of its own.
-ALLOWED["host.errors"] = {"errors"}
-ALLOWED["host.failure"] = ALLOWED["host.unmatched"] = {"host.errors"}
-ALLOWED["host.results"] = {"host.errors", "host.failure"}
-ALLOWED["host"] = {"host.errors", "host.failure", "host.unmatched", "host.results", "host.local"}
-ALLOWED["host"] |= {"host.parents", "host.transcript"}
-ALLOWED["host"] |= {"host.ssh", "host.ssh_sync"}
-# A machine behind SSH: an engine's socket, and a host itself.
-ALLOWED["host.far_side"] = set()
-ALLOWED["host.far_command"] = {"host.far_side", "host.results"}
-ALLOWED["host.far_files"] = {"host.results"}
-ALLOWED["host.relay"] = {"host.far_side"}
-ALLOWED["host.ssh"] = {
-    *("log", "host.errors", "host.results"),
-    *("host.far_side", "host.far_command", "host.far_files", "host.relay"),
-}
-ALLOWED["host.ssh_sync"] = {"host.errors", "host.results", "host.ssh"}
 ALLOWED["pty"] = {*_KINDS, "attach", "exec", "container.spec"}
 ALLOWED["readiness"] = {"errors", "engine.calls", "engine.client", "container.state"}
 ALLOWED["reconnection"] = {"errors", "log", "result", "engine.calls", "container.state", "pty"}
-# A container as a host that a script drives.
-ALLOWED["host.framing"] = set()
-ALLOWED["host.channel"] = {"errors", "keys", "frames", "engine.transport"}
-ALLOWED["host.requests"] = {"engine.calls", "host.channel"}
-ALLOWED["host.helper"] = {"errors", "log", "host.channel", "host.requests"}
-ALLOWED["host.recovery"] = {"errors", "log", "host.channel", "host.framing", "host.helper", "host.requests"}
-ALLOWED["host.recovery"] |= {"host.processes"}
-ALLOWED["host.send"] = {
-    *("errors", "log", "pool", "signals", "container.creation", "container.spec"),
-    *("engine.calls", "engine.interface", "host.channel", "host.requests"),
-}
-ALLOWED["host.processes"] = {
-    *("errors", "frames", "log", "container.ending", "engine.calls", "host.channel", "host.requests")
-}
-ALLOWED["host.stdin"] = {"host.channel"}
-ALLOWED["host.oneshot"] = {
-    *("errors", "frames", "result", "signals", "unstarted", "container.ending", "engine.calls"),
-    *("host.channel", "host.processes", "host.requests", "host.results", "host.stdin"),
-}
-# The plans of one shell that keeps its state.
-ALLOWED["host.shell"] = {"host.channel", "host.framing", "matching"}
-ALLOWED["host.departure"] = {
-    *("errors", "result", "container.ending", "container.state", "engine.calls"),
-    *("host.processes", "host.requests", "host.shell"),
-}
-_SHELL = {"host.channel", "host.requests", "host.shell"}
-ALLOWED["host.opening"] = {
-    *("errors", "shell", "signals", "unstarted", "host.errors", "host.framing", "host.processes"),
-    *_SHELL,
-}
-ALLOWED["host.feeding"] = {"errors", "log", "signals", "host.stdin", *_SHELL}
-ALLOWED["host.running"] = {
-    *("matching", "host.errors", "host.framing", "host.results", "host.departure", "host.feeding"),
-    *("host.oneshot", "host.stdin", *_SHELL),
-}
-ALLOWED["host.sequence"] = {"log", "host.oneshot", "host.results", "host.departure", "host.running", *_SHELL}
-ALLOWED["host.started"] = {"host.errors", "host.oneshot", "host.results", "host.running", *_SHELL}
-ALLOWED["host.waiting"] = {
-    *("log", "host.errors", "host.results", "host.unmatched", "host.departure", *_SHELL),
-}
-ALLOWED["host.reference"] = {"container.reference", "engine.calls"}
-ALLOWED["host.resolve"] = {
-    *("errors", "container.state", "engine.calls"),
-    *("host.errors", "host.reference", "host.requests"),
-}
-ALLOWED["host.transcript"] = {"log"}
-ALLOWED["host.repeat"] = {"errors", "log", "plan", "host.errors", "host.requests", "host.results"}
-ALLOWED["host.local"] = {"plan", "engine.client", "engine.interface", "host.errors", "host.results"}
-ALLOWED["host.parents"] = {
-    *("log", "plan", "engine.client", "engine.interface"),
-    *("host.errors", "host.local", "host.reference", "host.requests", "host.results"),
-}
-# Its files, both ways, over what `dpty cp` is made of.
-ALLOWED["host.stop"] = {"host.errors"}
-ALLOWED["host.look"] = set()
-ALLOWED["host.sources"] = {"errors"}
-ALLOWED["host.onefile"] = {"archive", "host.errors"}
-ALLOWED["host.inside"] = {
-    *("errors", "archive", "transfer", "engine.calls", "engine.interface"),
-    *("host.errors", "host.stop", "host.look", "host.onefile"),
-}
-ALLOWED["host.incoming"] = {"errors", "archive", "tree"}
-ALLOWED["host.getting"] = {
-    *("errors", "archive", "tree", "engine.calls"),
-    *("host.errors", "host.results", "host.stop", "host.inside", "host.incoming"),
-    *("host.look", "host.onefile", "host.sources"),
-}
-ALLOWED["host.putting"] = {
-    *("errors", "archive", "tree", "engine.calls"),
-    *("host.errors", "host.results", "host.stop", "host.inside", "host.look", "host.sources"),
-}
-ALLOWED["host.files"] = {
-    *("errors", "archive", "tree", "engine.calls"),
-    *("host.inside", "host.look", "host.getting", "host.putting"),
-}
-# A container as a host: what is known of its sessions, what it does, who drives that, and its faces.
-_HOST = {"host.errors", "host.requests", "host.results", "host.shell", "host.channel", "host.resolve"}
-ALLOWED["host.sessions"] = {"host.framing", "host.oneshot", "host.transcript", *_HOST}
-ALLOWED["host.helpers"] = {"signals", "host.helper", "host.recovery", *_HOST}
-ALLOWED["host.core"] = {
-    *("errors", "log", "host.departure", "host.helpers", "host.inside", "host.oneshot", "host.opening"),
-    *("host.processes", "host.recovery", "host.reference", "host.sequence", "host.sessions", "host.started"),
-    *("host.transcript", "host.waiting", *_HOST),
-}
-ALLOWED["host.drivers"] = {"errors", "log", "plan", "engine.interface", "host.parents", "host.send", *_HOST}
-ALLOWED["host.filing"] = {
-    *(
-        "errors",
-        "plan",
-        "engine.interface",
-        "host.core",
-        "host.inside",
-        "host.oneshot",
-        "host.send",
-        "host.stop",
-    ),
-    *_HOST,
-}
-ALLOWED["host.running_command"] = {"host.drivers", "host.started", *_HOST}
-ALLOWED["host.session"] = {"host.core", "host.drivers", "host.running_command", "host.sessions", *_HOST}
-ALLOWED["host.base"] = {
-    *("exec", "pty", "shell", "container.spec", "engine.interface"),
-    *("host.core", "host.oneshot", "host.parents", "host.sessions", *_HOST),
-}
-_FACE = {
-    "host.look",
-    *("errors", "container.spec", "host.base", "host.drivers", "host.filing", "host.files", "host.getting"),
-    *(
-        "host.inside",
-        "host.parents",
-        "host.putting",
-        "host.repeat",
-        "host.session",
-        "host.sessions",
-        "host.stop",
-    ),
-    *_HOST,
-}
-ALLOWED["host.aio"] = ALLOWED["host.sync"] = _FACE
-ALLOWED["host"] |= {"host.aio", "host.look", "host.local", "host.parents", "host.running_command"}
-ALLOWED["host"] |= {"host.session", "host.sync", "host.transcript"}
-# What pytest loads: a container of its own for a test.
-ALLOWED["host.pytest_plugin"] = {
-    *("errors", "container.ownership", "container.spec", "engine.calls", "engine.client", "engine.interface"),
-    *("host.aio", "host.base", "host.sync"),
-}
+
+
+def _names(top: str = "", **rooms: str) -> set[str]:
+    """List modules: of the top floor, and of each room by its name (`shell` is `host.shell`)."""
+    folders = {"engine": "engine", "container": "container", "host": "host"}
+    return {
+        *top.split(),
+        *(
+            f"{folders.get(room, f'host.{room}')}.{name}"
+            for room, names in rooms.items()
+            for name in names.split()
+        ),
+    }
+
+
+# A container as a host: values and errors (what is also somebody else's error has a file of its own) ...
+ALLOWED["host.errors"] = _names("errors")
+ALLOWED["host.failure"] = _names(host="errors")
+ALLOWED["host.unmatched"] = _names(host="errors")
+ALLOWED["host.results"] = _names(host="errors failure")
+ALLOWED["host.transcript"] = _names("log")
+# ... what plans ask for, who answers, and plans that need no shell of ours;
+ALLOWED["host.channel"] = _names("errors frames keys", engine="transport")
+ALLOWED["host.requests"] = _names(engine="calls", host="channel")
+ALLOWED["host.send"] = _names(
+    "errors log pool signals", engine="calls interface", container="creation spec", host="channel requests"
+)
+ALLOWED["host.processes"] = _names(
+    "errors frames log", engine="calls", container="ending", host="channel requests"
+)
+ALLOWED["host.stdin"] = _names(host="channel")
+ALLOWED["host.oneshot"] = _names(
+    "errors frames result signals unstarted",
+    engine="calls",
+    container="ending",
+    host="channel processes requests results stdin",
+)
+ALLOWED["host.reference"] = _names(engine="calls", container="reference")
+ALLOWED["host.resolve"] = _names(
+    "errors", engine="calls", container="state", host="errors reference requests"
+)
+ALLOWED["host.repeat"] = _names("errors log plan", host="errors requests results")
+ALLOWED["host.local"] = _names("plan", engine="client interface", host="errors results")
+ALLOWED["host.parents"] = _names(
+    "log plan", engine="client interface", host="errors local reference requests results"
+)
+# one shell that keeps its state;
+ALLOWED["host.shell.framing"] = set()
+ALLOWED["host.shell.shell"] = _names("matching", host="channel", shell="framing")
+ALLOWED["host.shell.helper"] = _names("errors log", host="channel requests")
+ALLOWED["host.shell.recovery"] = _names(
+    "errors log", host="channel processes requests", shell="framing helper"
+)
+ALLOWED["host.shell.departure"] = _names(
+    "errors result", engine="calls", container="ending state", host="processes requests", shell="shell"
+)
+ALLOWED["host.shell.opening"] = _names(
+    "errors shell signals unstarted", host="channel errors processes requests", shell="framing shell"
+)
+ALLOWED["host.shell.feeding"] = _names("errors log signals", host="channel requests stdin", shell="shell")
+ALLOWED["host.shell.running"] = _names(
+    "matching", host="channel errors oneshot requests results stdin", shell="departure feeding framing shell"
+)
+ALLOWED["host.shell.sequence"] = _names(
+    "log", host="channel oneshot requests results", shell="departure running shell"
+)
+ALLOWED["host.shell.started"] = _names(host="channel errors oneshot requests results", shell="running shell")
+ALLOWED["host.shell.waiting"] = _names(
+    "log", host="channel errors requests results unmatched", shell="departure shell"
+)
+# files, both ways, over what `dpty cp` is made of;
+ALLOWED["host.transfer.stop"] = _names(host="errors")
+ALLOWED["host.transfer.look"] = set()
+ALLOWED["host.transfer.sources"] = _names("errors")
+ALLOWED["host.transfer.onefile"] = _names("archive", host="errors")
+ALLOWED["host.transfer.inside"] = _names(
+    "archive errors transfer", engine="calls interface", host="errors", transfer="look onefile stop"
+)
+ALLOWED["host.transfer.incoming"] = _names("archive errors tree")
+ALLOWED["host.transfer.getting"] = _names(
+    "archive errors tree",
+    engine="calls",
+    host="errors results",
+    transfer="incoming inside look onefile sources stop",
+)
+ALLOWED["host.transfer.putting"] = _names(
+    "archive errors tree", engine="calls", host="errors results", transfer="inside look sources stop"
+)
+ALLOWED["host.transfer.files"] = _names(
+    "archive errors tree", engine="calls", transfer="getting inside look putting"
+)
+# a machine behind SSH;
+ALLOWED["host.ssh.far_side"] = set()
+ALLOWED["host.ssh.command"] = _names(host="results", ssh="far_side")
+ALLOWED["host.ssh.files"] = _names(host="results")
+ALLOWED["host.ssh.relay"] = _names(ssh="far_side")
+ALLOWED["host.ssh.host"] = _names("log", host="errors results", ssh="command far_side files relay")
+ALLOWED["host.ssh.sync"] = _names(host="errors results", ssh="host")
+# what a host knows and does, who drives that, its faces, and what pytest loads.
+ALLOWED["host.sessions"] = _names(
+    host="channel errors oneshot requests resolve results transcript", shell="framing shell"
+)
+ALLOWED["host.shell.helpers"] = _names(
+    "signals", host="channel errors requests resolve results", shell="helper recovery shell"
+)
+ALLOWED["host.core"] = _names(
+    "errors log",
+    host="channel errors oneshot processes reference requests resolve results sessions transcript",
+    shell="departure helpers opening recovery sequence shell started waiting",
+    transfer="inside",
+)
+ALLOWED["host.drivers"] = _names(
+    "errors log plan",
+    engine="interface",
+    host="channel errors parents requests resolve results send",
+    shell="shell",
+)
+ALLOWED["host.transfer.filing"] = _names(
+    "errors plan",
+    engine="interface",
+    host="channel core errors oneshot requests resolve results send",
+    shell="shell",
+    transfer="inside stop",
+)
+ALLOWED["host.running_command"] = _names(
+    host="channel drivers errors requests resolve results", shell="shell started"
+)
+ALLOWED["host.session"] = _names(
+    host="channel core drivers errors requests resolve results running_command sessions", shell="shell"
+)
+ALLOWED["host.base"] = _names(
+    "exec pty shell",
+    engine="interface",
+    container="spec",
+    host="channel core errors oneshot parents requests resolve results sessions",
+    shell="shell",
+)
+ALLOWED["host.aio"] = _names(
+    "errors",
+    container="spec",
+    host="base channel drivers errors parents repeat requests resolve results session sessions",
+    shell="shell",
+    transfer="files filing getting inside look putting stop",
+)
+ALLOWED["host.sync"] = _names(
+    "errors",
+    container="spec",
+    host="base channel drivers errors parents repeat requests resolve results session sessions",
+    shell="shell",
+    transfer="files filing getting inside look putting stop",
+)
+ALLOWED["host.pytest_plugin"] = _names(
+    "errors", engine="calls client interface", container="ownership spec", host="aio base sync"
+)
+ALLOWED["host"] = _names(
+    host="aio errors failure local parents results running_command session sync transcript unmatched",
+    transfer="look",
+    ssh="host sync",
+)
 # The doors of the folders are bare: who wants a room names it.
 ALLOWED["engine"] = ALLOWED["container"] = set()
+ALLOWED["host.shell"] = ALLOWED["host.transfer"] = ALLOWED["host.ssh"] = set()
 ALLOWED[""] = {"errors", "io", "tty", "pty"}
 # A command uses what is below and the one table of flags. That commands lean on each other in no circle is seen below.
 ALLOWED["cli.grammar"] = {"errors"}
@@ -380,7 +397,7 @@ OUTSIDE = {
     "pexpect": {"matching", "host.unmatched"},
     "click": {"cli", "cli.*"},
     "rich": {"cli.*"},
-    "asyncssh": {"host.ssh"},
+    "asyncssh": {"host.ssh.host"},
     "pytest": {"host.pytest_plugin"},
 }
 
@@ -403,9 +420,13 @@ PURE = {
     "container.ending",
     "engine.proxies",
 }
-PURE |= {"host.framing", "host.reference", "host.requests"}
-PURE |= {"host.framing", "host.far_side"}
-PURE |= {"host.framing", "host.onefile"}
+PURE |= {
+    "host.reference",
+    "host.requests",
+    "host.shell.framing",
+    "host.ssh.far_side",
+    "host.transfer.onefile",
+}
 PURE |= {"cli.grammar", "cli.table", "cli.units", "cli.template", "cli.cursor", "cli.groups", "cli.manual"}
 PURE |= {"host.errors", "host.failure", "host.unmatched", "host.results"}
 # A class to inherit, and the type of a moment that is a value there; neither is used.

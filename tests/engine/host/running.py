@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dockerpty.engine import calls
 from dockerpty.engine.client import from_environment
 from dockerpty.frames import STDOUT, Decoder
-from dockerpty.host.stop import Stop
+from dockerpty.host.transfer.stop import Stop
 
 PATIENCE_MS = 60_000
 

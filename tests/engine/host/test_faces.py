@@ -19,8 +19,8 @@ from dockerpty.host.aio import DockerContainerHost, container
 from dockerpty.host.errors import HostConnectionError, HostNotRunningError, ParentError
 from dockerpty.host.local import LocalHost, LocalHostSync
 from dockerpty.host.results import CommandStatus, Status
-from dockerpty.host.ssh import SSHHost
-from dockerpty.host.ssh_sync import SSHHostSync
+from dockerpty.host.ssh.host import SSHHost
+from dockerpty.host.ssh.sync import SSHHostSync
 from dockerpty.host.sync import DockerContainerHostSync, container_sync
 from tests.bed.engine import Bench, id_of
 from tests.bed.sshd import SshServer

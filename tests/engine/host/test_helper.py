@@ -10,8 +10,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from docker.models.containers import Container
 
-from dockerpty.host.framing import Begin, End, Event, Framing, Go, Output, Probed, Ready, driver, typed_driver
-from dockerpty.host.helper import (
+from dockerpty.host.requests import Close, Open, Wait
+from dockerpty.host.shell.framing import (
+    Begin,
+    End,
+    Event,
+    Framing,
+    Go,
+    Output,
+    Probed,
+    Ready,
+    driver,
+    typed_driver,
+)
+from dockerpty.host.shell.helper import (
     Helper,
     close_helper,
     open_helper,
@@ -21,8 +33,7 @@ from dockerpty.host.helper import (
     retire,
     signal_group,
 )
-from dockerpty.host.recovery import How, end_alone, recover
-from dockerpty.host.requests import Close, Open, Wait
+from dockerpty.host.shell.recovery import How, end_alone, recover
 from tests.bed.engine import Bench, id_of
 from tests.bed.transports import Transport
 from tests.bed.waiting import SLACK, wait_for
@@ -98,7 +109,7 @@ def opened(container: Container, *, tty: bool) -> Plan[Held]:
 CLIENT = """
 import sys, time
 from dockerpty.engine.client import from_environment
-from dockerpty.host.helper import open_helper, register_shell
+from dockerpty.host.shell.helper import open_helper, register_shell
 from dockerpty.host.send import Blocking
 from dockerpty.plan import drive
 from tests.engine.host.test_helper import opened

@@ -12,12 +12,12 @@ from docker.models.containers import Container
 
 from dockerpty.errors import NotFound
 from dockerpty.host.errors import ShellNotFoundError
-from dockerpty.host.opening import open_shell
 from dockerpty.host.requests import Close
 from dockerpty.host.results import CommandStatus, RunResult, Status
-from dockerpty.host.sequence import live, run_many
-from dockerpty.host.shell import Shell
-from dockerpty.host.waiting import expect, send
+from dockerpty.host.shell.opening import open_shell
+from dockerpty.host.shell.sequence import live, run_many
+from dockerpty.host.shell.shell import Shell
+from dockerpty.host.shell.waiting import expect, send
 from tests.bed.engine import Bench, id_of
 from tests.bed.waiting import SLACK, wait_for
 from tests.engine.host.conftest import Colour, wait_until_runs

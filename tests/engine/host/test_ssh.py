@@ -517,7 +517,9 @@ def test_host_keys_are_not_verified_only_when_told_and_that_is_warned_of_once(
 
     within(main())
     warnings = [
-        each for each in caplog.records if each.name == "dockerpty.host.ssh" and each.levelname == "WARNING"
+        each
+        for each in caplog.records
+        if each.name == "dockerpty.host.ssh.host" and each.levelname == "WARNING"
     ]
     assert len(warnings) == 1
     assert "not verified" in warnings[0].getMessage()

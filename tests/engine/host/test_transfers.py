@@ -18,13 +18,13 @@ from docker.models.containers import Container
 
 from dockerpty.engine.client import from_environment
 from dockerpty.errors import DockerptyError, NotFound
-from dockerpty.host import files
 from dockerpty.host.errors import TransferError
-from dockerpty.host.getting import get, get_bytes, get_stream
-from dockerpty.host.inside import Inside
-from dockerpty.host.putting import put, put_bytes, put_stream
 from dockerpty.host.results import Status
-from dockerpty.host.stop import Stop
+from dockerpty.host.transfer import files
+from dockerpty.host.transfer.getting import get, get_bytes, get_stream
+from dockerpty.host.transfer.inside import Inside
+from dockerpty.host.transfer.putting import put, put_bytes, put_stream
+from dockerpty.host.transfer.stop import Stop
 from tests.bed.engine import Bench, engine_url, id_of
 from tests.bed.proxy import Proxy
 from tests.engine.host.running import Runner
@@ -344,7 +344,7 @@ def test_a_source_that_changes_while_it_is_read_fails_alone(
         if path == str(big):
             os.truncate(big, 10)
 
-    monkeypatch.setattr("dockerpty.host.stop.BETWEEN_S", 0.0)
+    monkeypatch.setattr("dockerpty.host.transfer.stop.BETWEEN_S", 0.0)
     result = put(web, [here / "f", big, here / "d"], "/srv", progress=shorten)
     assert [each.status for each in result.files] == [Status.Success, Status.Failed, Status.Success]
     assert "shorter" in result.message

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
-from dockerpty.host.opening import open_shell
 from dockerpty.host.requests import Open, Wait
 from dockerpty.host.results import CommandStatus, RunResult
-from dockerpty.host.running import run_one
-from dockerpty.host.sequence import live, run_many
-from dockerpty.host.shell import Shell
-from dockerpty.host.waiting import expect, send
+from dockerpty.host.shell.opening import open_shell
+from dockerpty.host.shell.running import run_one
+from dockerpty.host.shell.sequence import live, run_many
+from dockerpty.host.shell.shell import Shell
+from dockerpty.host.shell.waiting import expect, send
 from tests.conftest import missing
 from tests.unit.host.channels import CONTAINER, Here, LocalChannel, local, wait
 from tests.unit.host.shells import ALL, HERE

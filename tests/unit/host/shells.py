@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from dockerpty.host.framing import (
+from dockerpty.host.shell.framing import (
     STDERR,
     STDOUT,
     Begin,

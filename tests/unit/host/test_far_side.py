@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dockerpty.host import far_side
-from dockerpty.host.far_side import Address, AfterMark, FarSide
+from dockerpty.host.ssh import far_side
+from dockerpty.host.ssh.far_side import Address, AfterMark, FarSide
 
 NONCE = "0123456789abcdef"
 

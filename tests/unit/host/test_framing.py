@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dockerpty.host import framing
-from dockerpty.host.framing import (
+from dockerpty.host.shell import framing
+from dockerpty.host.shell.framing import (
     LONGEST_MARK,
     MAX_TEXT,
     STDERR,

@@ -15,14 +15,14 @@ from dockerpty.archive import DIRECTORY, Member, Reader, Writer
 from dockerpty.engine.calls import Call, Reply
 from dockerpty.engine.interface import TIMEOUT, Engine
 from dockerpty.errors import APIError, DockerptyError, EngineUnreachable
-from dockerpty.host import files
 from dockerpty.host.errors import TransferError
-from dockerpty.host.getting import get, get_bytes
-from dockerpty.host.inside import Inside, Survey
-from dockerpty.host.look import numbers_of
-from dockerpty.host.putting import put, put_bytes
 from dockerpty.host.results import Status
-from dockerpty.host.stop import Stop
+from dockerpty.host.transfer import files
+from dockerpty.host.transfer.getting import get, get_bytes
+from dockerpty.host.transfer.inside import Inside, Survey
+from dockerpty.host.transfer.look import numbers_of
+from dockerpty.host.transfer.putting import put, put_bytes
+from dockerpty.host.transfer.stop import Stop
 from tests.unit.host.test_incoming import HOSTILE
 from tests.unit.test_tree import tar
 

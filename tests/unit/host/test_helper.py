@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from dockerpty.errors import CannotStart
-from dockerpty.host import helper as helpers
-from dockerpty.host.helper import (
+from dockerpty.host.requests import Close, Open, Wait
+from dockerpty.host.shell import helper as helpers
+from dockerpty.host.shell.helper import (
     DRIVER,
     Foreground,
     Helper,
@@ -34,7 +35,6 @@ from dockerpty.host.helper import (
     signal_group,
     terminal_is_free,
 )
-from dockerpty.host.requests import Close, Open, Wait
 from tests.bed.waiting import wait_for
 from tests.conftest import missing
 from tests.unit.host.channels import CONTAINER, Heard, Here, LocalChannel, Scripted
@@ -391,7 +391,7 @@ def test_what_a_shell_left_that_has_ended_is_hung_up(here: Here, helper: Helper,
 # A client of its own: it registers a shell that somebody else has opened, and says so.
 CLIENT = """
 import sys, time
-from dockerpty.host.helper import open_helper
+from dockerpty.host.shell.helper import open_helper
 from tests.unit.host.channels import Here, LocalChannel
 words = sys.argv[2:]
 here = Here(lambda request: LocalChannel([*words, *request.command[1:]]))

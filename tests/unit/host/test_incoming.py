@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from dockerpty.archive import CHARACTER, DIRECTORY, END, FIFO, HARDLINK, SYMLINK, Member, Writer
 from dockerpty.errors import ArchiveError, DockerptyError
-from dockerpty.host.incoming import Incoming, Limits, Staging, remove
+from dockerpty.host.transfer.incoming import Incoming, Limits, Staging, remove
 from dockerpty.tree import pack
 from tests.unit.test_tree import descriptors, tar, tree_of
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from dockerpty.host.framing import (
+from dockerpty.host.requests import Open, Wait
+from dockerpty.host.shell.framing import (
     STDOUT,
     Begin,
     End,
@@ -25,8 +26,8 @@ from dockerpty.host.framing import (
     driver,
     typed_driver,
 )
-from dockerpty.host.helper import Helper, foreground, open_helper
-from dockerpty.host.recovery import (
+from dockerpty.host.shell.helper import Helper, foreground, open_helper
+from dockerpty.host.shell.recovery import (
     INTERRUPTS,
     LIMIT_S,
     How,
@@ -37,7 +38,6 @@ from dockerpty.host.recovery import (
     interrupt,
     recover,
 )
-from dockerpty.host.requests import Open, Wait
 from tests.bed.waiting import wait_for
 from tests.conftest import missing
 from tests.unit.host.channels import CONTAINER, Here, LocalChannel
@@ -456,7 +456,7 @@ def test_without_a_terminal_a_shell_that_is_busy_itself_is_killed(shells: Shells
 
 
 def test_jobs_of_earlier_commands_are_spared(shells: Shells, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dockerpty.host.helper._DOUBT_S", 0.0)
+    monkeypatch.setattr("dockerpty.host.shell.helper._DOUBT_S", 0.0)
     shell = shells.open(tty=False)
     helper = shells.helper()
     shell.run("sleep 776 & job=$!")

@@ -8,12 +8,12 @@ import pytest
 
 from dockerpty.engine.calls import Call, Reply, inspect_container
 from dockerpty.errors import EngineUnreachable, NotFound, SessionLost
-from dockerpty.host import departure
-from dockerpty.host.framing import Framing
 from dockerpty.host.requests import Close
 from dockerpty.host.results import Status
-from dockerpty.host.running import run_one
-from dockerpty.host.shell import Shell
+from dockerpty.host.shell import departure
+from dockerpty.host.shell.framing import Framing
+from dockerpty.host.shell.running import run_one
+from dockerpty.host.shell.shell import Shell
 from tests.unit.host.bench import Bench, benches
 from tests.unit.host.channels import CONTAINER, SILENCE, Here, Scripted, reply
 

@@ -10,9 +10,9 @@ import pytest
 from dockerpty.engine.calls import Call, Reply, inspect_exec
 from dockerpty.errors import StartRefused
 from dockerpty.host.errors import SessionStartError, ShellNotFoundError
-from dockerpty.host.framing import Framing
-from dockerpty.host.opening import command_line, find_best, open_shell
 from dockerpty.host.requests import Open
+from dockerpty.host.shell.framing import Framing
+from dockerpty.host.shell.opening import command_line, find_best, open_shell
 from tests.unit.host.bench import IDS, KINDS, Bench, benches
 from tests.unit.host.channels import CONTAINER, SILENCE, Here, Scripted, reply
 
@@ -130,7 +130,7 @@ def test_a_prompt_of_its_own_is_kept_on_request() -> None:
         pytest.skip("no /bin/sh")
     with Here() as here:
         shell = here.drive(open_shell(CONTAINER, "/bin/sh", environment=["PS1=mine> "], prompt=None))
-        from dockerpty.host.waiting import expect, send
+        from dockerpty.host.shell.waiting import expect, send
 
         here.drive(send(shell, "echo x\n"))
         assert here.drive(expect(shell, "x\nmine> ")).after == "x\nmine> "

@@ -11,10 +11,10 @@ import pytest
 
 from dockerpty.host.errors import SessionBusyError
 from dockerpty.host.failure import CommandFailed
-from dockerpty.host.framing import MAX_TEXT
 from dockerpty.host.requests import Wait
 from dockerpty.host.results import Expect, ShellCommand, Status
-from dockerpty.host.running import run_one
+from dockerpty.host.shell.framing import MAX_TEXT
+from dockerpty.host.shell.running import run_one
 from tests.unit.host.bench import IDS, KINDS, Bench, benches
 from tests.unit.host.channels import DEADLINE_S
 

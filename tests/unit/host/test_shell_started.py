@@ -8,7 +8,7 @@ import pytest
 
 from dockerpty.host.errors import SessionLostError
 from dockerpty.host.results import Status
-from dockerpty.host.started import Started, start
+from dockerpty.host.shell.started import Started, start
 from tests.unit.host.bench import IDS, KINDS, Bench, benches
 from tests.unit.host.channels import DEADLINE_S
 

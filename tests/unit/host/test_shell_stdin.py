@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from dockerpty.errors import StartRefused
-from dockerpty.host.feeding import open_feeder, release
 from dockerpty.host.requests import Open
-from dockerpty.host.running import run_one
+from dockerpty.host.shell.feeding import open_feeder, release
+from dockerpty.host.shell.running import run_one
 from dockerpty.host.stdin import Stdin
 from tests.unit.host.bench import IDS, KINDS, Bench, benches
 from tests.unit.host.channels import DEADLINE_S

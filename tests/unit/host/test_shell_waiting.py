@@ -9,9 +9,9 @@ import pexpect
 import pytest
 
 from dockerpty.host.errors import SessionLostError
-from dockerpty.host.shell import Ring
+from dockerpty.host.shell.shell import Ring
+from dockerpty.host.shell.waiting import LONGEST_LINE, expect, send
 from dockerpty.host.unmatched import ExpectEOF, ExpectTimeout
-from dockerpty.host.waiting import LONGEST_LINE, expect, send
 from tests.unit.host.bench import IDS, KINDS, Bench, benches
 from tests.unit.host.channels import DEADLINE_S
 

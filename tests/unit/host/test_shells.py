@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dockerpty.host.framing import STDERR, STDOUT, Begin, End, Go
+from dockerpty.host.shell.framing import STDERR, STDOUT, Begin, End, Go
 from tests.conftest import missing
 from tests.unit.host import corpus
 from tests.unit.host.shells import ALL, DEADLINE_S, HERE, Ran, Shell, environment

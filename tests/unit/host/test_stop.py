@@ -14,7 +14,7 @@ import pytest
 from dockerpty.engine import calls
 from dockerpty.engine.client import from_environment
 from dockerpty.host.errors import TransferError
-from dockerpty.host.stop import Meter, Stop
+from dockerpty.host.transfer.stop import Meter, Stop
 from tests.unit.loopback import ScriptedEngine
 
 

@@ -7,7 +7,7 @@ nothing is handed on twice.
 
 from __future__ import annotations
 
-from dockerpty.host.framing import STDERR, STDOUT, End, Framing, Output, Probed, Ready, Spilled
+from dockerpty.host.shell.framing import STDERR, STDOUT, End, Framing, Output, Probed, Ready, Spilled
 from dockerpty.matching import Matcher
 
 TYPE_CHECKING = False
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from dockerpty.host.channel import Channel
-    from dockerpty.host.framing import Event
+    from dockerpty.host.shell.framing import Event
 
 #: Bytes that are kept of what is no command's output.
 SPILLED = 64 * 1024

@@ -8,15 +8,15 @@ from collections import deque
 from dockerpty.host.errors import SessionLostError
 from dockerpty.host.oneshot import OUTPUT_LIMIT
 from dockerpty.host.results import CommandStatus, ShellCommand
-from dockerpty.host.running import Running, await_terminal, by_keys, check_timeout
+from dockerpty.host.shell.running import Running, await_terminal, by_keys, check_timeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from dockerpty.host.requests import Plan
-    from dockerpty.host.running import HasTerminal, Recover
-    from dockerpty.host.shell import Shell
+    from dockerpty.host.shell.running import HasTerminal, Recover
+    from dockerpty.host.shell.shell import Shell
 
 
 class Started:

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Protocol
 
-    from dockerpty.host.far_side import AfterMark
+    from dockerpty.host.ssh.far_side import AfterMark
 
     class Serve(Protocol):
         """Who serves clients."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from time import monotonic
 
-from dockerpty.host import recovery
-from dockerpty.host.helper import (
+from dockerpty.host.requests import Alone, Wait
+from dockerpty.host.shell import recovery
+from dockerpty.host.shell.helper import (
     Helper,
     close_helper,
     end_shell,
@@ -20,7 +21,6 @@ from dockerpty.host.helper import (
     signal_group,
     terminal_is_free,
 )
-from dockerpty.host.requests import Alone, Wait
 from dockerpty.signals import marker
 
 TYPE_CHECKING = False
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from dockerpty.host.requests import Plan
-    from dockerpty.host.shell import Shell
+    from dockerpty.host.shell.shell import Shell
 
 # Until what was interrupted has ended, and between two looks at it, whose output somebody else reads.
 _INTERRUPT_S, _LOOK_S = 1.0, 0.01

@@ -18,7 +18,7 @@ from dockerpty.engine import calls
 from dockerpty.engine.interface import TIMEOUT, Engine
 from dockerpty.errors import DockerptyError
 from dockerpty.host.errors import TransferError
-from dockerpty.host.look import (
+from dockerpty.host.transfer.look import (
     DECODE,
     LOOK,
     SURVEY,
@@ -30,8 +30,8 @@ from dockerpty.host.look import (
     of_engine,
     of_shell,
 )
-from dockerpty.host.onefile import OneFile
-from dockerpty.host.stop import Stop
+from dockerpty.host.transfer.onefile import OneFile
+from dockerpty.host.transfer.stop import Stop
 from dockerpty.transfer import TIMEOUT_S, clean, stat_path
 
 # Mounts that every container has.

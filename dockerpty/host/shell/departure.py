@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dockerpty.container.ending import Ending
     from dockerpty.host.requests import Plan
-    from dockerpty.host.shell import Shell
+    from dockerpty.host.shell.shell import Shell
 
 _LOOK_AGAIN_S = 0.1
 _REMOVED = "the container was removed"

@@ -7,10 +7,10 @@ import time
 from dockerpty import unstarted
 from dockerpty.errors import CannotStart
 from dockerpty.host.errors import SessionStartError, ShellNotFoundError
-from dockerpty.host.framing import STDOUT, Framing, driver, refuse_foreign, typed_driver
 from dockerpty.host.processes import closing, ending_of
 from dockerpty.host.requests import Close, Open, Wait
-from dockerpty.host.shell import Shell
+from dockerpty.host.shell.framing import STDOUT, Framing, driver, refuse_foreign, typed_driver
+from dockerpty.host.shell.shell import Shell
 from dockerpty.signals import marker
 
 TYPE_CHECKING = False

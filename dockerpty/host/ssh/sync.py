@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 
 from dockerpty.host.errors import HostClosedError
 from dockerpty.host.results import CommandStatus, RunResult, ShellCommand, TransferResult
-from dockerpty.host.ssh import SSHHost
+from dockerpty.host.ssh.host import SSHHost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -22,7 +22,6 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Generic, NamedTuple, Self, TypeVar, cast
 
 from dockerpty import log
-from dockerpty.host import far_side
 from dockerpty.host.errors import (
     HostAuthError,
     HostClosedError,
@@ -33,10 +32,11 @@ from dockerpty.host.errors import (
     ParentError,
     SessionStartError,
 )
-from dockerpty.host.far_command import Command
-from dockerpty.host.far_side import Address, AfterMark, FarSide
-from dockerpty.host.relay import PING, PONG, Answer, Far, Near
 from dockerpty.host.results import CommandStatus, RunResult, ShellCommand, TransferResult
+from dockerpty.host.ssh import far_side
+from dockerpty.host.ssh.command import Command
+from dockerpty.host.ssh.far_side import Address, AfterMark, FarSide
+from dockerpty.host.ssh.relay import PING, PONG, Answer, Far, Near
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -296,7 +296,7 @@ class SSHHost:
             HostConnectionError: the machine cannot be reached, or has no SFTP.
             ValueError: two sources have one base name, or there is no such mode.
         """
-        from dockerpty.host.far_files import Put
+        from dockerpty.host.ssh.files import Put
 
         transfer = Put(src_files, dest_dir, mode, follow_links, overwrite, self.name)
         link = self._here()
@@ -324,7 +324,7 @@ class SSHHost:
         Raises:
             HostConnectionError, ValueError: as `put`.
         """
-        from dockerpty.host.far_files import Get
+        from dockerpty.host.ssh.files import Get
 
         transfer = Get(src_files, dest_dir, preserve, follow_links, overwrite, self.name)
         link = self._here()

@@ -10,13 +10,13 @@ import re
 import time
 from datetime import UTC, datetime
 
-from dockerpty.host.departure import Vigil, give_up, learn_end
 from dockerpty.host.errors import SessionBusyError
-from dockerpty.host.feeding import NOTHING, free, open_feeder, release
-from dockerpty.host.framing import STDERR, STDOUT, Begin, End, Go, Probed
 from dockerpty.host.oneshot import OUTPUT_LIMIT, Output
 from dockerpty.host.requests import Wait
 from dockerpty.host.results import CommandStatus, ShellCommand, Status, answers
+from dockerpty.host.shell.departure import Vigil, give_up, learn_end
+from dockerpty.host.shell.feeding import NOTHING, free, open_feeder, release
+from dockerpty.host.shell.framing import STDERR, STDOUT, Begin, End, Go, Probed
 from dockerpty.host.stdin import Stdin
 from dockerpty.matching import Responder
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from dockerpty.host.feeding import Feeder
     from dockerpty.host.oneshot import OnOutput
     from dockerpty.host.requests import Plan
-    from dockerpty.host.shell import Shell
+    from dockerpty.host.shell.feeding import Feeder
+    from dockerpty.host.shell.shell import Shell
 
     #: Interrupts what runs in a shell, and says whether the shell is back, with its state. It is given the shell, and
     #: when its command was sent, by `time.monotonic`.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from dockerpty.host.channel import Channel
     from dockerpty.host.requests import Plan
-    from dockerpty.host.shell import Shell
+    from dockerpty.host.shell.shell import Shell
     from dockerpty.host.stdin import Stdin
 
 _log = log.get(__name__)

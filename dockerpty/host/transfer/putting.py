@@ -20,11 +20,11 @@ from dockerpty.archive import DIRECTORY, FILE, HARDLINK, SYMLINK, Member, Writer
 from dockerpty.engine import calls
 from dockerpty.errors import DockerptyError
 from dockerpty.host.errors import TransferError
-from dockerpty.host.inside import Inside
-from dockerpty.host.look import Look, numbers_of
 from dockerpty.host.results import FileTransfer, Status, TransferResult
-from dockerpty.host.sources import Left, base_of, check_names, listed, reason_of
-from dockerpty.host.stop import Meter
+from dockerpty.host.transfer.inside import Inside
+from dockerpty.host.transfer.look import Look, numbers_of
+from dockerpty.host.transfer.sources import Left, base_of, check_names, listed, reason_of
+from dockerpty.host.transfer.stop import Meter
 from dockerpty.tree import PIECE, gathered, members
 
 TYPE_CHECKING = False
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import TypeAlias
 
-    from dockerpty.host.stop import Progress
+    from dockerpty.host.transfer.stop import Progress
 
     Alter: TypeAlias = Callable[[Member], bool]
 

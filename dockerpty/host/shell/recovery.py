@@ -16,16 +16,16 @@ from typing import Protocol
 
 from dockerpty import log
 from dockerpty.errors import DockerptyError
-from dockerpty.host.framing import STDOUT, Begin, End, Event, Framing, Go, Probed
-from dockerpty.host.helper import (
+from dockerpty.host.processes import closing
+from dockerpty.host.requests import Open, Wait
+from dockerpty.host.shell.framing import STDOUT, Begin, End, Event, Framing, Go, Probed
+from dockerpty.host.shell.helper import (
     Helper,
     end_shell,
     kill_foreground,
     signal_group,
     terminal_is_free,
 )
-from dockerpty.host.processes import closing
-from dockerpty.host.requests import Open, Wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Protocol
 
 from dockerpty import log
-from dockerpty.host.departure import give_up, learn_end
 from dockerpty.host.results import CommandStatus, RunResult, ShellCommand
-from dockerpty.host.running import by_keys, check_timeout, run_one
+from dockerpty.host.shell.departure import give_up, learn_end
+from dockerpty.host.shell.running import by_keys, check_timeout, run_one
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from dockerpty.host.oneshot import OnOutput
     from dockerpty.host.requests import Plan
-    from dockerpty.host.running import Recover
-    from dockerpty.host.shell import Shell
+    from dockerpty.host.shell.running import Recover
+    from dockerpty.host.shell.shell import Shell
 
 _log = log.get(__name__)
 

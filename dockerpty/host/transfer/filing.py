@@ -14,11 +14,11 @@ from contextlib import suppress
 from dockerpty.engine.interface import Engine
 from dockerpty.errors import EngineUnreachable
 from dockerpty.host.errors import HostConnectionError, TransferError
-from dockerpty.host.inside import TIDY_S, Inside
 from dockerpty.host.oneshot import oneshot
 from dockerpty.host.requests import Wait
 from dockerpty.host.send import Blocking
-from dockerpty.host.stop import Stop
+from dockerpty.host.transfer.inside import TIDY_S, Inside
+from dockerpty.host.transfer.stop import Stop
 from dockerpty.plan import drive
 
 TYPE_CHECKING = False
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from dockerpty.host.core import HostCore
     from dockerpty.host.requests import Request
-    from dockerpty.host.stop import Progress
+    from dockerpty.host.transfer.stop import Progress
 
     T = TypeVar("T")
 

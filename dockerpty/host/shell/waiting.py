@@ -6,17 +6,17 @@ import re
 import time
 
 from dockerpty import log
-from dockerpty.host.departure import Vigil, learn_end
 from dockerpty.host.errors import SessionLostError
 from dockerpty.host.requests import Wait
 from dockerpty.host.results import ExpectResult
+from dockerpty.host.shell.departure import Vigil, learn_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from dockerpty.host.requests import Plan
-    from dockerpty.host.shell import Shell
+    from dockerpty.host.shell.shell import Shell
 
 _log = log.get(__name__)
 

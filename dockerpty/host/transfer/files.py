@@ -13,10 +13,10 @@ import time
 from dockerpty.archive import DIRECTORY, Member, Reader, Writer, parts_of
 from dockerpty.engine import calls
 from dockerpty.errors import ArchiveError, DockerptyError
-from dockerpty.host.getting import BYTES_LIMIT, expanded, get_bytes
-from dockerpty.host.inside import Inside
-from dockerpty.host.look import Look
-from dockerpty.host.putting import put_bytes
+from dockerpty.host.transfer.getting import BYTES_LIMIT, expanded, get_bytes
+from dockerpty.host.transfer.inside import Inside
+from dockerpty.host.transfer.look import Look
+from dockerpty.host.transfer.putting import put_bytes
 from dockerpty.tree import gathered
 
 TYPE_CHECKING = False

@@ -16,20 +16,20 @@ from dockerpty.archive import Member, shown
 from dockerpty.engine import calls
 from dockerpty.errors import ArchiveError, DockerptyError
 from dockerpty.host.errors import TransferError
-from dockerpty.host.incoming import Incoming, Limits, Staging, remove
-from dockerpty.host.inside import Inside
-from dockerpty.host.look import Look
-from dockerpty.host.onefile import OneFile
 from dockerpty.host.results import FileTransfer, Status, TransferResult
-from dockerpty.host.sources import Left, base_of, check_names, listed, reason_of
-from dockerpty.host.stop import Meter
+from dockerpty.host.transfer.incoming import Incoming, Limits, Staging, remove
+from dockerpty.host.transfer.inside import Inside
+from dockerpty.host.transfer.look import Look
+from dockerpty.host.transfer.onefile import OneFile
+from dockerpty.host.transfer.sources import Left, base_of, check_names, listed, reason_of
+from dockerpty.host.transfer.stop import Meter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from os import PathLike
 
-    from dockerpty.host.stop import Progress
+    from dockerpty.host.transfer.stop import Progress
     from dockerpty.tree import Parts
 
 BYTES_LIMIT = 64 * 1024 * 1024

@@ -15,8 +15,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from dockerpty.host.far_side import AfterMark, marked
 from dockerpty.host.results import CommandStatus
+from dockerpty.host.ssh.far_side import AfterMark, marked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
