@@ -15,6 +15,7 @@ from docker.models.containers import Container
 
 from tests.bed.engine import Bench, engine_url
 from tests.bed.terminal import TTY
+from tests.conftest import needs_root
 from tests.engine.command import Done, docker, dpty, shell, typed
 from tests.engine.conftest import Sessions
 
@@ -312,11 +313,11 @@ def test_much_data_comes_back_as_it_went(box: Container, sessions: Sessions, tmp
     assert (tmp_path / "back").read_bytes() == (tmp_path / "big").read_bytes()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 @pytest.mark.parametrize("flags", [[], ["-a"]])
 def test_owners_go_in_as_with_docker(
     flags: list[str], box: Container, bench: Bench, sessions: Sessions, tmp_path: Path
 ) -> None:
+    needs_root("gives files away")
     (tmp_path / "f").touch()
     os.chown(tmp_path / "f", 1234, 2345)
     bench.run_inside(box, "mkdir -p /o/docker /o/dpty")
@@ -327,8 +328,8 @@ def test_owners_go_in_as_with_docker(
     assert ours == theirs
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_owners_come_out_only_with_archive(bench: Bench, sessions: Sessions, tmp_path: Path) -> None:
+    needs_root("gives files away")
     box = bench.container(start=True)
     bench.run_inside(box, "echo x >/f; chown 1234:2345 /f; chmod 6755 /f")
     for name, flags in (("ours", []), ("theirs", ["-a"])):
@@ -340,10 +341,10 @@ def test_owners_come_out_only_with_archive(bench: Bench, sessions: Sessions, tmp
     assert (theirs.st_uid, theirs.st_gid, stat.S_IMODE(theirs.st_mode)) == kept
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="of root's programs only root's copies are dangerous")
 def test_a_container_hands_nobody_here_the_rights_of_root(
     bench: Bench, sessions: Sessions, tmp_path: Path
 ) -> None:
+    needs_root("makes copies that have root's rights")
     box = bench.container(start=True)
     bench.run_inside(box, "mkdir -p /s/d; cp /bin/busybox /s/su; chmod 4755 /s/su; chmod 2755 /s/d")
     assert dpty(sessions, "cp", f"{name_of(box)}:/s", str(tmp_path)).returncode == 0

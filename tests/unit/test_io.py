@@ -29,6 +29,7 @@ from dockerpty.io import (
     select,
     set_blocking,
 )
+from tests.conftest import missing
 from tests.unit import strategies
 
 
@@ -263,7 +264,7 @@ def test_plaintext_that_no_poll_sees_counts_as_readable_at_once(pair: Pair, laye
 def test_numbers_above_1024_are_served(pair: Pair) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < 1200:
-        pytest.skip("this system gives no 1200 descriptors")
+        missing("this system gives no 1200 descriptors")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1200), hard))
     null = os.open(os.devnull, os.O_RDONLY)
     opened = [null]

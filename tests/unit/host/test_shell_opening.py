@@ -13,6 +13,7 @@ from dockerpty.host.errors import SessionStartError, ShellNotFoundError
 from dockerpty.host.requests import Open
 from dockerpty.host.shell.framing import Framing
 from dockerpty.host.shell.opening import command_line, find_best, open_shell
+from tests.conftest import missing
 from tests.unit.host.bench import IDS, KINDS, Bench, benches
 from tests.unit.host.channels import CONTAINER, SILENCE, Here, Scripted, reply
 
@@ -127,7 +128,7 @@ def test_a_shell_that_does_not_answer_in_time_is_given_up() -> None:
 
 def test_a_prompt_of_its_own_is_kept_on_request() -> None:
     if not os.path.exists("/bin/sh"):
-        pytest.skip("no /bin/sh")
+        missing("no /bin/sh on this machine")
     with Here() as here:
         shell = here.drive(open_shell(CONTAINER, "/bin/sh", environment=["PS1=mine> "], prompt=None))
         from dockerpty.host.shell.waiting import expect, send
