@@ -71,7 +71,7 @@ class Transport(ABC):
         finally:
             _set(old)
 
-    def close(self) -> None:  # noqa: B027 - most have started nothing
+    def close(self) -> None:  # noqa: B027  # most have started nothing
         """Stop what was started for it."""
 
 

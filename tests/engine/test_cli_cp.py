@@ -6,15 +6,18 @@ import hashlib
 import os
 import stat
 import tarfile
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from docker import DockerClient
 from docker.models.containers import Container
 
 from tests.bed.engine import Bench, engine_url
 from tests.bed.terminal import TTY
+from tests.bed.transports import Transport
 from tests.conftest import needs_root
 from tests.engine.command import Done, docker, dpty, shell, typed
 from tests.engine.conftest import Sessions
@@ -124,17 +127,17 @@ def with_sources(bench: Bench) -> Container:
 
 
 @pytest.fixture(scope="module")
-def box(judge: object, transport: object) -> object:
+def box(judge: DockerClient, transport: Transport) -> Iterator[Container]:
     """A container with the sources in it."""
-    bench = Bench(judge)  # type: ignore[arg-type]
+    bench = Bench(judge)
     yield with_sources(bench)
     bench.close()
 
 
 @pytest.fixture(scope="module")
-def dockers(engine: object) -> object:
+def dockers(engine: DockerClient) -> Iterator[Container]:
     """The same on Docker's engine, whichever is under test."""
-    bench = Bench(engine)  # type: ignore[arg-type]
+    bench = Bench(engine)
     yield with_sources(bench)
     bench.close()
 

@@ -207,7 +207,7 @@ async def _see_links(sftp: Any, errors: list[Exception]) -> None:
         there: Any = error
         try:
             is_there = await sftp.readlink(there.dstpath) == os.readlink(there.srcpath)
-        except Exception:  # noqa: BLE001 - whatever it is, the link is not there
+        except Exception:  # noqa: BLE001  # whatever it is, the link is not there
             is_there = False
         if not is_there:
             raise error

@@ -659,8 +659,10 @@ class _Way(NamedTuple):
         """Open a channel to the engine, whose bytes go to `sink`: as an asyncio transport, as far as it is used."""
         nonce = secrets.token_hex(8)
         far = Far(sink, AfterMark(nonce) if self.argv else None)
-        # A session of asyncssh's is whatever has its methods.
-        factory: Any = lambda: far  # noqa: E731
+
+        def factory() -> Any:  # a session of asyncssh's is whatever has its methods
+            return far
+
         if self.argv:
             line = far_side.marked(nonce, self.argv)
             await self.connection.create_session(factory, line, encoding=None, request_pty=False)
@@ -997,7 +999,7 @@ def _need_library(name: str) -> None:
         HostConnectionError: it is not installed.
     """
     try:
-        import asyncssh  # noqa: F401
+        import asyncssh  # noqa: F401  # only whether it is there
     except ImportError as error:
         raise HostConnectionError(
             "connect to",

@@ -81,7 +81,7 @@ def test_a_shell_of_another_kind_is_refused_with_what_works(shell: str) -> None:
 
 def test_a_program_with_arguments_is_no_shell() -> None:
     with pytest.raises(TypeError, match="no shell"):
-        Here().drive(open_shell(CONTAINER, ("python3", "-i")))  # type: ignore[arg-type]
+        Here().drive(open_shell(CONTAINER, ("python3", "-i")))  # type: ignore[arg-type]  # what a checker would refuse, too
 
 
 def refused(said: bytes, code: int, tty: bool = False) -> tuple[Here, Scripted]:
