@@ -230,7 +230,7 @@ class Hosts:
         try:
             self._remove(container)
         except DockerptyError:
-            pass
+            pass  # the error of its making is told
 
     def _remove(self, container: str) -> None:
         from dockerpty.engine import calls

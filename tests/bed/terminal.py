@@ -609,7 +609,7 @@ def _session(leader: int) -> list[int]:
                 if os.getsid(int(entry)) == leader:
                     found.append(int(entry))
             except ProcessLookupError:
-                continue
+                continue  # it has ended
     return found
 
 
@@ -617,4 +617,4 @@ def _kill(pid: int, number: int) -> None:
     try:
         os.kill(pid, number)
     except ProcessLookupError:
-        pass
+        pass  # it has ended

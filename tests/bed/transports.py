@@ -335,7 +335,7 @@ def _kill(pid: int) -> None:
     try:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
-        pass
+        pass  # it has ended
 
 
 KINDS: dict[str, Callable[[Path], Transport]] = {

@@ -299,7 +299,7 @@ def read_slowly(terminal: Terminal, seconds: float) -> None:
         try:
             terminal.transcript += os.read(terminal.master, 50)
         except BlockingIOError:
-            pass
+            pass  # nothing now
         time.sleep(0.05)
 
 

@@ -317,7 +317,7 @@ def test_a_start_that_is_given_up_leaves_no_process_whenever_that_is(
             try:
                 await (await starting).kill()
             except asyncio.CancelledError:
-                pass
+                pass  # it had not started
         await until(lambda: not threads(), "the threads to end")
         assert not any("sleep 303" in each for each in bench.processes(box))
 

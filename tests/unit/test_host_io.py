@@ -76,7 +76,7 @@ def ends(request: pytest.FixtureRequest) -> Iterator[Ends]:
     ends = make()
     yield ends
     for fd in ends:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # the test has closed it
             os.close(fd)
 
 
@@ -409,7 +409,7 @@ def test_an_output_that_takes_nothing_makes_nobody_wait(
     taken = bytearray()
 
     def take() -> bool:
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(BlockingIOError):  # nothing now
             taken.extend(os.read(ends.reading, 65536))
         if stream.needs_write() and select([], [stream])[1]:
             stream.do_write()
@@ -538,7 +538,7 @@ def test_a_caller_with_text_for_a_pipe_without_a_reader_gets_no_other_error(ends
     with pytest.raises(BrokenPipeError):
         stream.write(b"x")
     stream.abandon()
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(BrokenPipeError):  # nobody reads what it holds
         target.close()
 
 
@@ -556,7 +556,7 @@ def test_a_full_disk_is_seen_also_with_what_the_caller_wrote_before() -> None:
     full.write("before")
     with pytest.raises(DockerptyError, match="cannot write to stdout: No space left on device"):
         open_output(full, "stdout")
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # what it holds has no room
         full.close()
 
 

@@ -146,7 +146,7 @@ class Taker:
 
 def fill(sock: socket.socket) -> None:
     """Send until the far side takes no more."""
-    with contextlib.suppress(BlockingIOError):
+    with contextlib.suppress(BlockingIOError):  # it is full
         while True:
             sock.send(bytes(65536))
 
@@ -158,7 +158,7 @@ def drained(demuxer: Demuxer, n: int = 4096) -> list[tuple[int, bytes]]:
         try:
             frame = demuxer.read_frame(n)
         except BlockingIOError:
-            continue
+            continue  # no whole frame yet
         if frame is None:
             return frames
         frames.append(frame)
@@ -833,7 +833,7 @@ def test_in_place_and_by_read_all_arrives_in_order_and_where_it_belongs(
         try:
             frame = source.read_frame(20)
         except BlockingIOError:
-            continue
+            continue  # no whole frame yet
         if frame is None:
             pump.end()
         else:

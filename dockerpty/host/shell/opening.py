@@ -145,7 +145,7 @@ def find_best(
         try:
             channel = yield opening
         except CannotStart:
-            continue
+            continue  # the next shell then
         said = yield from closing(channel, _heard(channel))
         if said is not None:
             return said.decode().strip() or command[0]

@@ -775,7 +775,7 @@ class _Link:
         connection = self._connection
         if connection is None or connection.is_closed():
             return
-        with suppress(self.lost, OSError):
+        with suppress(self.lost, OSError):  # without a connection nothing can be done over there
             await connection.run(
                 f"sh -c 'kill -KILL -{pid}; kill -KILL {pid}'", encoding=None, request_pty=False
             )
@@ -828,7 +828,7 @@ class _Link:
                 client.close()
             if self._connection is not None:
                 self._connection.close()
-                with suppress(TimeoutError):
+                with suppress(TimeoutError):  # left as it is then
                     async with asyncio.timeout(_FAREWELL_S):
                         await self._connection.wait_closed()
 
@@ -1072,7 +1072,7 @@ class _Directory:
 
 
 def _unlink(path: str) -> None:
-    with suppress(OSError):
+    with suppress(OSError):  # somebody has tidied up
         os.unlink(path)
 
 

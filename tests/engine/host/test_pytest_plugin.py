@@ -78,7 +78,7 @@ class Runs:
             try:
                 found.append(str(self._judge.containers.get(name).name))
             except docker.errors.NotFound:
-                pass
+                pass  # as it should be
         return found
 
 

@@ -124,7 +124,7 @@ def commands(server: SshServer) -> str:
     """Give the command lines of all that runs in connections."""
     lines = []
     for pid in server.connections():
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # it has ended
             lines.append(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode())
     return "\n".join(lines)
 
@@ -607,7 +607,7 @@ def agent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[
     yield add
     started.terminate()
     started.wait(10)
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError):  # it tidied up itself
         os.unlink(path)
 
 

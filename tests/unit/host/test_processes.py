@@ -56,7 +56,7 @@ def pids(mark: str) -> list[int]:
                 if mark.encode() in file.read().split(b"\0"):
                     found.append(int(name))
         except OSError:
-            continue
+            continue  # it has ended
     return found
 
 

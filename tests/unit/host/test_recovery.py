@@ -127,7 +127,7 @@ class Held:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
-                pass
+                pass  # it has ended
         self.local.kill()
 
 
