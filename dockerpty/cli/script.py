@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
+import stat
 import sys
+import threading
 import time
 
 from dockerpty.cli.endings import Endings
 from dockerpty.cli.engine import engine_of
 from dockerpty.cli.grammar import UsageError
 from dockerpty.cli.outcome import FAILED, LOST, TIMED_OUT, flush, say, show
-from dockerpty.cli.writing import writer
+from dockerpty.cli.writing import wait, writer
 from dockerpty.container.spec import environment
 from dockerpty.errors import CannotStart, DockerptyError
 from dockerpty.frames import STDERR, STDOUT
@@ -48,7 +51,8 @@ def command(line: Line) -> int:
     engine = engine_of(line)
     # What the library warns of is said here in our own words.
     logging.getLogger("dockerpty").addHandler(logging.NullHandler())
-    endings = Endings()
+    endings = Endings(signal.SIGPIPE)
+    _watch_the_reader()
     try:
         host = host_of(line, engine)
         try:
@@ -64,6 +68,7 @@ def command(line: Line) -> int:
         # By now the command was interrupted where it ran.
         return -endings.number
     finally:
+        endings.forget()
         engine.close()
 
 
@@ -270,6 +275,23 @@ class _Here:
     def engine(self) -> Engine:
         """Give the engine."""
         return self._engine
+
+
+def _watch_the_reader() -> None:
+    """Have SIGPIPE sent to us when nobody reads stdout any more: what runs may not write for hours."""
+    if sys.stdout is None:
+        return
+    fd = sys.stdout.fileno()
+    kind = os.fstat(fd).st_mode
+    if not stat.S_ISFIFO(kind) and not stat.S_ISSOCK(kind):
+        return
+    main = threading.get_ident()
+
+    def watch() -> None:
+        wait(fd, 0)
+        signal.pthread_kill(main, signal.SIGPIPE)
+
+    threading.Thread(target=watch, name="reader of stdout", daemon=True).start()
 
 
 def _to_stdout(data: bytes) -> None:

@@ -148,6 +148,15 @@ def test_a_reader_that_goes_ends_it_by_sigpipe_and_leaves_nothing(
     expect_gone(bench, box, "5150")
 
 
+def test_a_reader_that_goes_is_noticed_while_nothing_is_written(
+    box: Container, bench: Bench, sessions: Sessions, mark: str
+) -> None:
+    line = f"(dpty script -c 'echo one; sleep {mark}' -c 'echo no' {name_of(box)}; echo $? >&2) | head -1"
+    done = shell(sessions, line)
+    assert (done.stdout, done.stderr) == (b"one\n", b"141\n")
+    expect_gone(bench, box, mark)
+
+
 def test_a_terminal_is_there_with_t_only(box: Container, sessions: Sessions) -> None:
     ask = "test -t 0 && test -t 1 && echo there; echo err >&2"
     assert seen(dpty(sessions, "script", "-c", ask, name_of(box))) == (0, b"", b"err\n")
