@@ -19,7 +19,7 @@ from dockerpty.cli.writing import wait, writer
 from dockerpty.container.spec import environment
 from dockerpty.errors import CannotStart, DockerptyError
 from dockerpty.frames import STDERR, STDOUT
-from dockerpty.host.errors import ShellNotFoundError
+from dockerpty.host.errors import HostNotRunningError, SessionStartError, ShellNotFoundError
 from dockerpty.host.results import NO_CODE, ShellCommand
 from dockerpty.host.sync import DockerContainerHostSync
 from dockerpty.result import NOT_FOUND_CODE, SessionResult, start_error_code
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from dockerpty.cli.grammar import Line
     from dockerpty.engine.interface import Engine
+    from dockerpty.host.errors import HostError
     from dockerpty.host.results import CommandStatus
     from dockerpty.host.session import HostSessionSync
 
@@ -61,9 +62,8 @@ def command(line: Line) -> int:
         finally:
             endings.hold()
             _leave(host)
-    except ShellNotFoundError as error:
-        hint, code = "dpty exec and dpty cp need none", start_error_code(error.reason, NOT_FOUND_CODE)
-        raise CannotStart(error.action, error.subject, error.reason, hint, code) from error
+    except (ShellNotFoundError, SessionStartError, HostNotRunningError) as error:
+        raise _for_a_person(error) from error
     except KeyboardInterrupt:
         # By now the command was interrupted where it ran.
         return -endings.number
@@ -260,6 +260,18 @@ class Script:
         show(json.dumps(found))
         # Whoever reads them need not wait for the last.
         flush()
+
+
+def _for_a_person(error: HostError) -> DockerptyError:
+    """Give an error the exit code and the hint that somebody at a command line knows."""
+    about = error.action, error.subject, error.reason
+    if isinstance(error, HostNotRunningError):
+        return DockerptyError(*about, error.hint.replace("start=True", "--start"))
+    if isinstance(error, ShellNotFoundError):
+        hint, otherwise = "dpty exec and dpty cp need no shell of this kind", NOT_FOUND_CODE
+    else:
+        hint, otherwise = error.hint, FAILED
+    return CannotStart(*about, hint, start_error_code(error.reason, otherwise))
 
 
 class _Here:

@@ -23,6 +23,10 @@ NOT_FOUND = (
     b'OCI runtime exec failed: exec failed: unable to start container process: exec: "sh": '
     b"executable file not found in $PATH: unknown\r\n"
 )
+NO_DIRECTORY = (
+    b"OCI runtime exec failed: exec failed: unable to start container process: "
+    b'chdir to cwd ("/none") set in config.json failed: no such file or directory: unknown\r\n'
+)
 NO_USER = b"unable to find user nobody-here: no matching entries in passwd file\r\n"
 
 
@@ -103,9 +107,12 @@ def test_an_image_without_a_shell_is_told_so() -> None:
         assert channel.closed
 
 
-def test_a_user_that_is_not_there_is_no_lack_of_a_shell() -> None:
-    here, channel = refused(NO_USER, 126)
-    with pytest.raises(SessionStartError, match="unable to find user") as caught:
+@pytest.mark.parametrize(
+    ("said", "words"), [(NO_USER, "unable to find user"), (NO_DIRECTORY, "no such file or directory")]
+)
+def test_a_user_or_a_directory_that_is_not_there_is_no_lack_of_a_shell(said: bytes, words: str) -> None:
+    here, channel = refused(said, 126)
+    with pytest.raises(SessionStartError, match=words) as caught:
         here.drive(open_shell(CONTAINER, tty=False))
     assert not isinstance(caught.value, ShellNotFoundError)
     assert channel.closed
