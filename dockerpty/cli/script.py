@@ -68,8 +68,8 @@ def command(line: Line) -> int:
         # By now the command was interrupted where it ran.
         return -endings.number
     finally:
-        endings.forget()
         engine.close()
+        endings.forget()
 
 
 def commands_of(line: Line) -> list[str]:
