@@ -286,7 +286,7 @@ class Responder:
     def _wait(self) -> int | None:
         from pexpect.expect import searcher_re
 
-        searcher: Any = searcher_re([pattern for pattern, _, _ in self._left])  # type: ignore[misc]
+        searcher: Any = searcher_re([pattern for pattern, _, _ in self._left])  # type: ignore[misc]  # its stub knows no patterns that are compiled
         return self._matcher._begin(searcher, None)
 
 

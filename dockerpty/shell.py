@@ -228,7 +228,7 @@ class Toolbox:
         try:
             self.ended = self.ended or not self._stream.recv(4096)
         except BlockingIOError:
-            return
+            return  # it lives
         except OSError as error:
             _log.debug("toolbox lost: %s", error)
             self.ended = True

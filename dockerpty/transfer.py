@@ -335,7 +335,7 @@ def _check_target(target: str) -> None:
     try:
         mode = os.stat(target).st_mode
     except FileNotFoundError:
-        return
+        return  # it will be made
     except OSError as error:
         raise DockerptyError("copy to", shown(target), (error.strerror or str(error)).lower()) from error
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):

@@ -9,7 +9,7 @@ _MANY = 12
 
 # Where a flag stands in the help of a command that has many, by its `dest`. What is in none comes last.
 GROUPS = {
-    "The commands": ("command", "keep_going", "trace", "answer", "budget"),
+    "The commands": ("command", "keep_going", "trace", "answer"),
     "Terminal and streams": (
         *("interactive", "tty", "no_input", "no_stdin", "attach", "detach"),
         *("detach_keys", "sig_proxy"),
@@ -35,7 +35,7 @@ GROUPS = {
     ),
     "The session": (
         *("timeout", "idle_timeout", "reconnect", "no_reap", "record", "record_input", "force", "expect"),
-        *("size", "json", "quiet"),
+        *("budget", "size", "json", "quiet"),
     ),
     "Network": (
         *("network", "publish", "publish_all", "expose", "network_alias", "ip", "ip6", "link_local_ip"),

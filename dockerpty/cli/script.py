@@ -5,18 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
+import stat
 import sys
+import threading
 import time
 
 from dockerpty.cli.endings import Endings
 from dockerpty.cli.engine import engine_of
 from dockerpty.cli.grammar import UsageError
 from dockerpty.cli.outcome import FAILED, LOST, TIMED_OUT, flush, say, show
-from dockerpty.cli.writing import writer
+from dockerpty.cli.writing import wait, writer
 from dockerpty.container.spec import environment
 from dockerpty.errors import CannotStart, DockerptyError
 from dockerpty.frames import STDERR, STDOUT
-from dockerpty.host.errors import ShellNotFoundError
+from dockerpty.host.errors import HostNotRunningError, SessionStartError, ShellNotFoundError
 from dockerpty.host.results import NO_CODE, ShellCommand
 from dockerpty.host.sync import DockerContainerHostSync
 from dockerpty.result import NOT_FOUND_CODE, SessionResult, start_error_code
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
     from dockerpty.cli.grammar import Line
     from dockerpty.engine.interface import Engine
+    from dockerpty.host.errors import HostError
     from dockerpty.host.results import CommandStatus
     from dockerpty.host.session import HostSessionSync
 
@@ -48,7 +52,8 @@ def command(line: Line) -> int:
     engine = engine_of(line)
     # What the library warns of is said here in our own words.
     logging.getLogger("dockerpty").addHandler(logging.NullHandler())
-    endings = Endings()
+    endings = Endings(signal.SIGPIPE)
+    _watch_the_reader()
     try:
         host = host_of(line, engine)
         try:
@@ -57,14 +62,14 @@ def command(line: Line) -> int:
         finally:
             endings.hold()
             _leave(host)
-    except ShellNotFoundError as error:
-        hint, code = "dpty exec and dpty cp need none", start_error_code(error.reason, NOT_FOUND_CODE)
-        raise CannotStart(error.action, error.subject, error.reason, hint, code) from error
+    except (ShellNotFoundError, SessionStartError, HostNotRunningError) as error:
+        raise _for_a_person(error) from error
     except KeyboardInterrupt:
         # By now the command was interrupted where it ran.
         return -endings.number
     finally:
         engine.close()
+        endings.forget()
 
 
 def commands_of(line: Line) -> list[str]:
@@ -257,6 +262,18 @@ class Script:
         flush()
 
 
+def _for_a_person(error: HostError) -> DockerptyError:
+    """Give an error the exit code and the hint that somebody at a command line knows."""
+    about = error.action, error.subject, error.reason
+    if isinstance(error, HostNotRunningError):
+        return DockerptyError(*about, error.hint.replace("start=True", "--start"))
+    if isinstance(error, ShellNotFoundError):
+        hint, otherwise = "dpty exec and dpty cp need no shell of this kind", NOT_FOUND_CODE
+    else:
+        hint, otherwise = error.hint, FAILED
+    return CannotStart(*about, hint, start_error_code(error.reason, otherwise))
+
+
 class _Here:
     """Where the container is: the engine that the global options name."""
 
@@ -270,6 +287,23 @@ class _Here:
     def engine(self) -> Engine:
         """Give the engine."""
         return self._engine
+
+
+def _watch_the_reader() -> None:
+    """Have SIGPIPE sent to us when nobody reads stdout any more: what runs may not write for hours."""
+    if sys.stdout is None:
+        return
+    fd = sys.stdout.fileno()
+    kind = os.fstat(fd).st_mode
+    if not stat.S_ISFIFO(kind) and not stat.S_ISSOCK(kind):
+        return
+    main = threading.get_ident()
+
+    def watch() -> None:
+        wait(fd, 0)
+        signal.pthread_kill(main, signal.SIGPIPE)
+
+    threading.Thread(target=watch, name="reader of stdout", daemon=True).start()
 
 
 def _to_stdout(data: bytes) -> None:

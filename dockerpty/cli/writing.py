@@ -40,7 +40,7 @@ def writer(stream: TextIO, name: str) -> Callable[[bytes], None]:
 
 
 def wait(fd: int, events: int) -> None:
-    """Wait until a descriptor can be read from or written to, as `select.poll` has it."""
+    """Wait until a descriptor can be read from or written to, as `select.poll` has it; until it is broken with 0."""
     poller = select.poll()
     poller.register(fd, events)
     poller.poll()

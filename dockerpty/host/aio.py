@@ -498,7 +498,7 @@ class DockerContainerHost(ContainerHost):
             engine, container = await self._driver.engine(), found.id
             try:
                 return await in_thread(
-                    lambda stop, engine=engine, container=container: work_on(  # type: ignore[misc]
+                    lambda stop, engine=engine, container=container: work_on(  # type: ignore[misc]  # mypy cannot infer a lambda with defaults
                         self._core, engine, container, work, stop=stop, timeout=timeout
                     )
                 )

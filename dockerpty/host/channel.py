@@ -122,7 +122,7 @@ class Channel:
                 self._half_closed = True
                 self._transport.half_close()
         except BlockingIOError:
-            pass
+            pass  # the rest at the next flush
         except OSError:
             # That may be all that is wrong: a process that closed its stdin still writes. If more is, reading tells.
             self._refuse()

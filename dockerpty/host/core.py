@@ -388,8 +388,8 @@ class HostCore:
         self.sessions.pop(session.name, None)
         shell = session.shell
         if shell is not None and not shell.over:
-            # With the host its helper goes, and all that it ends.
-            if not (self.closed and self.helpers.ends(shell)):
+            # With the host its helper goes, and all that it ends: too late for who waits for the end of its command.
+            if shell.busy or not (self.closed and self.helpers.ends(shell)):
                 yield from self.helpers.end(shell)
             shell.channel.cut()
 

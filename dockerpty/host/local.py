@@ -111,7 +111,7 @@ class Child:
             try:
                 data = os.read(fd, _READ)
             except BlockingIOError:
-                continue
+                continue  # it was not this one
             if data:
                 found.append((number, data))
             else:
@@ -128,7 +128,7 @@ class Child:
         self._outputs = {}
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream is not None:
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError):  # what a program did not read is nobody's error now
                     stream.close()
         self._input = None
         if self._process.returncode is None:
@@ -145,7 +145,7 @@ class Child:
             while len(self._rest):
                 self._rest = self._rest[os.write(self._input.fileno(), self._rest) :]
         except BlockingIOError:
-            return
+            return  # the rest when there is room
         except BrokenPipeError:
             pass  # it has read what it wanted
         self._input.close()

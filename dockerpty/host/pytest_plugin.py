@@ -208,8 +208,11 @@ class Hosts:
                 raise
             self._engine.send(calls.start_container(name), timeout=_LIMIT_S)
         except DockerptyError as error:
-            pytest.fail(str(error), pytrace=False)
-        return name
+            failure = str(error)
+        else:
+            return name
+        # Out here, so that pytest does not tell the same once more for each error behind it.
+        pytest.fail(failure, pytrace=False)
 
     def _name(self, wanted: str | None) -> str:
         """Give a name that no other host of the test has, and listen to what is told under it."""
@@ -230,7 +233,7 @@ class Hosts:
         try:
             self._remove(container)
         except DockerptyError:
-            pass
+            pass  # the error of its making is told
 
     def _remove(self, container: str) -> None:
         from dockerpty.engine import calls

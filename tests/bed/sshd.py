@@ -123,7 +123,7 @@ class SshServer:
             try:
                 os.kill(pid, number)
             except ProcessLookupError:
-                continue
+                continue  # it has ended
 
     def close(self) -> None:
         """Stop it, with its connections. It can be started again."""
@@ -138,7 +138,7 @@ class SshServer:
                 os.kill(pid, signal.SIGCONT)
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
-                continue
+                continue  # it has ended
 
     def _listens(self) -> bool:
         if self._process is not None and self._process.poll() is not None:
@@ -177,7 +177,7 @@ def descendants(pid: int) -> list[int]:
             try:
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
             except (FileNotFoundError, ProcessLookupError):
-                continue
+                continue  # it has ended
             parents.setdefault(int(fields[1]), []).append(int(entry.name))
     found, ahead = [], [pid]
     while ahead:

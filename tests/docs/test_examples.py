@@ -281,6 +281,14 @@ def test_every_command_has_a_page_that_names_all_its_flags() -> None:
     ] == []
 
 
+def test_each_feature_of_a_host_names_tests_that_are_there() -> None:
+    rows = [line for line in text_of("host/features.md").splitlines() if line.startswith("|")][2:]
+    named = [re.findall(r"`(\S+\.py)`", row.rsplit("|", 2)[1]) for row in rows]
+    assert len(named) > 10
+    assert all(named)
+    assert [each for row in named for each in row if not (ROOT / "tests" / each).is_file()] == []
+
+
 def test_the_reference_has_every_public_name() -> None:
     page = text_of("reference.md")
     assert [name for name in dockerpty.__all__ if not re.search(rf"\b{name}\b", page)] == []

@@ -148,6 +148,15 @@ def test_a_reader_that_goes_ends_it_by_sigpipe_and_leaves_nothing(
     expect_gone(bench, box, "5150")
 
 
+def test_a_reader_that_goes_is_noticed_while_nothing_is_written(
+    box: Container, bench: Bench, sessions: Sessions, mark: str
+) -> None:
+    line = f"(dpty script -c 'echo one; sleep {mark}' -c 'echo no' {name_of(box)}; echo $? >&2) | head -1"
+    done = shell(sessions, line)
+    assert (done.stdout, done.stderr) == (b"one\n", b"141\n")
+    expect_gone(bench, box, mark)
+
+
 def test_a_terminal_is_there_with_t_only(box: Container, sessions: Sessions) -> None:
     ask = "test -t 0 && test -t 1 && echo there; echo err >&2"
     assert seen(dpty(sessions, "script", "-c", ask, name_of(box))) == (0, b"", b"err\n")
@@ -171,6 +180,7 @@ def test_an_answer_may_be_a_variable_and_is_shown_nowhere(
         (["--shell", "no-such-shell"], 127, b"no-such-shell"),
         (["--shell", "fish"], 127, b"fish"),
         (["-u", "nobody-here"], 125, b"unable to find user"),
+        (["-w", "/no/such/directory"], 127, b"/no/such/directory"),
     ],
 )
 def test_a_shell_that_cannot_be_had_is_said(
@@ -180,12 +190,14 @@ def test_a_shell_that_cannot_be_had_is_said(
     assert (done.returncode, done.stdout) == (code, b"")
     assert done.stderr.startswith(b"dpty: cannot open a session ")
     assert words in done.stderr
+    assert (b"need no shell" in done.stderr) is ("--shell" in flags)
+    assert b"oneshot" not in done.stderr
 
 
 def test_an_image_without_a_shell_is_127(bare: Callable[..., Container], sessions: Sessions) -> None:
     done = dpty(sessions, "script", "-c", "true", name_of(bare()))
     assert (done.returncode, done.stdout) == (127, b"")
-    assert b"dpty exec and dpty cp need none" in done.stderr
+    assert b"dpty exec and dpty cp need no shell" in done.stderr
 
 
 @pytest.mark.parametrize("word", ["no-such-container", "compose://no-such/service"])
@@ -200,7 +212,7 @@ def test_one_that_has_ended_is_started_when_that_is_asked_for(bench: Bench, sess
     container = bench.container()
     refused = dpty(sessions, "script", "-c", "echo there", name_of(container))
     assert (refused.returncode, refused.stdout) == (125, b"")
-    assert b"not running" in refused.stderr
+    assert refused.stderr.endswith(b"it was never started; start it first, or use --start\n")
     assert seen(dpty(sessions, "script", "--start", "-c", "echo there", name_of(container))) == (
         0,
         b"there\n",

@@ -262,7 +262,7 @@ def test_no_bytes_at_all_make_it_fail_with_anything_else(data: bytes) -> None:
     try:
         Reader().feed(data)
     except ArchiveError:
-        pass
+        pass  # refused
 
 
 @given(st.data())
@@ -273,7 +273,7 @@ def test_no_damage_to_an_archive_makes_it_fail_with_anything_else(data: st.DataO
     try:
         Reader().feed(whole)
     except ArchiveError:
-        pass
+        pass  # refused
 
 
 # Names and links

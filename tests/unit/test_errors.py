@@ -136,7 +136,7 @@ def test_an_answer_of_the_engine_carries_its_status_and_its_words() -> None:
 @pytest.mark.parametrize(
     "kind", [DockerptyError, DetachKeysError, SessionLost, SessionTimeout, EngineUnreachable]
 )
-def test_an_error_crosses_processes_whole(kind: type[DockerptyError], remade) -> None:  # type: ignore[no-untyped-def]
+def test_an_error_crosses_processes_whole(kind: type[DockerptyError], remade) -> None:  # type: ignore[no-untyped-def]  # mypy does not know what a parameter of a test is
     error = kind("attach to", "web-1", "it is paused", "unpause it")
     error.result = SessionResult()
     error.result.bytes_out = 12
@@ -160,7 +160,7 @@ def test_an_answer_of_the_engine_crosses_processes_whole() -> None:
 
 # What is made once docker-py is loaded; here it only matters that such a class can be and keeps our values.
 # Their words may be None; ours never are.
-class BothNotFound(NotFound, docker.errors.NotFound):  # type: ignore[misc]
+class BothNotFound(NotFound, docker.errors.NotFound):  # type: ignore[misc]  # both have an explanation, and theirs may be None
     pass
 
 

@@ -79,7 +79,7 @@ def of_pexpect(
             try:
                 index = (spawn.expect_exact if exact else spawn.expect)(patterns, timeout=None)
             except (pexpect.EOF, pexpect.TIMEOUT):
-                pass
+                pass  # no match
             # Its buffer is cut to what an exact search may need again; the next wait finds all that is before.
             kept = spawn.before if exact and spawn.after is pexpect.TIMEOUT else spawn.buffer
             seen.append((index, spawn.before, spawn.after, matched(spawn.match), kept))

@@ -130,7 +130,7 @@ class Stream:
             while data := sock.recv(65536):
                 self.got += data
         except OSError:
-            pass
+            pass  # closed
         self.ended.set()
 
     def end(self) -> None:

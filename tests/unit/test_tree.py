@@ -28,6 +28,7 @@ from dockerpty.archive import (
 )
 from dockerpty.errors import ArchiveError, DockerptyError
 from dockerpty.tree import PIECE, Unpacker, gathered, members, pack
+from tests.conftest import missing, needs_root
 
 Pair = tuple[Member, bytes]
 
@@ -541,8 +542,8 @@ def test_a_full_disk_leaves_nothing_and_says_what_it_was(
 # Owners, and what only root gives
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives capabilities")
 def test_what_a_program_may_do_is_kept_with_its_owner_only(folder: Path) -> None:
+    needs_root("gives capabilities")
     # net_raw, permitted and effective (linux/capability.h, revision 2).
     value = struct.pack("<5I", 0x02000001, 1 << 13, 0, 0, 0)
     data = tar(
@@ -551,7 +552,7 @@ def test_what_a_program_may_do_is_kept_with_its_owner_only(folder: Path) -> None
     try:
         os.setxattr(folder, "user.x", b"x")
     except OSError:
-        pytest.skip("no attributes on this filesystem")
+        missing("no attributes on this filesystem")
     unpack(folder, data)
     assert os.listxattr(folder / "x") == []
     unpack(folder, data, keep_owner=True)
@@ -561,8 +562,8 @@ def test_what_a_program_may_do_is_kept_with_its_owner_only(folder: Path) -> None
     assert [e.capability for e in events if isinstance(e, Member)] == [b"", value, b""]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_owners_are_kept_where_that_was_asked_for_and_ours_else(folder: Path) -> None:
+    needs_root("gives files away")
     data = tar(
         Member("d", DIRECTORY, mode=0o3775, uid=5, gid=6),
         (Member("d/x", FILE, mode=0o6755, uid=5, gid=6), b"x"),

@@ -88,7 +88,7 @@ class Feeder:
         try:
             self.channel.write(data)
         except RuntimeError:
-            pass
+            pass  # its end was sent
 
     def end(self) -> None:
         """Send the end of file."""

@@ -179,7 +179,7 @@ def refuse_foreign(shell: str) -> None:
     """
     name = shell.rpartition("/")[2].removesuffix(".exe")
     if name in FOREIGN_SHELLS:
-        raise ValueError(f"{name} is no shell of sh's kind: no session; oneshot([...]) and interact work")
+        raise ValueError(f"{name} is no shell of sh's kind")
 
 
 # ---- what comes back -----------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ START_S = 15.0
 ENVIRONMENT = ("PAGER=cat", "GIT_PAGER=cat", "HISTFILE=/dev/null", "ENV=", "BASH_ENV=")
 
 _PLAIN = {"bash": ("--norc", "--noprofile", "--noediting"), "zsh": ("-f",)}
+_FOREIGN = "oneshot([...]) and interact work"
 _NO_SHELL = "oneshot([...]), put and get need none"
 # Characters of what a shell said, in messages.
 _SHOWN = 500
@@ -117,7 +118,7 @@ def _path(shell: str, host: str) -> str:
     try:
         refuse_foreign(shell)
     except ValueError as error:
-        raise ShellNotFoundError("open a session with", shell, str(error), host=host) from error
+        raise ShellNotFoundError("open a session with", shell, str(error), _FOREIGN, host=host) from error
     return "sh" if shell == "auto" else shell
 
 
@@ -145,7 +146,7 @@ def find_best(
         try:
             channel = yield opening
         except CannotStart:
-            continue
+            continue  # the next shell then
         said = yield from closing(channel, _heard(channel))
         if said is not None:
             return said.decode().strip() or command[0]
@@ -194,7 +195,8 @@ def _why_not(shell: Shell) -> Plan[DockerptyError]:
 
 def _not_started(path: str, host: str, said: str) -> DockerptyError:
     said = said.strip()
-    if unstarted.exit_code(said.encode(), 0):
+    # Of a directory that is not there the engine says much the same as of a program.
+    if unstarted.exit_code(said.encode(), 0) and "chdir" not in said:
         return ShellNotFoundError("open a session with", path, said, _NO_SHELL, host=host)
     return SessionStartError("open a session with", path, said, host=host)
 

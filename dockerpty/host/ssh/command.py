@@ -148,7 +148,7 @@ class Command:
         self, process: Any, work: asyncio.Future[None], kill: Callable[[int], Coroutine[Any, Any, None]]
     ) -> None:
         """Kill it over there: sshd signals the group of processes that it leads; some servers do not."""
-        with suppress(OSError):
+        with suppress(OSError):  # it has ended, or the connection has
             process.kill()
         until = time.monotonic() + _SIGNAL_S
         # Not by what is read of it: a loop that ends has cancelled the reading.
@@ -180,7 +180,7 @@ class _Output:
         self._on_output = on_output
 
     async def take(self, reader: Any, lost: type[Exception]) -> None:
-        with suppress(lost, OSError):
+        with suppress(lost, OSError):  # how it ended is told by who waits for it
             while data := await reader.read(_PIECE):
                 data = self.after.feed(data)
                 room = OUTPUT_LIMIT - len(self.kept)

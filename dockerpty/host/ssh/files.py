@@ -137,7 +137,7 @@ class Put(_Transfer):
                 await sftp.chmod(part, self._mode)
             await sftp.posix_rename(part, target)
         except BaseException:
-            with suppress(Exception):
+            with suppress(Exception):  # the first error is told
                 await sftp.remove(part)
             raise
 
@@ -189,7 +189,7 @@ class Get(_Transfer):
             await sftp.get(path, part, **how)
             os.replace(part, target)
         except BaseException:
-            with suppress(OSError):
+            with suppress(OSError):  # the first error is told
                 os.unlink(part)
             raise
 
@@ -207,7 +207,7 @@ async def _see_links(sftp: Any, errors: list[Exception]) -> None:
         there: Any = error
         try:
             is_there = await sftp.readlink(there.dstpath) == os.readlink(there.srcpath)
-        except Exception:  # noqa: BLE001 - whatever it is, the link is not there
+        except Exception:  # noqa: BLE001  # whatever it is, the link is not there
             is_there = False
         if not is_there:
             raise error

@@ -659,8 +659,10 @@ class _Way(NamedTuple):
         """Open a channel to the engine, whose bytes go to `sink`: as an asyncio transport, as far as it is used."""
         nonce = secrets.token_hex(8)
         far = Far(sink, AfterMark(nonce) if self.argv else None)
-        # A session of asyncssh's is whatever has its methods.
-        factory: Any = lambda: far  # noqa: E731
+
+        def factory() -> Any:  # a session of asyncssh's is whatever has its methods
+            return far
+
         if self.argv:
             line = far_side.marked(nonce, self.argv)
             await self.connection.create_session(factory, line, encoding=None, request_pty=False)
@@ -773,7 +775,7 @@ class _Link:
         connection = self._connection
         if connection is None or connection.is_closed():
             return
-        with suppress(self.lost, OSError):
+        with suppress(self.lost, OSError):  # without a connection nothing can be done over there
             await connection.run(
                 f"sh -c 'kill -KILL -{pid}; kill -KILL {pid}'", encoding=None, request_pty=False
             )
@@ -826,7 +828,7 @@ class _Link:
                 client.close()
             if self._connection is not None:
                 self._connection.close()
-                with suppress(TimeoutError):
+                with suppress(TimeoutError):  # left as it is then
                     async with asyncio.timeout(_FAREWELL_S):
                         await self._connection.wait_closed()
 
@@ -997,7 +999,7 @@ def _need_library(name: str) -> None:
         HostConnectionError: it is not installed.
     """
     try:
-        import asyncssh  # noqa: F401
+        import asyncssh  # noqa: F401  # only whether it is there
     except ImportError as error:
         raise HostConnectionError(
             "connect to",
@@ -1070,7 +1072,7 @@ class _Directory:
 
 
 def _unlink(path: str) -> None:
-    with suppress(OSError):
+    with suppress(OSError):  # somebody has tidied up
         os.unlink(path)
 
 

@@ -115,12 +115,12 @@ class Far:
 
     def write(self, data: bytes) -> None:
         """Send; what the far side no longer takes is dropped."""
-        with suppress(OSError):
+        with suppress(OSError):  # its end is told by the reading
             self._channel.write(data)
 
     def write_eof(self) -> None:
         """Send no more."""
-        with suppress(OSError):
+        with suppress(OSError):  # its end is told by the reading
             self._channel.write_eof()
 
     def pause(self) -> None:
@@ -154,7 +154,7 @@ class Far:
 
     def eof_received(self) -> bool:
         if not self._sink.is_closing():
-            with suppress(OSError):
+            with suppress(OSError):  # nobody listens there any more
                 self._sink.write_eof()
         return True
 

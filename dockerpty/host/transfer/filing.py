@@ -137,13 +137,13 @@ class Handover:
                 self._pieces.put(bytes(piece), timeout=_LOOK_S)
                 return
             except queue.Full:
-                continue
+                continue  # still wanted?
         raise TransferError("go on with", "the transfer", "nobody wants the rest")
 
     def end(self) -> None:
         """Say that there are no more. Waits for nothing: whoever still takes pieces finds the end behind them."""
         self._left = True
-        with suppress(queue.Full):
+        with suppress(queue.Full):  # whoever takes finds `_left`
             self._pieces.put_nowait(None)
 
     def leave(self) -> None:

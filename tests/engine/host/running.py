@@ -64,7 +64,7 @@ class Runner:
                                 waiting = memoryview(piece)
                             waiting = waiting[stream.send(waiting) :]
                     except BlockingIOError:
-                        pass
+                        pass  # no room now
                     except ConnectionError:
                         sending = False  # it has ended before it had read all
                     try:

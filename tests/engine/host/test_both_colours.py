@@ -501,6 +501,24 @@ async def until(host: DockerContainerHost, words: str) -> None:
         await asyncio.sleep(0.02)
 
 
+def test_a_host_is_closed_at_once_also_behind_a_cancelled_task(own: Container) -> None:
+    async def work() -> float:
+        host = host_of(id_of(own))
+        await host.run("true")
+        task = asyncio.create_task(host.run("sleep 4567"))
+        await until(host, "sleep 4567")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        began = time.monotonic()
+        await host.close()
+        return time.monotonic() - began
+
+    # To wait in vain for an end that nobody brings about takes more than two seconds.
+    assert on_loop(work()) < 0.5 * SLACK
+    assert not any("sleep 4567" in line for line in commands(own))
+
+
 def test_a_task_cancelled_while_it_waits_for_its_turn_disturbs_nobody(own: Container) -> None:
     async def work() -> list[str]:
         async with host_of(id_of(own)) as host:

@@ -47,7 +47,7 @@ class Station:
         return await LocalHost().oneshot(cmd, timeout, env=self.env)
 
     async def put(self, files: list[Any], folder: str) -> tuple[Status, str]:
-        return tuple(copy(files, folder))  # type: ignore[return-value]
+        return tuple(copy(files, folder))  # type: ignore[return-value]  # a list of two, for mypy of any length
 
     get = put
 

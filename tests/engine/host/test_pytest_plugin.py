@@ -35,7 +35,7 @@ class Runs:
     def __init__(self, folder: Path, judge: docker.DockerClient, env: dict[str, str]) -> None:
         self.folder = folder
         self._judge = judge
-        self._env = env
+        self.env = env
         self.processes: list[subprocess.Popen[str]] = []
 
     def start(self, source: str, *arguments: str) -> subprocess.Popen[str]:
@@ -54,7 +54,7 @@ class Runs:
                 *arguments,
             ],
             cwd=self.folder,
-            env=self._env,
+            env=self.env,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -78,7 +78,7 @@ class Runs:
             try:
                 found.append(str(self._judge.containers.get(name).name))
             except docker.errors.NotFound:
-                pass
+                pass  # as it should be
         return found
 
 
@@ -239,6 +239,16 @@ def test_an_image_that_is_not_there_fails_the_test_with_the_engines_reason(runs:
     assert code == 1
     assert "dpty-no-such-image" in said
     assert "pytest_plugin.py" not in said.replace(PLUGIN, "")
+    assert "During handling" not in said
+
+
+def test_an_engine_that_is_not_there_is_said_once(runs: Runs, tmp_path: Path) -> None:
+    runs.env["DOCKER_HOST"] = f"unix://{tmp_path}/none.sock"
+    code, said = runs.run("def test_it(dpty_host): pass\n")
+    assert code == 1
+    told = said.partition("short test summary")[0]
+    assert told.count("there is no such socket") == 1
+    assert "Traceback" not in said
 
 
 def test_the_configuration_names_the_image_too_and_the_option_counts_more(runs: Runs) -> None:

@@ -205,7 +205,7 @@ def test_a_start_that_is_given_up_leaves_no_process_whenever_that_is(
         try:
             channel = await starting
         except asyncio.CancelledError:
-            pass
+            pass  # it was not open yet
         else:
             await drive_on_loop(kill(channel, within=20), executor.answer)
             await executor.answer(Close(channel))

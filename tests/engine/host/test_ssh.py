@@ -44,7 +44,7 @@ from tests.bed.engine import Bench, engine_url, id_of
 from tests.bed.sshd import SshServer
 from tests.bed.transports import Unavailable
 from tests.bed.waiting import wait_for
-from tests.conftest import missing
+from tests.conftest import missing, needs_root
 from tests.unit.conftest import left_behind, open_descriptors
 
 T = TypeVar("T")
@@ -124,7 +124,7 @@ def commands(server: SshServer) -> str:
     """Give the command lines of all that runs in connections."""
     lines = []
     for pid in server.connections():
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # it has ended
             lines.append(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode())
     return "\n".join(lines)
 
@@ -435,8 +435,8 @@ async def asyncssh_server(tmp_path: Path, **options: Any) -> Any:
         }
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else over there")
 def test_a_socket_that_is_not_ours_to_use_names_the_group_to_join(tmp_path: Path) -> None:
+    needs_root("can be somebody else over there")
     import grp
     import socket
 
@@ -607,7 +607,7 @@ def agent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[
     yield add
     started.terminate()
     started.wait(10)
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError):  # it tidied up itself
         os.unlink(path)
 
 

@@ -414,7 +414,7 @@ def test_any_line_is_read_or_refused_and_nothing_else(argv: list[str]) -> None:
     try:
         line = read(TABLE, argv)
     except UsageError:
-        return
+        return  # refused
     assert line.words == argv[len(argv) - len(line.words) :]
 
 

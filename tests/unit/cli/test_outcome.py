@@ -291,7 +291,7 @@ class Ended:
 
 def bridged(ended: Ended, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(session, "PseudoTerminal", lambda *_, **__: ended)
-    return session.bridge(Closed(), Web(), read(COMMANDS["exec"], ["web", "ls"]))  # type: ignore[arg-type]
+    return session.bridge(Closed(), Web(), read(COMMANDS["exec"], ["web", "ls"]))  # type: ignore[arg-type]  # an engine and a container that are played
 
 
 class Web:

@@ -131,7 +131,7 @@ class LocalChannel:
             while self._queue and self._input is not None:
                 self._queue = self._queue[os.write(self._input, self._queue) :]
         except BlockingIOError:
-            return
+            return  # no room now
         except OSError:
             self.refused, self._queue = True, b""
         if (self._ending or self.refused) and not self.tty and self._input is not None:
@@ -144,7 +144,7 @@ class LocalChannel:
             try:
                 data = os.read(fd, _READ)
             except BlockingIOError:
-                continue
+                continue  # nothing now
             except OSError as error:
                 if error.errno != errno.EIO:
                     raise
@@ -193,7 +193,7 @@ class LocalChannel:
         try:
             os.killpg(self.process.pid, signal.SIGKILL)
         except ProcessLookupError:
-            pass
+            pass  # it has ended
         self.process.wait(DEADLINE_S)
 
     def inspection(self) -> dict[str, Any]:

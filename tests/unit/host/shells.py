@@ -162,7 +162,7 @@ class Shell:
             try:
                 del self._unsent[: os.write(self._write, self._unsent[:4096])]
             except BlockingIOError:
-                return
+                return  # no room now
             except BrokenPipeError:
                 self._unsent.clear()
 
@@ -208,4 +208,4 @@ class Shell:
                 try:
                     pipe.close()
                 except BrokenPipeError:
-                    pass
+                    pass  # nobody reads what was not sent

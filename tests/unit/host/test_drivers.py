@@ -156,7 +156,7 @@ def test_an_engine_that_is_away_is_an_error_of_the_host_and_is_looked_for_anew()
     found: list[Away] = []
 
     def ask() -> Plan[None]:
-        yield Ask(None)  # type: ignore[arg-type]
+        yield Ask(None)  # type: ignore[arg-type]  # this engine looks at no call
 
     async def look() -> Engine:
         found.append(Away())

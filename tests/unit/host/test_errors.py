@@ -120,7 +120,7 @@ def test_who_knows_pexpects_errors_finds_their_words(kind: type[ExpectTimeout | 
     error = kind("find", "the prompt", "it did not come within 2 s", before="hunter2")
     assert error.value == str(error) == "cannot find the prompt: it did not come within 2 s"
     assert "hunter2" not in repr(error)
-    assert error.get_trace() == ""  # type: ignore[no-untyped-call]
+    assert error.get_trace() == ""  # type: ignore[no-untyped-call]  # pexpect's own has no types
 
 
 def test_who_knows_subprocess_finds_its_words() -> None:

@@ -4,6 +4,7 @@ import shutil
 import socket
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -82,9 +83,9 @@ def test_what_to_do_with_an_unknown_key_is_a_line_that_can_be_typed() -> None:
 SHELLS = [each for each in ("sh", "bash", "dash", "zsh", "fish", "tcsh") if shutil.which(each)]
 
 
-def said_by(shell: str, line: str, **options: str) -> tuple[int, bytes, bytes]:
+def said_by(shell: str, line: str, **options: Any) -> tuple[int, bytes, bytes]:
     """Run a line as sshd has a login shell run it."""
-    done = subprocess.run([shell, "-c", line], capture_output=True, timeout=30, cwd="/", **options)  # type: ignore[call-overload]
+    done = subprocess.run([shell, "-c", line], capture_output=True, timeout=30, cwd="/", **options)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -162,7 +163,7 @@ def test_the_socket_of_a_rootless_engine_comes_before_the_usual_one(
     shell: str, tmp_path: Path, home: dict[str, str]
 ) -> None:
     with listen_at(tmp_path / "docker.sock"), listen_at(tmp_path / "podman" / "podman.sock"):
-        _, out, _ = said_by(shutil.which(shell) or shell, far_side.look(NONCE), env=home)  # type: ignore[arg-type]
+        _, out, _ = said_by(shutil.which(shell) or shell, far_side.look(NONCE), env=home)
     far = far_side.seen(NONCE, b"Welcome!\n" + out)
     assert far is not None
     assert far.open[0] == f"{tmp_path}/docker.sock"
@@ -173,17 +174,17 @@ def test_the_socket_of_a_rootless_engine_comes_before_the_usual_one(
 def test_the_engine_that_docker_host_names_is_the_only_one(tmp_path: Path, home: dict[str, str]) -> None:
     home["DOCKER_HOST"] = f"unix://{tmp_path}/mine.sock"
     with listen_at(tmp_path / "docker.sock"), listen_at(tmp_path / "mine.sock"):
-        _, out, _ = said_by("sh", far_side.look(NONCE), env=home)  # type: ignore[arg-type]
+        _, out, _ = said_by("sh", far_side.look(NONCE), env=home)
         far = far_side.seen(NONCE, out)
         assert far is not None
         assert far.open == (f"{tmp_path}/mine.sock",)
         home["DOCKER_HOST"] = "tcp://elsewhere:2375"
-        far = far_side.seen(NONCE, said_by("sh", far_side.look(NONCE), env=home)[1])  # type: ignore[arg-type]
+        far = far_side.seen(NONCE, said_by("sh", far_side.look(NONCE), env=home)[1])
         assert far is not None
         assert (far.open, far.docker_host) == ((), "tcp://elsewhere:2375")
         # What the caller names comes before all of it.
         line = far_side.look(NONCE, f"{tmp_path}/docker.sock")
-        far = far_side.seen(NONCE, said_by("sh", line, env=home)[1])  # type: ignore[arg-type]
+        far = far_side.seen(NONCE, said_by("sh", line, env=home)[1])
         assert far is not None
         assert far.open == (f"{tmp_path}/docker.sock",)
 

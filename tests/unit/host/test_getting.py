@@ -305,7 +305,7 @@ def test_it_is_removed_whatever_ends_it(error: Any, tmp_path: Path) -> None:
     def broken(*_: Any, **__: Any) -> Reply:
         raise error
 
-    engine.upload = broken  # type: ignore[method-assign]
+    engine.upload = broken  # type: ignore[method-assign]  # an engine that is broken from here on
     inside = Inside(engine, "web", shell)
     if isinstance(error, EngineUnreachable):
         assert put(inside, tmp_path / "f", "/srv").status is Status.Error

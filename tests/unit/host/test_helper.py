@@ -125,7 +125,7 @@ class Cared:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
-                pass
+                pass  # it has ended
         self.channel.kill()
         wait_until_gone(self.pid)
 
@@ -140,7 +140,7 @@ def in_session(sid: int) -> dict[int, str]:
             fields = (each / "stat").read_bytes().rpartition(b")")[2].split()
             command = (each / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
-            continue
+            continue  # it has ended
         if int(fields[3]) == sid and fields[0] != b"Z":
             found[int(each.name)] = command.strip()
     return found

@@ -18,6 +18,7 @@ from dockerpty.archive import CHARACTER, DIRECTORY, END, FIFO, HARDLINK, SYMLINK
 from dockerpty.errors import ArchiveError, DockerptyError
 from dockerpty.host.transfer.incoming import Incoming, Limits, Staging, remove
 from dockerpty.tree import pack
+from tests.conftest import needs_root
 from tests.unit.test_tree import descriptors, tar, tree_of
 
 ROOT = Member("d", DIRECTORY, mode=0o755)
@@ -202,8 +203,8 @@ def test_directories_are_merged_and_have_the_modes_and_times_of_what_came(target
     assert stat.S_IMODE((target / "d" / "n").stat().st_mode) == 0o555
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="who is not root has no other user to be")
 def test_who_is_not_root_gets_directories_that_he_may_not_write_to(tmp_path: Path) -> None:
+    needs_root("has another user to be")
     folder = tmp_path / "mine"
     folder.mkdir()
     os.chown(folder, 12345, 12345)
@@ -324,8 +325,8 @@ def seen(path: bytes) -> dict[bytes, object]:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tree=TREES, cuts=st.lists(st.integers(1, 4000), max_size=5))
-@pytest.mark.skipif(os.geteuid() != 0, reason="who is not root cannot read all of the modes")
 def test_any_tree_comes_back_as_it_was(tree: object, cuts: list[int], tmp_path: Path) -> None:
+    needs_root("reads files of all modes")
     here, there = tmp_path / "here", tmp_path / "there"
     here.mkdir()
     try:

@@ -77,7 +77,7 @@ class Station:
     async def put(self, files: list[Any], folder: str) -> tuple[Status, str]:
         # Others have their turn.
         await asyncio.sleep(0)
-        return tuple(copy(files, folder))  # type: ignore[return-value]
+        return tuple(copy(files, folder))  # type: ignore[return-value]  # a list of two, for mypy of any length
 
     get = put
 
@@ -90,14 +90,14 @@ class Station:
 class Waiting(Station):
     """The same for programs that wait."""
 
-    def oneshot(self, cmd: str, timeout: float | None = None) -> CommandStatus:  # type: ignore[override]
+    def oneshot(self, cmd: str, timeout: float | None = None) -> CommandStatus:  # type: ignore[override]  # the same without waiting
         self.lines.append(cmd)
         return LocalHostSync().oneshot(cmd, timeout, env=self._env)
 
-    def put(self, files: list[Any], folder: str) -> tuple[Status, str]:  # type: ignore[override]
-        return tuple(copy(files, folder))  # type: ignore[return-value]
+    def put(self, files: list[Any], folder: str) -> tuple[Status, str]:  # type: ignore[override]  # the same without waiting
+        return tuple(copy(files, folder))  # type: ignore[return-value]  # a list of two, for mypy of any length
 
-    get = put  # type: ignore[assignment]
+    get = put  # type: ignore[assignment]  # the same without waiting
 
 
 @pytest.fixture
@@ -294,7 +294,7 @@ def test_a_directory_for_files_is_private(station: Station, files: Path) -> None
         seen.append(os.stat(folder).st_mode & 0o777)
         return await put(sources, folder)
 
-    station.put = look  # type: ignore[method-assign,assignment]
+    station.put = look  # type: ignore[method-assign,assignment]  # played here
     asyncio.run(CommandParent(station, "web").put(files / "a", "/srv"))
     assert seen == [0o700]
 
@@ -366,7 +366,7 @@ def test_the_directory_is_removed_where_the_caller_gave_up(station: Station, fil
             await asyncio.Event().wait()
             raise AssertionError
 
-        station.put = hang  # type: ignore[method-assign,assignment]
+        station.put = hang  # type: ignore[method-assign,assignment]  # played here
         task = asyncio.ensure_future(CommandParent(station, "web").put(files / "a", "/srv"))
         await begun.wait()
         assert os.path.exists(station.staged[0])
@@ -389,7 +389,7 @@ def test_that_it_cannot_be_removed_hides_nothing(
             raise OSError("the connection broke")
         return await oneshot(cmd, timeout)
 
-    station.oneshot = refuse  # type: ignore[method-assign]
+    station.oneshot = refuse  # type: ignore[method-assign]  # played here
     assert asyncio.run(CommandParent(station, "web").put(files / "a", "/srv")).ok
     assert "left behind on station: /tmp/dpty-" in caplog.text
 
@@ -470,7 +470,7 @@ def test_host_f22_a_name_is_never_a_flag(station: Station) -> None:
 
 
 def test_an_error_of_a_parent_is_the_callers(station: Station) -> None:
-    station.oneshot = AsyncMock(side_effect=HostNotRunningError("use", "station"))  # type: ignore[method-assign]
+    station.oneshot = AsyncMock(side_effect=HostNotRunningError("use", "station"))  # type: ignore[method-assign]  # played here
     with pytest.raises(HostNotRunningError):
         asyncio.run(CommandParent(station, "web").oneshot("true"))
     assert parents.CommandParent is CommandParent

@@ -56,7 +56,7 @@ def pids(mark: str) -> list[int]:
                 if mark.encode() in file.read().split(b"\0"):
                     found.append(int(name))
         except OSError:
-            continue
+            continue  # it has ended
     return found
 
 
@@ -76,7 +76,7 @@ def test_one_that_the_engine_forgot_went_with_its_container() -> None:
     def gone(call: Call) -> Reply:
         raise NotFound("ask for", "it", "it is gone")
 
-    ended = Here(asks=gone).drive(ending_of(Scripted([])))  # type: ignore[arg-type]
+    ended = Here(asks=gone).drive(ending_of(Scripted([])))  # type: ignore[arg-type]  # a channel that is played
     assert (ended.reason, ended.code) == ("removed", 137)
 
 
@@ -84,7 +84,7 @@ def test_an_engine_that_is_away_is_no_exception() -> None:
     def away(call: Call) -> Reply:
         raise EngineUnreachable("reach", "the engine")
 
-    ended = Here(asks=away).drive(ending_of(Scripted([])))  # type: ignore[arg-type]
+    ended = Here(asks=away).drive(ending_of(Scripted([])))  # type: ignore[arg-type]  # a channel that is played
     assert (ended.reason, ended.code, ended.engine_is_away) == ("lost", None, True)
 
 
@@ -158,7 +158,7 @@ def test_one_that_is_not_seen_to_run_yet_is_waited_for() -> None:
     infos = [{"Running": False, "ExitCode": None, "Pid": 0}] * 3
     infos.append({"Running": True, "ExitCode": None, "Pid": 4711})
     here = Here(opens=lambda _: Scripted([b"done\n"]), asks=lambda _: reply(infos.pop(0)))
-    assert here.drive(kill(Scripted([], mark="DPTY_EXEC=1"))) == ""  # type: ignore[arg-type]
+    assert here.drive(kill(Scripted([], mark="DPTY_EXEC=1"))) == ""  # type: ignore[arg-type]  # a channel that is played
     assert [type(each) for each in here.requests] == [Ask, Wait, Ask, Wait, Ask, Wait, Ask, Open, Close]
 
 
@@ -176,7 +176,7 @@ def test_one_that_is_not_seen_to_run_yet_is_waited_for() -> None:
 def test_what_keeps_it_from_being_killed_is_told(steps: list[Any], problem: str) -> None:
     runs = reply({"Running": True, "ExitCode": None, "Pid": 1})
     here = Here(opens=lambda _: Scripted(steps), asks=lambda _: runs)
-    assert here.drive(kill(Scripted([], mark="DPTY_EXEC=1"), within=0.2)) == problem  # type: ignore[arg-type]
+    assert here.drive(kill(Scripted([], mark="DPTY_EXEC=1"), within=0.2)) == problem  # type: ignore[arg-type]  # a channel that is played
     assert here.closed == here.opened
 
 

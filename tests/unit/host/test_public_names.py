@@ -43,7 +43,7 @@ def test_dir_shows_names_that_were_never_used() -> None:
 
 def test_an_unknown_name_is_an_attribute_error_that_names_it() -> None:
     with pytest.raises(AttributeError, match=r"module 'dockerpty\.host' has no attribute 'stat'"):
-        getattr(host, "stat")  # noqa: B009 (a checker would refuse the plain spelling)
+        getattr(host, "stat")  # noqa: B009  # a checker would refuse the plain spelling
 
 
 def test_importing_it_loads_nothing_but_itself() -> None:

@@ -353,7 +353,7 @@ def test_the_only_one_is_that_of_a_single_command() -> None:
     assert RunResult([BAD]).only is BAD
     for several in (RunResult(), RunResult([GOOD, BAD])):
         with pytest.raises(ValueError, match=f"the status of {len(several)} commands"):
-            several.only  # noqa: B018
+            several.only  # noqa: B018  # to ask for it is what raises
 
 
 def test_checked_together_the_first_failure_is_the_error() -> None:

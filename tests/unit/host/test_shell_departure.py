@@ -76,7 +76,7 @@ def ready(*steps: Any) -> tuple[Here, Shell, Scripted]:
     framing = Framing(terminal=False)
     greeting = f"\x1e{framing.session}:ready:7:dash\x1e".encode()
     channel = Scripted([(1, greeting), (2, greeting), *steps])
-    shell = Shell(channel, framing, "sh", host="here")  # type: ignore[arg-type]
+    shell = Shell(channel, framing, "sh", host="here")  # type: ignore[arg-type]  # a channel that is played
     while not shell.is_ready:
         shell.take()
     return Here(), shell, channel
@@ -114,4 +114,4 @@ def test_a_shell_that_has_ended_though_its_stream_has_not_is_found_out(
     done = here.drive(run_one(shell, "sleep 9"))
     assert (done.retcode, done.shell_exited, done.error) == (5, True, "the shell ended with 5")
     assert len(asked) == 3
-    assert Close(channel) in here.requests  # type: ignore[arg-type]
+    assert Close(channel) in here.requests  # type: ignore[arg-type]  # a channel that is played

@@ -13,6 +13,7 @@ from dockerpty.host.errors import SessionStartError, ShellNotFoundError
 from dockerpty.host.requests import Open
 from dockerpty.host.shell.framing import Framing
 from dockerpty.host.shell.opening import command_line, find_best, open_shell
+from tests.conftest import missing
 from tests.unit.host.bench import IDS, KINDS, Bench, benches
 from tests.unit.host.channels import CONTAINER, SILENCE, Here, Scripted, reply
 
@@ -21,6 +22,10 @@ bench = benches(KINDS, IDS)
 NOT_FOUND = (
     b'OCI runtime exec failed: exec failed: unable to start container process: exec: "sh": '
     b"executable file not found in $PATH: unknown\r\n"
+)
+NO_DIRECTORY = (
+    b"OCI runtime exec failed: exec failed: unable to start container process: "
+    b'chdir to cwd ("/none") set in config.json failed: no such file or directory: unknown\r\n'
 )
 NO_USER = b"unable to find user nobody-here: no matching entries in passwd file\r\n"
 
@@ -80,7 +85,7 @@ def test_a_shell_of_another_kind_is_refused_with_what_works(shell: str) -> None:
 
 def test_a_program_with_arguments_is_no_shell() -> None:
     with pytest.raises(TypeError, match="no shell"):
-        Here().drive(open_shell(CONTAINER, ("python3", "-i")))  # type: ignore[arg-type]
+        Here().drive(open_shell(CONTAINER, ("python3", "-i")))  # type: ignore[arg-type]  # what a checker would refuse, too
 
 
 def refused(said: bytes, code: int, tty: bool = False) -> tuple[Here, Scripted]:
@@ -102,9 +107,12 @@ def test_an_image_without_a_shell_is_told_so() -> None:
         assert channel.closed
 
 
-def test_a_user_that_is_not_there_is_no_lack_of_a_shell() -> None:
-    here, channel = refused(NO_USER, 126)
-    with pytest.raises(SessionStartError, match="unable to find user") as caught:
+@pytest.mark.parametrize(
+    ("said", "words"), [(NO_USER, "unable to find user"), (NO_DIRECTORY, "no such file or directory")]
+)
+def test_a_user_or_a_directory_that_is_not_there_is_no_lack_of_a_shell(said: bytes, words: str) -> None:
+    here, channel = refused(said, 126)
+    with pytest.raises(SessionStartError, match=words) as caught:
         here.drive(open_shell(CONTAINER, tty=False))
     assert not isinstance(caught.value, ShellNotFoundError)
     assert channel.closed
@@ -127,7 +135,7 @@ def test_a_shell_that_does_not_answer_in_time_is_given_up() -> None:
 
 def test_a_prompt_of_its_own_is_kept_on_request() -> None:
     if not os.path.exists("/bin/sh"):
-        pytest.skip("no /bin/sh")
+        missing("no /bin/sh on this machine")
     with Here() as here:
         shell = here.drive(open_shell(CONTAINER, "/bin/sh", environment=["PS1=mine> "], prompt=None))
         from dockerpty.host.shell.waiting import expect, send

@@ -67,7 +67,7 @@ def test_who_only_waits_gets_all_of_it(bench: Bench) -> None:
 def test_its_shell_is_its_own_until_it_is_over(bench: Bench) -> None:
     running = started(bench, "read a; echo $a")
     with pytest.raises(RuntimeError, match="a command runs"):
-        bench.drive(start(bench._shell, "true"))  # type: ignore[arg-type]
+        bench.drive(start(bench._shell, "true"))  # type: ignore[arg-type]  # its shell, whatever it is
     bench.drive(running.write("mine\n"))
     assert bench.drive(running.wait()).output == "mine"
     with pytest.raises(SessionLostError, match="it is over"):

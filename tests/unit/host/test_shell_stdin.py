@@ -165,7 +165,7 @@ def test_a_cancellation_at_any_request_leaves_nothing_behind_and_a_shell_for_the
                 # What is done on the way out is done.
                 cancelled = plan.send(bench.here.answer(cancelled))
         except CancelledError:
-            pass
+            pass  # it has come through
         except StopIteration:
             over = True
         assert bench.many("echo alive").only.output == "alive"
