@@ -14,10 +14,9 @@ PATIENCE_MS = 60_000
 
 
 class Runner:
-    """Runs programs in a container.
+    """Runs programs in a container of the engine that the environment names.
 
     Args:
-        url: of the engine.
         container: the id.
         stop: ends what is not there to tidy up.
 
@@ -25,8 +24,7 @@ class Runner:
         ran: what was run.
     """
 
-    def __init__(self, url: str, container: str, stop: Stop | None = None) -> None:
-        self._url = url
+    def __init__(self, container: str, stop: Stop | None = None) -> None:
         self._container = container
         self._stop = stop
         self.ran: list[list[str]] = []
@@ -43,7 +41,7 @@ class Runner:
         self.ran.append(list(argv))
         config: dict[str, object] = {"Cmd": list(argv), "User": user}
         config |= dict.fromkeys(("AttachStdin", "AttachStdout", "AttachStderr"), True)
-        engine = from_environment(self._url)
+        engine = from_environment()
         output, decoder, pieces = bytearray(), Decoder(), stdin or iter(())
         try:
             exec_id = engine.send(calls.create_exec(self._container, config)).json()["Id"]

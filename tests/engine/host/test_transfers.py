@@ -25,7 +25,7 @@ from dockerpty.host.transfer.getting import get, get_bytes, get_stream
 from dockerpty.host.transfer.inside import Inside
 from dockerpty.host.transfer.putting import put, put_bytes, put_stream
 from dockerpty.host.transfer.stop import Stop
-from tests.bed.engine import Bench, engine_url, id_of
+from tests.bed.engine import Bench, id_of
 from tests.bed.proxy import Proxy
 from tests.engine.host.running import Runner
 
@@ -46,9 +46,9 @@ class Hosts:
 
     def of(self, container: Container, *, url: str = "", shell: bool = True, **more: Any) -> Inside:
         """Give a container's files, for one operation or some after another."""
-        engine = from_environment(url or engine_url())
+        engine = from_environment(url or None)
         self._engines.append(engine)
-        run = Runner(engine_url(), id_of(container), more.get("stop")) if shell else None
+        run = Runner(id_of(container), more.get("stop")) if shell else None
         return Inside(engine, id_of(container), run, host="web", **more)
 
     def new(
