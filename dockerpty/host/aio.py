@@ -16,7 +16,7 @@ from dockerpty.host.parents import parent_of
 from dockerpty.host.repeat import Repeats
 from dockerpty.host.session import TIMEOUT_S, HostSession
 from dockerpty.host.transfer import files, getting, putting
-from dockerpty.host.transfer.filing import Handover, in_thread, on_this_loop, work_on
+from dockerpty.host.transfer.filing import Handover, in_thread, on_this_loop, threads_of_its_own, work_on
 from dockerpty.host.transfer.getting import BYTES_LIMIT
 
 TYPE_CHECKING = False
@@ -304,18 +304,20 @@ class DockerContainerHost(ContainerHost):
 
     async def iter_get(self, path: str) -> AsyncIterator[bytes]:
         """Read a file of the container piece by piece, of whatever size it is; raises as `get_bytes`."""
-        handover = Handover()
+        handover, threads = Handover(), threads_of_its_own()
+        loop = asyncio.get_running_loop()
         reading = asyncio.ensure_future(
-            self._work(lambda inside: getting.get_stream(inside, path, handover.put))
+            self._work(lambda inside: getting.get_stream(inside, path, handover.put, slowly=True))
         )
         reading.add_done_callback(lambda _: handover.end())
         try:
-            while (piece := await asyncio.to_thread(handover.get)) is not None:
+            while (piece := await loop.run_in_executor(threads, handover.get)) is not None:
                 yield piece
             await reading
         finally:
             handover.leave()
             reading.cancel()
+            threads.shutdown(wait=False)
 
     async def put_stream(
         self, iterable: Iterable[bytes], path: str, size: int, mode: int | str = 0o644

@@ -244,7 +244,7 @@ class DockerContainerHostSync(ContainerHost):
         handover = Handover()
         with ThreadPoolExecutor(1, "dockerpty-iter-get") as threads:
             reading = threads.submit(
-                self._work, lambda inside: getting.get_stream(inside, path, handover.put)
+                self._work, lambda inside: getting.get_stream(inside, path, handover.put, slowly=True)
             )
             reading.add_done_callback(lambda _: handover.end())
             try:
