@@ -323,7 +323,7 @@ class _Putting:
         try:
             self._owner = self._given if self._given is not None else inside.owner()
             self._at, self._rest, known = inside.settle(self._folder)
-            self._folder = posixpath.join(self._at, self._rest)
+            self._folder = posixpath.join(self._at, self._rest) if self._rest else self._at
             if known is not None and not known.is_dir:
                 reason = "it is no directory"
                 raise DockerptyError("copy to", inside.said(known.path), reason, "give another one")
@@ -423,9 +423,10 @@ class _Putting:
         if not temporary:
             for item in replaced:
                 item.error = _NO_SHELL
-        elif merged := [item for item in replaced if item.is_dir]:
-            # They have the permissions and times of what was there, and of the renaming.
-            self._send(gathered(self._folders_of(merged, Writer(gnu=not by_engine))), by_engine=by_engine)
+        # They have the permissions of what was there, and the times of the renaming, or of busybox's tar.
+        late = [item for item in items if item.is_dir and ((item.found and temporary) or not by_engine)]
+        if late:
+            self._send(gathered(self._folders_of(late, Writer(gnu=not by_engine))), by_engine=by_engine)
 
     def _send(self, pieces: Iterator[bytes], *, by_engine: bool) -> None:
         if by_engine:
