@@ -303,10 +303,11 @@ ALLOWED["host.transfer.getting"] = _names(
     host="errors results",
     transfer="incoming inside look onefile sources stop",
 )
+ALLOWED["host.transfer.outgoing"] = _names("archive errors tree", host="results", transfer="look sources")
 ALLOWED["host.transfer.putting"] = _names(
-    "archive errors tree", host="errors results", transfer="inside look sources stop"
+    "archive errors tree", host="errors results", transfer="inside look outgoing sources stop"
 )
-ALLOWED["host.transfer.files"] = _names("archive errors tree", transfer="getting inside look putting")
+ALLOWED["host.transfer.files"] = _names("archive errors tree", transfer="getting inside look")
 # a machine behind SSH;
 ALLOWED["host.ssh.far_side"] = set()
 ALLOWED["host.ssh.command"] = _names(host="results", ssh="far_side")

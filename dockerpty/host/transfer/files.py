@@ -1,7 +1,7 @@
 """The usual verbs for files of a container: to look, to read and write, to make, move and remove.
 
-What the engine can do by itself it does, also in a container that is stopped or has no shell: to look at a path, to
-read and write a file, to make a directory. The rest is done by programs of the container's own, as root.
+What the engine can do by itself it does, also in a container that is stopped or has no shell: to look at a path and to
+make a directory. The rest is done by programs of the container's own, as root.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ import time
 
 from dockerpty.archive import DIRECTORY, Member, Reader, Writer, parts_of
 from dockerpty.errors import ArchiveError, DockerptyError
-from dockerpty.host.transfer.getting import BYTES_LIMIT, expanded, get_bytes
+from dockerpty.host.transfer.getting import expanded
 from dockerpty.host.transfer.inside import Inside
 from dockerpty.host.transfer.look import Look, script
-from dockerpty.host.transfer.putting import put_bytes
 from dockerpty.tree import gathered
 
 TYPE_CHECKING = False
@@ -65,35 +64,6 @@ def glob(inside: Inside, pattern: object) -> list[str]:
         folder, last = posixpath.split(path)
         return [posixpath.join(folder, name) for name in fnmatch.filter(ls(inside, folder), last)]
     return sorted(expanded(inside, path))
-
-
-def read_bytes(inside: Inside, path: object, max_bytes: int = BYTES_LIMIT) -> bytes:
-    """Read a file; raises as `get_bytes`."""
-    return get_bytes(inside, path, max_bytes)
-
-
-def read_file(
-    inside: Inside,
-    path: object,
-    *,
-    encoding: str = "utf-8",
-    errors: str = "strict",
-    max_bytes: int = BYTES_LIMIT,
-) -> str:
-    """Read a file as text; raises as `get_bytes`, and UnicodeDecodeError."""
-    return get_bytes(inside, path, max_bytes).decode(encoding, errors)
-
-
-def write_bytes(inside: Inside, path: object, data: bytes, mode: int | str = 0o644) -> None:
-    """Write a file; raises as `put_bytes`."""
-    put_bytes(inside, data, path, mode)
-
-
-def write_file(
-    inside: Inside, path: object, text: str, mode: int | str = 0o644, *, encoding: str = "utf-8"
-) -> None:
-    """Write a file of text; raises as `put_bytes`."""
-    put_bytes(inside, text.encode(encoding), path, mode)
 
 
 def mkdir(

@@ -10,10 +10,8 @@ from __future__ import annotations
 import glob as globbing
 import os
 import posixpath
-import stat
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from dockerpty.archive import DIRECTORY, FILE, HARDLINK, SYMLINK, Member, Writer, shown
@@ -21,19 +19,18 @@ from dockerpty.errors import DockerptyError
 from dockerpty.host.errors import TransferError
 from dockerpty.host.results import FileTransfer, Status, TransferResult
 from dockerpty.host.transfer.inside import Inside
-from dockerpty.host.transfer.look import Look, numbers_of, script
-from dockerpty.host.transfer.sources import Left, base_of, check_names, listed, reason_of
+from dockerpty.host.transfer.look import numbers_of, script
+from dockerpty.host.transfer.outgoing import Outgoing, exactly, outgoing
+from dockerpty.host.transfer.sources import base_of, check_names, listed
 from dockerpty.host.transfer.stop import Meter
-from dockerpty.tree import PIECE, gathered, members
+from dockerpty.tree import gathered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import TypeAlias
 
+    from dockerpty.host.transfer.outgoing import Alter
     from dockerpty.host.transfer.stop import Progress
-
-    Alter: TypeAlias = Callable[[Member], bool]
 
 # What is made on the way to a target.
 _FOLDER_MODE = 0o755
@@ -63,10 +60,11 @@ merge() (
 )
 merge look "$1" "$2" && merge move "$1" "$2" && rm -rf -- "$1"
 """
-# Write one file, of mode $4 and owner $5, as $1/$2, by way of $1/$3 if that is another. A link of that name is not gone
-# through.
+# Write one file, of mode $4, owner $5 and $6 bytes, as $1/$2, by way of $1/$3 if that is another. If they are less,
+# whoever sends them has gone. A link of that name is not gone through.
 _WRITE = (
     'mkdir -p -- "$1" && umask 077 && cat >"$1/$3" && chmod "$4" "$1/$3" && chown "$5" "$1/$3" '
+    '&& [ "$(wc -c <"$1/$3")" -eq "$6" ] '
     '&& { [ "$2" = "$3" ] || { { [ ! -L "$1/$2" ] || rm -f -- "$1/$2"; } && mv -f -- "$1/$3" "$1/$2"; }; }'
 )
 _NO_SHELL = "it was written in place: there is no shell to rename it"
@@ -121,48 +119,36 @@ def put(
     names = [base_of(os.fsdecode(source)) for source in sources] if name is None else [name]
     check_names(names, sources)
     bits, numbers = _bits_of(mode), None if owner is None else numbers_of(owner)
-    items = [_item(source, each, follow_links) for source, each in zip(sources, names, strict=True)]
+    items = [outgoing(source, each, follow_links) for source, each in zip(sources, names, strict=True)]
     work = _Putting(inside, Meter(progress), bits, numbers)
     files = work.all(items, dest_dir, overwrite=overwrite)
     return TransferResult.of(files, duration=time.monotonic() - began, host=inside.host)
 
 
-def put_bytes(
-    inside: Inside,
-    data: bytes,
-    path: object,
-    mode: int | str = 0o644,
-    *,
-    owner: str | tuple[int, int] | None = None,
-) -> None:
+def put_bytes(inside: Inside, data: bytes, path: object, mode: int | str = 0o644) -> None:
     """Write a file of a container, in place of what has its name; its directory is made if it is missing.
 
     A link is followed, as by all that write to a file.
 
     Raises:
-        ValueError: the mode or the owner is none.
+        ValueError: the mode is none.
         TransferError: it could not be written.
         DockerptyError: there is no container, or no engine.
     """
-    put_stream(inside, [data], path, len(data), mode, owner=owner)
+    put_stream(inside, [data], path, len(data), mode)
 
 
 def put_stream(
-    inside: Inside,
-    pieces: Iterable[bytes],
-    path: object,
-    size: int,
-    mode: int | str = 0o644,
-    *,
-    owner: str | tuple[int, int] | None = None,
-    progress: Progress | None = None,
+    inside: Inside, pieces: Iterable[bytes], path: object, size: int, mode: int | str = 0o644
 ) -> None:
     """Write a file of a container from pieces as they come; raises as `put_bytes`, and what `pieces` raises.
+
+    While it asks for them Docker does nothing else for the container: it waits for the end of what it unpacks.
 
     Args:
         size: of all pieces together, in bytes. It is an error if they are more, or less.
     """
-    bits, numbers = _bits_of(mode), None if owner is None else numbers_of(owner)
+    bits = _bits_of(mode)
     there = inside.literal(inside.absolute(path))
     found = inside.look(there)
     if found is not None and found.is_link:
@@ -170,9 +156,9 @@ def put_stream(
         if found is None:
             raise TransferError("write", inside.said(there), "it is a link to nowhere", host=inside.host)
         there = found.path
-    item = _Item(path, base_of(there), size, False, lambda: iter(pieces))
+    item = Outgoing(path, base_of(there), size, content=exactly(pieces, size, there))
     check_names([item.name], [path])
-    files = _Putting(inside, Meter(progress), bits, numbers).all([item], posixpath.dirname(there))
+    files = _Putting(inside, Meter(None), bits, None).all([item], posixpath.dirname(there))
     TransferResult.of(files, host=inside.host).check()
 
 
@@ -199,89 +185,6 @@ def _bits_of(mode: int | str | None) -> int | None:
     return bits
 
 
-@dataclass(eq=False)
-class _Item:
-    """One source on its way.
-
-    Attributes:
-        source: as it was passed; `name`: what it is called there.
-        size: bytes, as far as they are known before.
-        content: where it is not on a disk, its bytes.
-        error: why it cannot be put, with `status`.
-        found: what has its name there.
-    """
-
-    source: Any
-    name: str
-    size: int = 0
-    is_dir: bool = False
-    content: Callable[[], Iterator[bytes]] | None = None
-    follow_links: bool = False
-    status: Status = Status.Success
-    error: str = ""
-    found: Look | None = None
-    moved: int = 0
-    left: Left = field(default_factory=Left)
-
-    def pieces(self, name: str, writer: Writer, alter: Alter) -> Iterator[bytes]:
-        """Give its members of an archive, under a name there."""
-        self.left = Left()
-        if self.content is None:
-            path = os.path.abspath(os.fsdecode(self.source))
-            return members(path, name, self.left, writer=writer, alter=alter, follow_links=self.follow_links)
-        return self._single(name, writer, alter, self.content())
-
-    def _single(self, name: str, writer: Writer, alter: Alter, content: Iterator[bytes]) -> Iterator[bytes]:
-        member = Member(name, size=self.size, mtime=int(time.time()))
-        alter(member)
-        yield writer.begin(member)
-        came = 0
-        for data in content:
-            came += len(data)
-            if came > self.size:
-                break
-            yield writer.data(data)
-        if came != self.size:
-            how = "more" if came > self.size else "less"
-            raise DockerptyError("read", shown(name), f"there is {how} of it than {self.size} bytes")
-        yield writer.end()
-
-
-def _item(source: Any, name: str, follow_links: bool) -> _Item:
-    """Look at a source on this machine."""
-    item = _Item(source, name, follow_links=follow_links)
-    try:
-        status = os.stat(source, follow_symlinks=follow_links)
-    except (OSError, ValueError) as error:
-        item.status, item.error = Status.Failed, reason_of(error)
-        return item
-    item.is_dir = stat.S_ISDIR(status.st_mode)
-    if item.is_dir:
-        item.size = _size_of(os.fsdecode(source))
-    elif stat.S_ISREG(status.st_mode):
-        item.size = status.st_size
-    elif not stat.S_ISLNK(status.st_mode):
-        item.status, item.error = Status.Skipped, "it is no file, directory or link"
-    return item
-
-
-def _size_of(folder: str) -> int:
-    """Add up the files of a tree, as far as they can be seen: for who watches."""
-    count = 0
-    to_do = [folder]
-    while to_do:
-        try:
-            with os.scandir(to_do.pop()) as entries:
-                for each in entries:
-                    if each.is_dir(follow_symlinks=False):
-                        to_do.append(each.path)
-                    elif each.is_file(follow_symlinks=False):
-                        count += each.stat(follow_symlinks=False).st_size
-        except OSError:
-            pass  # told when it is read
-    return count
-
-
 class _Counting(Writer):
     """Tells of the data that goes through it."""
 
@@ -305,10 +208,10 @@ class _Putting:
         self._given = owner
         self._owner = (0, 0)
         # The one that is read, and the one that could not be.
-        self._item = _Item("", "")
-        self._culprit: _Item | None = None
+        self._item = Outgoing("", "")
+        self._culprit: Outgoing | None = None
 
-    def all(self, items: list[_Item], dest_dir: object, *, overwrite: bool = True) -> list[FileTransfer]:
+    def all(self, items: list[Outgoing], dest_dir: object, *, overwrite: bool = True) -> list[FileTransfer]:
         """Put each item, and give what came of it."""
         inside = self._inside
         if why := inside.is_over:
@@ -319,7 +222,7 @@ class _Putting:
         # An error here is one of the container or the engine, and not of any source.
         _ = inside.told
         self._folder = inside.absolute(dest_dir)
-        by_engine, by_tar, singly = list[_Item](), list[_Item](), list[_Item]()
+        by_engine, by_tar, singly = list[Outgoing](), list[Outgoing](), list[Outgoing]()
         try:
             self._owner = self._given if self._given is not None else inside.owner()
             self._at, self._rest, known = inside.settle(self._folder)
@@ -357,7 +260,7 @@ class _Putting:
             for item in items
         ]
 
-    def _meet(self, items: list[_Item], overwrite: bool) -> None:
+    def _meet(self, items: list[Outgoing], overwrite: bool) -> None:
         """Learn what has the names there already, and what cannot be for that."""
         paths = [posixpath.join(self._folder, item.name) for item in items]
         for item, there in zip(items, self._inside.look_all(paths, brief=True), strict=True):
@@ -370,7 +273,7 @@ class _Putting:
                 what = "a directory" if there.is_dir else "no directory"
                 item.status, item.error = Status.Failed, f"there is {what} of that name"
 
-    def _groups(self, items: list[_Item], put: Callable[[list[_Item]], None]) -> None:
+    def _groups(self, items: list[Outgoing], put: Callable[[list[Outgoing]], None]) -> None:
         """Put all together; what stands in the way of others, alone."""
         to_do = [items] if items else []
         while to_do:
@@ -379,7 +282,7 @@ class _Putting:
             try:
                 put(group)
             except DockerptyError as error:
-                culprit: _Item | None = self._culprit
+                culprit: Outgoing | None = self._culprit
                 if isinstance(error, ConnectionError) or self._inside.is_over or len(group) == 1:
                     self._fail(group, error)
                 elif culprit is not None:
@@ -388,11 +291,11 @@ class _Putting:
                 else:
                     to_do[:0] = [[item] for item in group]
 
-    def _fail(self, items: list[_Item], error: DockerptyError) -> None:
+    def _fail(self, items: list[Outgoing], error: DockerptyError) -> None:
         for item in items:
             item.status, item.error = self._inside.outcome(error)
 
-    def _archive(self, items: list[_Item], *, by_engine: bool) -> None:
+    def _archive(self, items: list[Outgoing], *, by_engine: bool) -> None:
         """Put these in one archive.
 
         Raises:
@@ -434,7 +337,7 @@ class _Putting:
         else:
             self._inside.must("copy to", self._folder, ("tar", "-xpf", "-", "-C", self._at), stdin=pieces)
 
-    def _pieces(self, items: list[_Item], temporary: str, writer: Writer) -> Iterator[bytes]:
+    def _pieces(self, items: list[Outgoing], temporary: str, writer: Writer) -> Iterator[bytes]:
         steps = [step for step in self._rest.split("/") if step]
         for index in range(len(steps)):
             yield self._made(writer, "/".join(steps[: index + 1]), _FOLDER_MODE)
@@ -449,7 +352,7 @@ class _Putting:
                 self._culprit = item
                 raise
 
-    def _folders_of(self, items: list[_Item], writer: Writer) -> Iterator[bytes]:
+    def _folders_of(self, items: list[Outgoing], writer: Writer) -> Iterator[bytes]:
         for item in items:
             self._item = item
             alter: Alter = lambda member: self._alter(member) and member.kind == DIRECTORY  # noqa: E731
@@ -485,14 +388,16 @@ class _Putting:
         except Exception:  # noqa: BLE001  # of any kind: it is the other one that is raised
             pass
 
-    def _write(self, item: _Item) -> None:
+    def _write(self, item: Outgoing) -> None:
         """Write a file by a shell: there is no tar, or something is mounted just there."""
         path = posixpath.join(self._folder, item.name)
         self._inside.need_shell(path)
         in_place = self._inside.is_mount(path)
         beside = item.name if in_place else _TEMPORARY + os.urandom(12).hex()
-        bits, content = self._content(item)
-        words = (self._folder, item.name, beside, f"{bits:o}", "{}:{}".format(*self._owner))
+        self._item, item.moved = item, 0
+        bits = item.bits if self._bits is None else self._bits
+        words = (self._folder, item.name, beside, f"{bits:o}", "{}:{}".format(*self._owner), str(item.size))
+        content = self._counted(item.data())
         try:
             self._inside.must("copy to", self._folder, script(_WRITE, *words), stdin=content)
         except BaseException:
@@ -501,26 +406,11 @@ class _Putting:
             raise
         item.error = _NO_RENAMING if in_place else ""
 
-    def _content(self, item: _Item) -> tuple[int, Iterator[bytes]]:
-        """Give a file's permissions, and what is in it."""
-        self._item, item.moved = item, 0
-        if item.content is not None:
-            return 0o644 if self._bits is None else self._bits, item.content()
-        path = os.fsdecode(item.source)
-        if item.is_dir or (os.path.islink(path) and not item.follow_links):
-            raise DockerptyError("copy", shown(path), "only a file can be written there, without a tar")
-        bits = os.stat(path).st_mode & 0o777 if self._bits is None else self._bits
-        return bits, self._file(path)
-
-    def _file(self, path: str) -> Iterator[bytes]:
-        try:
-            with open(path, "rb", buffering=0) as file:
-                while piece := file.read(PIECE):
-                    self._moved(len(piece))
-                    yield piece
-        except OSError as error:
-            raise DockerptyError("read", shown(path), reason_of(error)) from error
+    def _counted(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            self._moved(len(piece))
+            yield piece
 
 
-def _waiting(items: list[_Item]) -> list[_Item]:
+def _waiting(items: list[Outgoing]) -> list[Outgoing]:
     return [item for item in items if item.status is Status.Success]
