@@ -228,6 +228,8 @@ class _Getting:
         if hidden and (found.is_file or (inside.is_made_up(found.path) and not found.is_dir)):
             return self._read(found, os.path.join(self._staging.path, *parts, name))
         by_engine = not hidden and not inside.hidden_below(found.path)
+        if found.is_link and inside.engine.is_podman and inside.has_tar:
+            by_engine = False  # for which one to nowhere is nothing
         moved = self._unpack(found, parts, name, left, chain, by_engine=by_engine)
         if moved is None and by_engine and (found.is_file or found.is_dir or found.is_link):
             _left_out(inside, found)

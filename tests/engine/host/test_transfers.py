@@ -27,6 +27,8 @@ from dockerpty.host.transfer.putting import put, put_bytes, put_stream
 from dockerpty.host.transfer.stop import Stop
 from tests.bed.engine import Bench, id_of
 from tests.bed.proxy import Proxy
+from tests.bed.transports import Podman, Unavailable
+from tests.conftest import missing
 from tests.engine.host.running import Runner
 
 pytestmark = [pytest.mark.engine]
@@ -854,6 +856,54 @@ def timed(seen: dict[str, Any], links: bool) -> dict[str, Any]:
 
 def is_folder(seen: Any) -> bool:
     return stat.S_ISDIR(int(seen[0], 8))
+
+
+# ---- another engine ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def podman(engine: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
+    """Podman's service; in a soak all that is above is tried there, too."""
+    try:
+        way = Podman(tmp_path_factory.mktemp("podman"))
+    except Unavailable as error:
+        missing(str(error))
+        raise
+    with way.applied():
+        yield way
+    way.close()
+
+
+def test_podman_moves_files_like_docker(podman: Podman, here: Path, tmp_path: Path) -> None:
+    client = podman.docker_client()
+    bench = Bench(client)
+    hosts = Hosts(bench)
+    try:
+        web = hosts.new()
+        odd = ["*", "[x]", "back\\slash", "new\nline", os.fsdecode(b"\xff")]
+        for name in odd:
+            (here / "d" / name).write_text("odd")
+            (here / name).write_text(name, errors="surrogateescape")
+        sources = [here / name for name in ("d", "f", *odd)]
+        os.chmod(here / "d" / "a", 0o755)
+        for place in ("/srv/new", "/dev/shm"):
+            assert put(web, sources, place).check().ok
+            assert put(web, sources, place).check().ok
+            hosts.sh(web, f"ln -s none {place}/dangling")
+            assert files.stat(web, f"{place}/dangling", follow_links=False).is_link
+            assert sorted(files.ls(web, place)) == sorted(["d", "f", "dangling", *odd])
+            back = tmp_path / f"back{len(place)}"
+            result = get(web, [f"{place}/{each.name}" for each in sources] + [f"{place}/dangling"], back)
+            assert result.check().ok
+            assert [(back / name).read_bytes() for name in odd] == [os.fsencode(name) for name in odd]
+            assert sorted(os.listdir(back / "d")) == sorted(os.listdir(here / "d"))
+        put_bytes(web, b"x", "/srv/new/f")
+        assert get_bytes(web, "/srv/new/*") == b"*"
+        assert hosts.sh(web, "ls -A /srv").split() == ["new"]
+    finally:
+        hosts.close()
+        bench.close()
+        client.close()
 
 
 # ---- globs, bytes, verbs ---------------------------------------------------------------------------------------
