@@ -51,7 +51,7 @@ def ls(inside: Inside, path: object = ".") -> list[str]:
         raise NotADirectoryError(f"{inside.said(found.path)} is no directory")
     if inside.is_hidden(found.path):
         inside.need_shell(found.path)
-    if not inside.has_shell:
+    elif not inside.does_all:
         return sorted(_listed(inside, found.path))
     output = inside.must("list", found.path, script(_LIST, found.path))
     return sorted({*output.decode("utf-8", "surrogateescape").split("\0")} - {*_NO_NAMES})

@@ -121,7 +121,7 @@ def get_stream(
         reason = "it is a directory" if found.is_dir else "it is no file"
         raise TransferError("read", inside.said(there), reason, host=inside.host)
     try:
-        if not inside.is_hidden(found.path) and not (slowly and inside.has_shell):
+        if not inside.is_hidden(found.path) and not (slowly and inside.does_all):
             file = OneFile(inside.said(there), max_bytes, take, host=inside.host)
             inside.archive(found.path, file.take)
             if file.eof():

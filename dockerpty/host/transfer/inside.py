@@ -25,6 +25,7 @@ from dockerpty.host.transfer.look import (
     Look,
     can_be_said,
     is_number,
+    may_all,
     mounts_of,
     of_engine,
     of_shell,
@@ -94,12 +95,14 @@ class Survey:
         mounts: where something is mounted.
         has_shell: there are `sh`, `mv` and `rm`.
         has_tar: there is `tar`.
+        may_all: root there may do all that the engine may, and was not confined.
     """
 
     started: str = ""
     mounts: tuple[str, ...] = ()
     has_shell: bool = False
     has_tar: bool = False
+    may_all: bool = False
 
 
 @dataclass
@@ -192,6 +195,11 @@ class Inside:
         """Whether `shell` can be used."""
         self._look_around()
         return self.survey.has_shell and self.is_running and self.run is not None
+
+    @property
+    def does_all(self) -> bool:
+        """Whether there is a shell that may do all that the engine may; any other one is for what has no other way."""
+        return self.has_shell and self.survey.may_all
 
     @property
     def has_tar(self) -> bool:
@@ -362,9 +370,9 @@ class Inside:
         """Say what is at each of these paths; `brief` what kind of thing, and the rest only if it costs nothing."""
         hidden = [path for path in paths if self.is_hidden(path)]
         found: list[Look | None] = []
-        if not hidden and (len(paths) < MANY or not self.has_shell):
+        if not hidden and (len(paths) < MANY or not self.does_all):
             found = [self._ask_engine(path) for path in paths]
-            if not (self.engine.is_podman and None in found and self.has_shell):
+            if not (self.engine.is_podman and None in found and self.does_all):
                 return found
             # Podman says that a link to nowhere is nothing.
             found = []
@@ -442,6 +450,7 @@ class Inside:
         self.survey.mounts = mounts_of(lines)
         self.survey.has_shell = ["shell"] in lines
         self.survey.has_tar = ["tar"] in lines
+        self.survey.may_all = may_all(lines)
         self.survey.started = started
 
     def _mounts(self) -> tuple[set[str], set[str]]:

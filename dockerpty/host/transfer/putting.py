@@ -67,7 +67,7 @@ _WRITE = (
     '&& [ "$(wc -c <"$1/$3")" -eq "$6" ] '
     '&& { [ "$2" = "$3" ] || { { [ ! -L "$1/$2" ] || rm -f -- "$1/$2"; } && mv -f -- "$1/$3" "$1/$2"; }; }'
 )
-_NO_SHELL = "it was written in place: there is no shell to rename it"
+_NO_SHELL = "it was written in place: there is no shell to rename it, or its root may not"
 _NO_RENAMING = "it was written in place: something is mounted there, and nothing can be renamed to it"
 
 
@@ -308,7 +308,7 @@ class _Putting:
         much = len(items) > _AT_ONCE or sum(item.size for item in items) > _AT_ONCE_BYTES
         much = much or any(item.is_dir for item in items)
         temporary = ""
-        if (much or replaced) and inside.has_shell:
+        if (much or replaced) and inside.does_all:
             temporary = _TEMPORARY + os.urandom(12).hex()
         pieces = gathered(self._pieces(items, temporary, _Counting(self._moved, gnu=not by_engine)))
         if not much:

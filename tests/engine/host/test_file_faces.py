@@ -255,6 +255,7 @@ print(most())
 """
 
 
+@pytest.mark.timeout(900 if SOAK else 120)
 def test_much_is_moved_in_constant_memory(own: Container, tmp_path: Path) -> None:
     size = 5 * GIB if SOAK else 150 * MIB
     source = sparse(tmp_path / "big", size)

@@ -21,7 +21,7 @@ from dockerpty.errors import DockerptyError, NotFound
 from dockerpty.host.errors import TransferError
 from dockerpty.host.results import Status
 from dockerpty.host.transfer import files
-from dockerpty.host.transfer.getting import get, get_bytes
+from dockerpty.host.transfer.getting import get, get_bytes, get_stream
 from dockerpty.host.transfer.inside import Inside
 from dockerpty.host.transfer.putting import put, put_bytes, put_stream
 from dockerpty.host.transfer.stop import Stop
@@ -410,6 +410,21 @@ def test_what_is_cut_while_it_replaces_a_directory_leaves_the_old_files(
     with pytest.raises(KeyboardInterrupt):
         put(web, here / "d", "/srv", progress=interrupt)
     assert hosts.sh(web, "cat /srv/d/a; ls -A /srv /srv/d") == "old\n/srv:\nd\n\n/srv/d:\na\n"
+
+
+def test_where_root_may_not_do_all_the_engine_does_it_in_place(
+    hosts: Hosts, here: Path, tmp_path: Path
+) -> None:
+    web = hosts.of(hosts.bench.container(start=True, host={"cap_drop": ["ALL"]}, user="1234:1234"))
+    os.chmod(here / "d" / "e", 0o700)
+    assert put(web, [here / "d", here / "f"], "/home/app").check().ok
+    result = put(web, [here / "d", here / "f"], "/home/app")
+    assert [(each.status, "in place" in each.error) for each in result.files] == [(Status.Success, True)] * 2
+    assert files.ls(web, "/home/app") == ["d", "f"]
+    assert files.ls(web, "/home/app/d/e") == ["none"]
+    kept = bytearray()
+    get_stream(web, "/home/app/f", kept.extend, slowly=True)
+    assert kept == b"file\n"
 
 
 def test_a_file_that_is_mounted_is_written_in_place_and_said(hosts: Hosts, web: Inside, here: Path) -> None:

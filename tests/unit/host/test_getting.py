@@ -277,7 +277,11 @@ class Shell:
     ) -> tuple[int, bytes, bytes]:
         self.ran.append(tuple(argv))
         if "/proc/self/mounts" in argv[2]:
-            return 0, b"none / overlay rw 0 0\nnone /with\\040space tmpfs rw 0 0\nshell\ntar\n", b""
+            return (
+                0,
+                b"none / overlay rw 0 0\nnone /with\\040space tmpfs rw 0 0\nshell\ntar\nroot 00000000a80425fb\n",
+                b"",
+            )
         for _piece in stdin or ():
             pass
         return int(bool(self.fails) and self.fails in argv[2]), b"", b"one\nthe reason\n"
