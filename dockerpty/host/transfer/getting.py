@@ -78,6 +78,8 @@ def get(
             FileTransfer(each, target, Status.Error, 0, f"not reached: {why}") for each in listed(src_files)
         ]
     else:
+        # An error here is one of the container or the engine, and not of any source.
+        _ = inside.told
         sources = _expanded(inside, listed(src_files))
         check_names([base_of(path) for _, path in sources], [each for each, _ in sources])
         work = _Getting(inside, Meter(progress), Limits(max_bytes), follow_links=follow_links)
@@ -145,8 +147,11 @@ def _expanded(inside: Inside, sources: list[Any]) -> list[tuple[Any, str]]:
         text = str(source)
         path = inside.absolute(text)
         paths = [path]
-        if glob.has_magic(text) and inside.find(path, follow_links=False) is None and inside.has_shell:
-            paths = expanded(inside, path) or [path]
+        try:
+            if glob.has_magic(text) and inside.find(path, follow_links=False) is None and inside.has_shell:
+                paths = expanded(inside, path) or [path]
+        except DockerptyError:
+            pass  # as it will be told of this source
         found += [(source if each == path else each, each) for each in paths]
     return found
 
@@ -164,8 +169,6 @@ class _Getting:
         self, sources: list[tuple[Any, str]], target: str, *, overwrite: bool, preserve: bool
     ) -> list[FileTransfer]:
         """Get each source, and give what came of it."""
-        # Once, since there may be none of that name.
-        _ = self._inside.told
         files: list[FileTransfer] = []
         try:
             staging = Staging(target)
@@ -212,8 +215,6 @@ class _Getting:
         except ArchiveError as error:
             raise inside.distrusted(path, error) from error
         except DockerptyError as error:
-            if isinstance(error, TransferError) and not inside.is_over:
-                raise
             remove(os.path.join(self._staging.path, name))
             status, why = inside.outcome(error)
             return FileTransfer(source, final, status, 0, why)

@@ -308,7 +308,7 @@ class _Putting:
         much = len(items) > _AT_ONCE or sum(item.size for item in items) > _AT_ONCE_BYTES
         much = much or any(item.is_dir for item in items)
         temporary = ""
-        if (much or replaced) and inside.does_all:
+        if (much or replaced) and (inside.does_all or not by_engine):
             temporary = _TEMPORARY + os.urandom(12).hex()
         pieces = gathered(self._pieces(items, temporary, _Counting(self._moved, gnu=not by_engine)))
         if not much:

@@ -290,6 +290,18 @@ class Shell:
 RUNNING = {"Running": True, "StartedAt": "now"}
 
 
+def test_what_only_a_program_reaches_fails_alone(target: Path) -> None:
+    def ends(*_: object, **__: object) -> tuple[int, bytes, bytes]:
+        raise TransferError("run", "cat in the container", "the container stopped")
+
+    engine = FakeEngine({"/a": 0}, {"/a": good("a")})
+    for run in (None, ends):
+        inside = Inside(engine, "web", run, survey=Survey("now", ("/dev/shm",), has_shell=True))
+        engine.told["State"] = RUNNING
+        result = get(inside, ["/dev/shm/*", "/dev/shm/x", "/a"], target)
+        assert [each.status for each in result.files] == [Status.Failed, Status.Failed, Status.Success]
+
+
 def test_what_was_put_under_another_name_is_removed_when_it_cannot_be_renamed(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("new")
     engine, shell = FakeEngine({"/srv": GO_DIRECTORY, "/srv/f": 0o644}, State=RUNNING), Shell(fails="mv -f")
