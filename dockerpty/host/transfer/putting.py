@@ -65,7 +65,8 @@ merge look "$1" "$2" && merge move "$1" "$2" && rm -rf -- "$1"
 _WRITE = (
     'mkdir -p -- "$1" && umask 077 && cat >"$1/$3" && chmod "$4" "$1/$3" && chown "$5" "$1/$3" '
     '&& [ "$(wc -c <"$1/$3")" -eq "$6" ] '
-    '&& { [ "$2" = "$3" ] || { { [ ! -L "$1/$2" ] || rm -f -- "$1/$2"; } && mv -f -- "$1/$3" "$1/$2"; }; }'
+    '&& { [ "$2" = "$3" ] || { { [ ! -L "$1/$2" ] || rm -f -- "$1/$2"; } && mv -f -- "$1/$3" "$1/$2"; }; } '
+    '|| { [ "$2" = "$3" ] || rm -f -- "$1/$3"; exit 1; }'
 )
 _NO_SHELL = "it was written in place: there is no shell to rename it, or its root may not"
 _NO_RENAMING = "it was written in place: something is mounted there, and nothing can be renamed to it"

@@ -609,6 +609,7 @@ def test_who_goes_away_in_the_middle_leaves_no_half_file_where_only_a_shell_gets
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -9
     hosts.bench.wait_for(lambda: not set(hosts.sh(web, "ps -o comm").split()) & {"tar", "cat"})
     assert hosts.sh(web, "cat /dev/shm/big") == "old\n"
+    assert has_tar or files.ls(web, "/dev/shm") == ["big"]
 
 
 # ---- ends in the middle --------------------------------------------------------------------------------------------
