@@ -16,7 +16,7 @@ from dockerpty.host.parents import parent_of
 from dockerpty.host.repeat import Repeats
 from dockerpty.host.session import TIMEOUT_S, HostSession
 from dockerpty.host.transfer import files, getting, putting
-from dockerpty.host.transfer.filing import Handover, in_thread, on_this_loop, work_on
+from dockerpty.host.transfer.filing import Handover, in_thread, on_this_loop, threads_of_its_own, work_on
 from dockerpty.host.transfer.getting import BYTES_LIMIT
 
 TYPE_CHECKING = False
@@ -303,19 +303,24 @@ class DockerContainerHost(ContainerHost):
         return await self._work(lambda inside: getting.get_bytes(inside, path, max_bytes))
 
     async def iter_get(self, path: str) -> AsyncIterator[bytes]:
-        """Read a file of the container piece by piece, of whatever size it is; raises as `get_bytes`."""
-        handover = Handover()
+        """Read a file of the container piece by piece, of whatever size it is; raises as `get_bytes`.
+
+        Where nothing runs to read it, Docker does nothing else for the container before the last piece is taken.
+        """
+        handover, threads = Handover(), threads_of_its_own()
+        loop = asyncio.get_running_loop()
         reading = asyncio.ensure_future(
-            self._work(lambda inside: getting.get_stream(inside, path, handover.put))
+            self._work(lambda inside: getting.get_stream(inside, path, handover.put, slowly=True))
         )
         reading.add_done_callback(lambda _: handover.end())
         try:
-            while (piece := await asyncio.to_thread(handover.get)) is not None:
+            while (piece := await loop.run_in_executor(threads, handover.get)) is not None:
                 yield piece
             await reading
         finally:
             handover.leave()
             reading.cancel()
+            threads.shutdown(wait=False)
 
     async def put_stream(
         self, iterable: Iterable[bytes], path: str, size: int, mode: int | str = 0o644
@@ -341,27 +346,23 @@ class DockerContainerHost(ContainerHost):
 
     async def read_bytes(self, path: str, max_bytes: int = BYTES_LIMIT) -> bytes:
         """Read a file of the container."""
-        return await self._work(lambda inside: files.read_bytes(inside, path, max_bytes))
+        return await self.get_bytes(path, max_bytes)
 
     async def read_file(
         self, path: str, *, encoding: str = "utf-8", errors: str = "strict", max_bytes: int = BYTES_LIMIT
     ) -> str:
         """Read a file of the container as text."""
-        return await self._work(
-            lambda inside: files.read_file(
-                inside, path, encoding=encoding, errors=errors, max_bytes=max_bytes
-            )
-        )
+        return (await self.get_bytes(path, max_bytes)).decode(encoding, errors)
 
     async def write_bytes(self, path: str, data: bytes, mode: int | str = 0o644) -> None:
         """Write a file of the container."""
-        await self._work(lambda inside: files.write_bytes(inside, path, data, mode))
+        await self.put_bytes(data, path, mode)
 
     async def write_file(
         self, path: str, text: str, mode: int | str = 0o644, *, encoding: str = "utf-8"
     ) -> None:
         """Write a file of text of the container."""
-        await self._work(lambda inside: files.write_file(inside, path, text, mode, encoding=encoding))
+        await self.put_bytes(text.encode(encoding), path, mode)
 
     async def mkdir(
         self, path: str, mode: int = 0o755, *, parents: bool = False, exist_ok: bool = False

@@ -240,11 +240,11 @@ class DockerContainerHostSync(ContainerHost):
         return self._work(lambda inside: getting.get_bytes(inside, path, max_bytes))
 
     def iter_get(self, path: str) -> Iterator[bytes]:
-        """Read a file of the container piece by piece, in a thread of its own; raises as `get_bytes`."""
+        """Read a file of the container piece by piece, in a thread of its own; see there."""
         handover = Handover()
         with ThreadPoolExecutor(1, "dockerpty-iter-get") as threads:
             reading = threads.submit(
-                self._work, lambda inside: getting.get_stream(inside, path, handover.put)
+                self._work, lambda inside: getting.get_stream(inside, path, handover.put, slowly=True)
             )
             reading.add_done_callback(lambda _: handover.end())
             try:
@@ -276,25 +276,21 @@ class DockerContainerHostSync(ContainerHost):
 
     def read_bytes(self, path: str, max_bytes: int = BYTES_LIMIT) -> bytes:
         """Read a file of the container."""
-        return self._work(lambda inside: files.read_bytes(inside, path, max_bytes))
+        return self.get_bytes(path, max_bytes)
 
     def read_file(
         self, path: str, *, encoding: str = "utf-8", errors: str = "strict", max_bytes: int = BYTES_LIMIT
     ) -> str:
         """Read a file of the container as text."""
-        return self._work(
-            lambda inside: files.read_file(
-                inside, path, encoding=encoding, errors=errors, max_bytes=max_bytes
-            )
-        )
+        return self.get_bytes(path, max_bytes).decode(encoding, errors)
 
     def write_bytes(self, path: str, data: bytes, mode: int | str = 0o644) -> None:
         """Write a file of the container."""
-        self._work(lambda inside: files.write_bytes(inside, path, data, mode))
+        self.put_bytes(data, path, mode)
 
     def write_file(self, path: str, text: str, mode: int | str = 0o644, *, encoding: str = "utf-8") -> None:
         """Write a file of text of the container."""
-        self._work(lambda inside: files.write_file(inside, path, text, mode, encoding=encoding))
+        self.put_bytes(text.encode(encoding), path, mode)
 
     def mkdir(self, path: str, mode: int = 0o755, *, parents: bool = False, exist_ok: bool = False) -> None:
         """Make a directory in the container."""

@@ -292,21 +292,22 @@ ALLOWED["host.transfer.look"] = set()
 ALLOWED["host.transfer.sources"] = _names("errors")
 ALLOWED["host.transfer.onefile"] = _names("archive", host="errors")
 ALLOWED["host.transfer.inside"] = _names(
-    "archive errors transfer", engine="calls interface", host="errors", transfer="look onefile stop"
+    "archive errors transfer",
+    engine="calls interface",
+    host="errors results",
+    transfer="look onefile sources stop",
 )
 ALLOWED["host.transfer.incoming"] = _names("archive errors tree")
 ALLOWED["host.transfer.getting"] = _names(
     "archive errors tree",
-    engine="calls",
     host="errors results",
     transfer="incoming inside look onefile sources stop",
 )
+ALLOWED["host.transfer.outgoing"] = _names("archive errors tree", host="results", transfer="look sources")
 ALLOWED["host.transfer.putting"] = _names(
-    "archive errors tree", engine="calls", host="errors results", transfer="inside look sources stop"
+    "archive errors tree", host="errors results", transfer="inside look outgoing sources stop"
 )
-ALLOWED["host.transfer.files"] = _names(
-    "archive errors tree", engine="calls", transfer="getting inside look putting"
-)
+ALLOWED["host.transfer.files"] = _names("archive errors tree", transfer="getting inside look")
 # a machine behind SSH;
 ALLOWED["host.ssh.far_side"] = set()
 ALLOWED["host.ssh.command"] = _names(host="results", ssh="far_side")

@@ -1,7 +1,7 @@
 """The usual verbs for files of a container: to look, to read and write, to make, move and remove.
 
-What the engine can do by itself it does, also in a container that is stopped or has no shell: to look at a path, to
-read and write a file, to make a directory. The rest is done by programs of the container's own, as root.
+What the engine can do by itself it does, also in a container that is stopped or has no shell: to look at a path and to
+make a directory. The rest is done by programs of the container's own, as root.
 """
 
 from __future__ import annotations
@@ -11,12 +11,10 @@ import posixpath
 import time
 
 from dockerpty.archive import DIRECTORY, Member, Reader, Writer, parts_of
-from dockerpty.engine import calls
 from dockerpty.errors import ArchiveError, DockerptyError
-from dockerpty.host.transfer.getting import BYTES_LIMIT, expanded, get_bytes
+from dockerpty.host.transfer.getting import expanded
 from dockerpty.host.transfer.inside import Inside
-from dockerpty.host.transfer.look import Look
-from dockerpty.host.transfer.putting import put_bytes
+from dockerpty.host.transfer.look import Look, script
 from dockerpty.tree import gathered
 
 TYPE_CHECKING = False
@@ -51,54 +49,21 @@ def ls(inside: Inside, path: object = ".") -> list[str]:
     found = _must(inside, path)
     if not found.is_dir:
         raise NotADirectoryError(f"{inside.said(found.path)} is no directory")
-    with inside:
-        if inside.has_shell:
-            code, output = inside.shell(_LIST, found.path)
-            names = output.decode("utf-8", "surrogateescape").split("\0")[:-1]
-            if not code:
-                return sorted(set(names) - {*_NO_NAMES})
-        if inside.is_hidden(found.path):
-            inside.need_shell(found.path)
+    if inside.is_hidden(found.path):
+        inside.need_shell(found.path)
+    elif not inside.does_all:
         return sorted(_listed(inside, found.path))
+    output = inside.must("list", found.path, script(_LIST, found.path))
+    return sorted({*output.decode("utf-8", "surrogateescape").split("\0")} - {*_NO_NAMES})
 
 
 def glob(inside: Inside, pattern: object) -> list[str]:
     """List the paths that a pattern (`*?[`) stands for, sorted; none is no error. Needs a shell."""
-    with inside:
-        path = inside.absolute(pattern)
-        if not inside.has_shell:
-            folder, last = posixpath.split(path)
-            return [posixpath.join(folder, name) for name in fnmatch.filter(ls(inside, folder), last)]
-        return sorted(expanded(inside, path))
-
-
-def read_bytes(inside: Inside, path: object, max_bytes: int = BYTES_LIMIT) -> bytes:
-    """Read a file; raises as `get_bytes`."""
-    return get_bytes(inside, path, max_bytes)
-
-
-def read_file(
-    inside: Inside,
-    path: object,
-    *,
-    encoding: str = "utf-8",
-    errors: str = "strict",
-    max_bytes: int = BYTES_LIMIT,
-) -> str:
-    """Read a file as text; raises as `get_bytes`, and UnicodeDecodeError."""
-    return get_bytes(inside, path, max_bytes).decode(encoding, errors)
-
-
-def write_bytes(inside: Inside, path: object, data: bytes, mode: int | str = 0o644) -> None:
-    """Write a file; raises as `put_bytes`."""
-    put_bytes(inside, data, path, mode)
-
-
-def write_file(
-    inside: Inside, path: object, text: str, mode: int | str = 0o644, *, encoding: str = "utf-8"
-) -> None:
-    """Write a file of text; raises as `put_bytes`."""
-    put_bytes(inside, text.encode(encoding), path, mode)
+    path = inside.absolute(pattern)
+    if not inside.has_shell:
+        folder, last = posixpath.split(path)
+        return [posixpath.join(folder, name) for name in fnmatch.filter(ls(inside, folder), last)]
+    return sorted(expanded(inside, path))
 
 
 def mkdir(
@@ -110,25 +75,22 @@ def mkdir(
         FileExistsError: something is there, and it is no directory, or `exist_ok` was not said.
         FileNotFoundError: one before it is missing, and `parents` was not said.
     """
-    with inside:
-        at, rest, known = inside.settle(inside.absolute(path))
-        if known is not None and not known.is_dir:
-            raise FileExistsError(f"{inside.said(at)} is no directory")
-        if not rest:
-            if not exist_ok:
-                raise FileExistsError(f"there is {inside.said(at)} already")
-            return
-        if "/" in rest and not parents:
-            raise FileNotFoundError(f"there is no {inside.said(posixpath.dirname(posixpath.join(at, rest)))}")
-        pieces = gathered(_folders(rest, mode, inside.owner()))
-        if not inside.is_hidden(posixpath.join(at, rest)):
-            inside.engine.upload(calls.put_archive(inside.container, at), pieces, timeout=inside.left())
-            return
-        inside.need_shell(at)
-        words = [posixpath.join(at, rest), f"{mode:o}", "{}:{}".format(*inside.owner())]
-        code, _ = inside.shell('mkdir -p -- "$1" && chmod "$2" "$1" && chown "$3" "$1"', *words)
-        if code:
-            raise DockerptyError("make", inside.said(at), f"mkdir there ended with {code}")
+    at, rest, known = inside.settle(inside.absolute(path))
+    if known is not None and not known.is_dir:
+        raise FileExistsError(f"{inside.said(at)} is no directory")
+    if not rest:
+        if not exist_ok:
+            raise FileExistsError(f"there is {inside.said(at)} already")
+        return
+    if "/" in rest and not parents:
+        raise FileNotFoundError(f"there is no {inside.said(posixpath.dirname(posixpath.join(at, rest)))}")
+    pieces = gathered(_folders(rest, mode, inside.owner()))
+    if not inside.is_hidden(posixpath.join(at, rest)):
+        inside.upload(at, pieces)
+        return
+    inside.need_shell(at)
+    words = [posixpath.join(at, rest), f"{mode:o}", "{}:{}".format(*inside.owner())]
+    inside.must("make", words[0], script('mkdir -p -- "$1" && chmod "$2" "$1" && chown "$3" "$1"', *words))
 
 
 def rm(inside: Inside, path: object, *, recursive: bool = False, missing_ok: bool = False) -> None:
@@ -139,16 +101,15 @@ def rm(inside: Inside, path: object, *, recursive: bool = False, missing_ok: boo
         IsADirectoryError: it is one, and `recursive` was not said.
         DockerptyError: it cannot be removed.
     """
-    with inside:
-        there = inside.literal(inside.absolute(path))
-        found = inside.look(there)
-        if found is None:
-            if missing_ok:
-                return
-            raise FileNotFoundError(f"there is no {inside.said(there)}")
-        if found.is_dir and not recursive:
-            raise IsADirectoryError(f"{inside.said(there)} is a directory")
-        _change(inside, "remove", there, ("rm", "-rf", "--", there))
+    there = inside.literal(inside.absolute(path))
+    found = inside.look(there)
+    if found is None:
+        if missing_ok:
+            return
+        raise FileNotFoundError(f"there is no {inside.said(there)}")
+    if found.is_dir and not recursive:
+        raise IsADirectoryError(f"{inside.said(there)} is a directory")
+    _change(inside, "remove", there, ("rm", "-rf", "--", there))
 
 
 def mv(inside: Inside, source: object, target: object) -> None:
@@ -158,27 +119,22 @@ def mv(inside: Inside, source: object, target: object) -> None:
         FileNotFoundError: there is no source.
         DockerptyError: it cannot be renamed.
     """
-    with inside:
-        there, to = inside.literal(inside.absolute(source)), inside.absolute(target)
-        if inside.look(there) is None:
-            raise FileNotFoundError(f"there is no {inside.said(there)}")
-        _change(inside, "rename", there, ("mv", "-f", "--", there, to))
+    there, to = inside.literal(inside.absolute(source)), inside.absolute(target)
+    if inside.look(there) is None:
+        raise FileNotFoundError(f"there is no {inside.said(there)}")
+    _change(inside, "rename", there, ("mv", "-f", "--", there, to))
 
 
 def _change(inside: Inside, action: str, path: str, argv: tuple[str, ...]) -> None:
     if inside.run is None or not inside.is_running:
-        raise DockerptyError(action, inside.said(path), "the container does not run", "start it first")
-    code, _ = inside.program(argv)
-    if code:
-        hint = f"is there a {argv[0]}?" if code in (126, 127) else ""
-        raise DockerptyError(action, inside.said(path), f"{argv[0]} there ended with {code}", hint)
+        raise DockerptyError(action, inside.said(path), inside.stands_still)
+    inside.must(action, path, argv)
 
 
 def _found(inside: Inside, path: object, *, follow_links: bool = True) -> Look | None:
-    with inside:
-        # Of a container that is not there nothing is known, either.
-        _ = inside.told
-        return inside.find(inside.absolute(path), follow_links=follow_links)
+    # Of a container that is not there nothing is known, either.
+    _ = inside.told
+    return inside.find(inside.absolute(path), follow_links=follow_links)
 
 
 def _must(inside: Inside, path: object, *, follow_links: bool = True) -> Look:
@@ -209,7 +165,7 @@ def _listed(inside: Inside, path: str) -> set[str]:
                 names.update(parts_of(event.name)[depth : depth + 1])
 
     try:
-        inside.engine.stream(calls.get_archive(inside.container, path), take, timeout=inside.left())
+        inside.archive(path, take)
         reader.eof()
     except ArchiveError as error:
         raise inside.distrusted(path, error) from error

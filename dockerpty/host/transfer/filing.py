@@ -9,6 +9,7 @@ import asyncio
 import queue
 import select
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from dockerpty.engine.interface import Engine
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 _HANDED, _LOOK_S = 8, 0.1
 # What a program that looks or moves says on its stdout.
 _OUTPUT_LIMIT = 64 * 1024 * 1024
+# ... of one whose stdout is taken: its complaints.
+_SAID_LIMIT = 4096
 
 
 def work_on(
@@ -86,10 +89,19 @@ def work_on(
                 each.close()
 
 
+def threads_of_its_own() -> ThreadPoolExecutor:
+    """Give one operation its threads.
+
+    Those that a loop has for all are few, and a program's own: what lasts long there holds up whoever asks for a name.
+    """
+    return ThreadPoolExecutor(thread_name_prefix="dockerpty-files")
+
+
 async def in_thread(work: Callable[[Stop], T]) -> T:
     """Do something in a thread; a cancellation stops it there, and does not wait until it has tidied up."""
-    stop = Stop()
-    task = asyncio.ensure_future(asyncio.to_thread(work, stop))
+    stop, threads = Stop(), threads_of_its_own()
+    task = asyncio.get_running_loop().run_in_executor(threads, work, stop)
+    threads.shutdown(wait=False)
 
     def ended(task: asyncio.Future[T]) -> None:
         stop.close()
@@ -180,7 +192,7 @@ class _Runner:
         stdin: Iterator[bytes] | None = None,
         on_output: Callable[[bytes], None] | None = None,
         tidy: bool = False,
-    ) -> tuple[int, bytes]:
+    ) -> tuple[int, bytes, bytes]:
         """Run one to its end."""
         options = self._core.options
         left = None if self._deadline is None else max(0.001, self._deadline - time.monotonic())
@@ -194,7 +206,7 @@ class _Runner:
             environment=options.environment,
             privileged=options.privileged,
             on_output=None if take is None else lambda stream, data: take(data) if stream == 1 else None,
-            output_limit=_OUTPUT_LIMIT if take is None else 0,
+            output_limit=_OUTPUT_LIMIT if take is None else _SAID_LIMIT,
             host=self._core.name,
         )
         blocking = Blocking(self._engine)
@@ -202,7 +214,7 @@ class _Runner:
         if status.retcode < 0:
             why = status.error or "its time was over"
             raise TransferError("run", f"{argv[0]} in the container", why, host=self._core.name)
-        return status.retcode, status.stdout
+        return status.retcode, status.stdout, status.stderr
 
 
 class _Pieces:

@@ -13,13 +13,12 @@ import time
 from typing import Any
 
 from dockerpty.archive import Member, shown
-from dockerpty.engine import calls
 from dockerpty.errors import ArchiveError, DockerptyError
 from dockerpty.host.errors import TransferError
 from dockerpty.host.results import FileTransfer, Status, TransferResult
 from dockerpty.host.transfer.incoming import Incoming, Limits, Staging, remove
 from dockerpty.host.transfer.inside import Inside
-from dockerpty.host.transfer.look import Look
+from dockerpty.host.transfer.look import Look, script
 from dockerpty.host.transfer.onefile import OneFile
 from dockerpty.host.transfer.sources import Left, base_of, check_names, listed, reason_of
 from dockerpty.host.transfer.stop import Meter
@@ -74,17 +73,17 @@ def get(
     """
     began = time.monotonic()
     target = os.fspath(dest_dir)
-    with inside:
-        if why := inside.is_over:
-            files = [
-                FileTransfer(each, target, Status.Error, 0, f"not reached: {why}")
-                for each in listed(src_files)
-            ]
-        else:
-            sources = _expanded(inside, listed(src_files))
-            check_names([base_of(path) for _, path in sources], [each for each, _ in sources])
-            work = _Getting(inside, Meter(progress), Limits(max_bytes), follow_links=follow_links)
-            files = work.all(sources, target, overwrite=overwrite, preserve=preserve)
+    if why := inside.is_over:
+        files = [
+            FileTransfer(each, target, Status.Error, 0, f"not reached: {why}") for each in listed(src_files)
+        ]
+    else:
+        # An error here is one of the container or the engine, and not of any source.
+        _ = inside.told
+        sources = _expanded(inside, listed(src_files))
+        check_names([base_of(path) for _, path in sources], [each for each, _ in sources])
+        work = _Getting(inside, Meter(progress), Limits(max_bytes), follow_links=follow_links)
+        files = work.all(sources, target, overwrite=overwrite, preserve=preserve)
     return TransferResult.of(files, duration=time.monotonic() - began, host=inside.host)
 
 
@@ -102,36 +101,43 @@ def get_bytes(inside: Inside, path: object, max_bytes: int = BYTES_LIMIT) -> byt
 
 
 def get_stream(
-    inside: Inside, path: object, take: Callable[[bytes], None], *, max_bytes: int | None = None
+    inside: Inside,
+    path: object,
+    take: Callable[[bytes], None],
+    *,
+    max_bytes: int | None = None,
+    slowly: bool = False,
 ) -> None:
-    """Hand on a file of a container in pieces, as they come; raises as `get_bytes`, and what `take` raises."""
-    with inside:
-        there = inside.absolute(path)
-        _ = inside.told
-        found = inside.find(there)
-        if found is None:
-            raise FileNotFoundError(f"there is no {inside.said(there)}")
-        if found.is_dir:
-            raise TransferError("read", inside.said(there), "it is a directory", host=inside.host)
-        try:
-            if inside.is_hidden(found.path):
-                _cat(inside, found.path, take, Limits(max_bytes))
+    """Hand on a file of a container in pieces, as they come; raises as `get_bytes`, and what `take` raises.
+
+    Args:
+        slowly: who takes it may ask the engine for more of this container meanwhile, which Docker does not answer
+            while an archive is on its way: a program is preferred.
+    """
+    there = inside.absolute(path)
+    _ = inside.told
+    found = inside.find(there)
+    if found is None:
+        raise FileNotFoundError(f"there is no {inside.said(there)}")
+    if not found.is_file:
+        reason = "it is a directory" if found.is_dir else "it is no file"
+        raise TransferError("read", inside.said(there), reason, host=inside.host)
+    try:
+        if not inside.is_hidden(found.path) and not (slowly and inside.does_all):
+            file = OneFile(inside.said(there), max_bytes, take, host=inside.host)
+            inside.archive(found.path, file.take)
+            if file.eof():
                 return
-            check = (lambda: None) if inside.stop is None else inside.stop.check
-            file = OneFile(inside.said(there), max_bytes, take, check=check, host=inside.host)
-            call = calls.get_archive(inside.container, found.path)
-            inside.engine.stream(call, file.take, timeout=inside.left())
-            if not file.eof():
-                _left_out(inside, found)
-                _cat(inside, found.path, take, Limits(max_bytes))
-        except ArchiveError as error:
-            raise inside.distrusted(there, error) from error
+            _left_out(inside, found)
+        _cat(inside, found.path, take, Limits(max_bytes))
+    except ArchiveError as error:
+        raise inside.distrusted(there, error) from error
 
 
 def expanded(inside: Inside, pattern: str) -> list[str]:
     """List the paths that a pattern of the container's shell stands for."""
-    code, output = inside.shell(_GLOB, pattern)
-    return [] if code else output.decode("utf-8", "surrogateescape").split("\0")[:-1]
+    output = inside.must("look for", pattern, script(_GLOB, pattern))
+    return output.decode("utf-8", "surrogateescape").split("\0")[:-1]
 
 
 def _expanded(inside: Inside, sources: list[Any]) -> list[tuple[Any, str]]:
@@ -141,8 +147,11 @@ def _expanded(inside: Inside, sources: list[Any]) -> list[tuple[Any, str]]:
         text = str(source)
         path = inside.absolute(text)
         paths = [path]
-        if glob.has_magic(text) and inside.find(path, follow_links=False) is None and inside.has_shell:
-            paths = expanded(inside, path) or [path]
+        try:
+            if glob.has_magic(text) and inside.find(path, follow_links=False) is None and inside.has_shell:
+                paths = expanded(inside, path) or [path]
+        except DockerptyError:
+            pass  # as it will be told of this source
         found += [(source if each == path else each, each) for each in paths]
     return found
 
@@ -160,8 +169,6 @@ class _Getting:
         self, sources: list[tuple[Any, str]], target: str, *, overwrite: bool, preserve: bool
     ) -> list[FileTransfer]:
         """Get each source, and give what came of it."""
-        # Once, since there may be none of that name.
-        _ = self._inside.told
         files: list[FileTransfer] = []
         try:
             staging = Staging(target)
@@ -207,17 +214,10 @@ class _Getting:
             moved = self._fetch(found, (), name, left, (found.path,))
         except ArchiveError as error:
             raise inside.distrusted(path, error) from error
-        except TransferError as error:
-            remove(os.path.join(self._staging.path, name))
-            if not inside.is_over:
-                raise
-            return FileTransfer(source, final, Status.Error, 0, inside.is_over or str(error))
         except DockerptyError as error:
             remove(os.path.join(self._staging.path, name))
-            if why := inside.is_over:
-                return FileTransfer(source, final, Status.Error, 0, why)
-            status = Status.Error if isinstance(error, ConnectionError) else Status.Failed
-            return FileTransfer(source, final, status, 0, reason_of(error))
+            status, why = inside.outcome(error)
+            return FileTransfer(source, final, status, 0, why)
         if moved is None:
             return FileTransfer(source, final, Status.Skipped, 0, str(left) or "it is no file or directory")
         return FileTransfer(source, final, Status.Success, moved, str(left))
@@ -229,6 +229,8 @@ class _Getting:
         if hidden and (found.is_file or (inside.is_made_up(found.path) and not found.is_dir)):
             return self._read(found, os.path.join(self._staging.path, *parts, name))
         by_engine = not hidden and not inside.hidden_below(found.path)
+        if found.is_link and inside.engine.is_podman and inside.has_tar:
+            by_engine = False  # for which one to nowhere is nothing
         moved = self._unpack(found, parts, name, left, chain, by_engine=by_engine)
         if moved is None and by_engine and (found.is_file or found.is_dir or found.is_link):
             _left_out(inside, found)
@@ -257,16 +259,13 @@ class _Getting:
         try:
 
             def take(data: bytes) -> None:
-                if inside.stop is not None:
-                    inside.stop.check()
                 before = incoming.moved
                 incoming.take(data)
                 self._meter.moved(incoming.moved - before, self._path)
 
             self._path = found.path
             if by_engine:
-                call = calls.get_archive(inside.container, found.path)
-                inside.engine.stream(call, take, timeout=inside.left())
+                inside.archive(found.path, take)
             else:
                 self._tar(found, take)
             incoming.eof()
@@ -287,10 +286,7 @@ class _Getting:
             raise DockerptyError("get", inside.said(found.path), reason, "get its files, one by one")
         inside.need_shell(found.path)
         folder, name = posixpath.split(found.path)
-        code, _ = inside.program(("tar", "-cf", "-", "-C", folder, "--", name), on_output=take)
-        if code:
-            hint = "it needs a tar" if code in (126, 127) else ""
-            raise DockerptyError("get", inside.said(found.path), f"tar there ended with {code}", hint)
+        inside.must("get", found.path, ("tar", "-cf", "-", "-C", folder, "--", name), on_output=take)
 
     def _read(self, found: Look, staged: str) -> int:
         """Bring a file by its content, of which nobody knows the size before it ends."""
@@ -361,6 +357,4 @@ def _cat(inside: Inside, path: str, take: Callable[[bytes], None], limits: Limit
         limits.count_bytes(member, len(data))
         take(data)
 
-    code, _ = inside.program(("cat", "--", path), on_output=feed)
-    if code:
-        raise DockerptyError("read", inside.said(path), f"cat there ended with {code}")
+    inside.must("read", path, ("cat", "--", path), on_output=feed)

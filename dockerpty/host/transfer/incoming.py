@@ -34,6 +34,8 @@ _PREFIX = ".dpty-"
 _CANNOT_BE = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
 # Linux: the longest name of a file that a program can open, with the zero byte at its end.
 _LONGEST_PATH = 4096
+# To make a directory that others make and remove at the same time.
+_ATTEMPTS = 10
 
 
 @dataclass
@@ -190,8 +192,7 @@ class Staging:
         self._made: list[str] = []
         self._keeps = False
         try:
-            self._make(self._target)
-            self.path = tempfile.mkdtemp(prefix=_PREFIX, dir=self._target)
+            self.path = self._own()
             probe = os.path.join(self.path, "umask")
             os.mkdir(probe)
             self.umask = 0o777 & ~stat.S_IMODE(os.stat(probe).st_mode)
@@ -242,14 +243,28 @@ class Staging:
         except OSError as error:
             raise DockerptyError("write", shown(final), (error.strerror or str(error)).lower()) from error
 
+    def _own(self) -> str:
+        for attempt in range(_ATTEMPTS):
+            try:
+                self._make(self._target)
+                return tempfile.mkdtemp(prefix=_PREFIX, dir=self._target)
+            except FileNotFoundError:
+                # Another transfer has taken back what it had made, and we took for somebody's.
+                if attempt == _ATTEMPTS - 1:
+                    raise
+        raise AssertionError
+
     def _make(self, folder: str) -> None:
         missing = []
         while not os.path.lexists(folder):
             missing.append(folder)
             folder = os.path.dirname(folder)
         for each in reversed(missing):
-            os.mkdir(each)
-            self._made.append(each)
+            try:
+                os.mkdir(each)
+                self._made.append(each)
+            except FileExistsError:
+                pass  # by another transfer, meanwhile; or it is a file, as is seen below
         if not os.path.isdir(self._target):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
 

@@ -18,19 +18,21 @@ from dockerpty.engine import calls
 from dockerpty.engine.interface import TIMEOUT, Engine
 from dockerpty.errors import DockerptyError
 from dockerpty.host.errors import TransferError
+from dockerpty.host.results import Status
 from dockerpty.host.transfer.look import (
-    DECODE,
     LOOK,
     SURVEY,
     Look,
     can_be_said,
-    encoded,
     is_number,
+    may_all,
     mounts_of,
     of_engine,
     of_shell,
+    script,
 )
 from dockerpty.host.transfer.onefile import OneFile
+from dockerpty.host.transfer.sources import reason_of
 from dockerpty.host.transfer.stop import Stop
 from dockerpty.transfer import TIMEOUT_S, clean, stat_path
 
@@ -41,6 +43,8 @@ _ENGINES_OWN = ("HostsPath", "ResolvConfPath", "HostnamePath")
 _WHERE = {"HostsPath": "/etc/hosts", "ResolvConfPath": "/etc/resolv.conf", "HostnamePath": "/etc/hostname"}
 # Where a file has no content of which one could know the size.
 _MADE_UP = ("/proc", "/sys")
+# Podman takes paths for patterns, and finds none for a name with a `*`, whatever stands before that.
+_PATTERNS = "*?[\\"
 # The engine and `readlink` follow a link to its end, as far as they see.
 _LINKS = 4
 # A table of users has some KiB.
@@ -65,7 +69,7 @@ class Run(Protocol):
         stdin: Iterator[bytes] | None = None,
         on_output: Callable[[bytes], None] | None = None,
         tidy: bool = False,
-    ) -> tuple[int, bytes]:
+    ) -> tuple[int, bytes, bytes]:
         """Run it to its end.
 
         Args:
@@ -78,7 +82,7 @@ class Run(Protocol):
                 has `TIDY_S` seconds. All else they end at once, with an error of any kind.
 
         Returns:
-            its exit code, 126 or 127 where there is no such program; its stdout.
+            its exit code, 126 or 127 where there is no such program; its stdout; the beginning of its stderr.
         """
 
 
@@ -91,12 +95,14 @@ class Survey:
         mounts: where something is mounted.
         has_shell: there are `sh`, `mv` and `rm`.
         has_tar: there is `tar`.
+        may_all: root there may do all that the engine may, and was not confined.
     """
 
     started: str = ""
     mounts: tuple[str, ...] = ()
     has_shell: bool = False
     has_tar: bool = False
+    may_all: bool = False
 
 
 @dataclass
@@ -104,7 +110,7 @@ class Inside:
     """A container's files, for one operation; not for two threads at once.
 
     Attributes:
-        engine: used by nobody else meanwhile.
+        engine: nobody else's meanwhile, and ended by `stop`, too.
         container: its full id.
         run: runs a program in it; None where that cannot be.
         user: the host's, as an exec has it; empty for the image's.
@@ -126,20 +132,11 @@ class Inside:
     survey: Survey = field(default_factory=Survey)
     _told: dict[str, Any] | None = field(default=None, init=False)
     _hidden: tuple[set[str], set[str]] | None = field(default=None, init=False)
-    _depth: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self.engine.stop = self.stop
 
     # ---- the operation itself ----
-
-    def __enter__(self) -> Inside:
-        """Let `stop` end what the engine is asked from now on."""
-        self._depth += 1
-        self.engine.stop = self.stop
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._depth -= 1
-        if not self._depth:
-            self.engine.stop = None
 
     @property
     def is_over(self) -> str:
@@ -149,6 +146,12 @@ class Inside:
         if self.deadline is not None and time.monotonic() >= self.deadline:
             return "its time was over"
         return ""
+
+    def outcome(self, error: DockerptyError) -> tuple[Status, str]:
+        """Say what an error makes of a source, and why."""
+        why = self.is_over
+        is_lost = why or isinstance(error, ConnectionError)
+        return Status.Error if is_lost else Status.Failed, why or reason_of(error)
 
     def left(self, limit: float = TIMEOUT_S) -> float:
         """Give the seconds that a call to the engine may take.
@@ -183,30 +186,61 @@ class Inside:
         return bool(state.get("Running")) and not state.get("Paused") and not state.get("Restarting")
 
     @property
+    def stands_still(self) -> str:
+        """Why nothing can be run in it, as a clause."""
+        return "the container is paused" if self.told["State"].get("Paused") else "the container does not run"
+
+    @property
     def has_shell(self) -> bool:
         """Whether `shell` can be used."""
         self._look_around()
         return self.survey.has_shell and self.is_running and self.run is not None
 
     @property
+    def does_all(self) -> bool:
+        """Whether there is a shell that may do all that the engine may; any other one is for what has no other way."""
+        return self.has_shell and self.survey.may_all
+
+    @property
     def has_tar(self) -> bool:
         """Whether there is a `tar` to be run."""
         return self.has_shell and self.survey.has_tar
 
-    def shell(self, script: str, *words: str, **options: Any) -> tuple[int, bytes]:
-        """Run a script with `sh`, as root, who the engine is as well: exit code and stdout."""
-        if not all(map(can_be_said, words)):
-            script, words = DECODE + script, tuple(map(encoded, words))
-        return self.program(("sh", "-c", script, "sh", *words), **options)
-
-    def program(self, argv: Sequence[str], **options: Any) -> tuple[int, bytes]:
-        """Run a program as root, who the engine is as well: exit code and stdout."""
+    def program(self, argv: Sequence[str], **options: Any) -> tuple[int, bytes, bytes]:
+        """Run a program as root, who the engine is as well; see `Run`."""
         assert self.run is not None
         if not all(map(can_be_said, argv)):
-            return self.shell('exec "$@"', *argv, **options)
+            argv = script('exec "$@"', *argv)
         if not options.get("tidy"):
             self.left()
         return self.run(argv, user="0", **options)
+
+    def must(self, action: str, path: str, argv: Sequence[str], **options: Any) -> bytes:
+        """Run a program that shall do something to a path, and give its stdout.
+
+        Raises:
+            DockerptyError: it failed; with the last that it said.
+        """
+        code, output, said = self.program(argv, **options)
+        if code:
+            last = said.decode("utf-8", "replace").strip().rpartition("\n")[2]
+            reason = f"{argv[0]} there ended with {code}" + (f": {shown(last)}" if last else "")
+            hint = f"is there a {argv[0]}?" if code in (126, 127) else ""
+            raise DockerptyError(action, self.said(path), reason, hint)
+        return output
+
+    def archive(self, path: str, take: Callable[[bytes], None]) -> None:
+        """Hand on what the engine makes of a path."""
+
+        def checked(data: bytes) -> None:
+            self.left()
+            take(data)
+
+        self.engine.stream(calls.get_archive(self.container, path), checked, timeout=self.left())
+
+    def upload(self, path: str, pieces: Iterator[bytes]) -> None:
+        """Have the engine unpack an archive below a path."""
+        self.engine.upload(calls.put_archive(self.container, path), pieces, timeout=self.left())
 
     def owner(self) -> tuple[int, int]:
         """Give the numbers of the host's user and of its group, as the engine finds them: in the container's files."""
@@ -249,7 +283,7 @@ class Inside:
         path = known.link if known is not None and known.is_link else path
         kept = bytearray()
         file = OneFile(self.said(path), _TABLE_LIMIT, kept.extend, host=self.host)
-        self.engine.stream(calls.get_archive(self.container, path), file.take, timeout=self.left())
+        self.archive(path, file.take)
         file.eof()
         return bytes(kept)
 
@@ -334,19 +368,25 @@ class Inside:
 
     def look_all(self, paths: Sequence[str], *, brief: bool = False) -> list[Look | None]:
         """Say what is at each of these paths; `brief` what kind of thing, and the rest only if it costs nothing."""
-        by_engine = [not self.is_hidden(path) for path in paths]
-        if all(by_engine) and (len(paths) < MANY or not self.has_shell):
-            return [self._ask_engine(path) for path in paths]
-        if not all(by_engine):
-            self.need_shell(paths[by_engine.index(False)])
+        hidden = [path for path in paths if self.is_hidden(path)]
         found: list[Look | None] = []
+        if not hidden and (len(paths) < MANY or not self.does_all):
+            found = [self._ask_engine(path) for path in paths]
+            if not (self.engine.is_podman and None in found and self.does_all):
+                return found
+            # Podman says that a link to nowhere is nothing.
+            found = []
+        elif hidden:
+            self.need_shell(hidden[0])
         for first in range(0, len(paths), _BATCH):
             found += self._ask_shell(paths[first : first + _BATCH], brief=brief)
         return found
 
     def is_hidden(self, path: str) -> bool:
-        """Whether a path is on a mount that the engine does not see."""
+        """Whether a path is on a mount that the engine does not see, or has a name that it cannot be told."""
         hidden, seen = self._mounts()
+        if self.engine.is_podman and any(char in path for char in _PATTERNS):
+            return True
         while path != "/":
             if path in hidden:
                 return True
@@ -354,6 +394,10 @@ class Inside:
                 return False
             path = posixpath.dirname(path)
         return False
+
+    def is_mount(self, path: str) -> bool:
+        """Whether something is mounted just there: nothing can be renamed to it."""
+        return any(path in points for points in self._mounts())
 
     def hidden_below(self, path: str) -> list[str]:
         """Name such mounts below a path."""
@@ -366,8 +410,8 @@ class Inside:
     def need_shell(self, path: str) -> None:
         """Raise DockerptyError, where a path that the engine does not see cannot be reached by a shell, either."""
         if not self.has_shell:
-            reason = "the engine does not see what is mounted there, and "
-            reason += "there is no shell to do it" if self.is_running else "the container does not run"
+            what = "there is no shell to do it" if self.is_running else self.stands_still
+            reason = f"the engine does not see what is there, and {what}"
             raise DockerptyError("reach", self.said(path), reason, "use a volume, or another directory")
 
     def said(self, path: str) -> str:
@@ -386,10 +430,10 @@ class Inside:
         return of_engine(path, known.mode, known.size, known.mtime, known.link)
 
     def _ask_shell(self, paths: Sequence[str], *, brief: bool) -> list[Look | None]:
-        code, output = self.shell(LOOK, "brief" if brief else "", *paths)
-        found = None if code else of_shell(paths, output)
+        output = self.must("look at", paths[0], script(LOOK, "brief" if brief else "", *paths))
+        found = of_shell(paths, output)
         if found is None:
-            raise DockerptyError("look at", self.said(paths[0]), f"the shell there ended with {code}")
+            raise DockerptyError("look at", self.said(paths[0]), "the shell there says something else")
         return found
 
     # ---- its mounts ----
@@ -399,13 +443,14 @@ class Inside:
         started = str(self.told["State"].get("StartedAt"))
         if self.survey.started == started or self.run is None or not self.is_running:
             return
-        code, output = self.shell(SURVEY)
+        code, output, _ = self.program(script(SURVEY))
         if code:
-            code, output = self.program(("cat", "/proc/self/mounts"))
+            _, output, _ = self.program(("cat", "/proc/self/mounts"))
         lines = [line.split(" ") for line in output.decode("utf-8", "surrogateescape").splitlines()]
         self.survey.mounts = mounts_of(lines)
         self.survey.has_shell = ["shell"] in lines
         self.survey.has_tar = ["tar"] in lines
+        self.survey.may_all = may_all(lines)
         self.survey.started = started
 
     def _mounts(self) -> tuple[set[str], set[str]]:

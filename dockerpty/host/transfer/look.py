@@ -26,10 +26,11 @@ SURVEY = r"""
 cat /proc/self/mounts
 { command -v mv && command -v rm; } >/dev/null && echo shell
 command -v tar >/dev/null && echo tar
+while read -r k v; do [ "$k" = CapEff: ] && echo "root $v"; done </proc/self/status
 :
 """
 # In the JSON of an exec there is no room for bytes that are no UTF-8: then all words are escaped, and this undoes it.
-DECODE = r"""
+_DECODE = r"""
 i=$#; while [ "$i" -gt 0 ]; do w=$(printf '%b.' "$1"); shift; set -- "$@" "${w%.}"; i=$((i - 1)); done
 """
 _KINDS = {"l": stat.S_IFLNK, "d": stat.S_IFDIR, "f": stat.S_IFREG, "o": stat.S_IFCHR}
@@ -101,6 +102,11 @@ def of_shell(paths: Sequence[str], output: bytes) -> list[Look | None] | None:
     return found
 
 
+def may_all(lines: Sequence[Sequence[str]]) -> bool:
+    """Say whether root there goes where it likes (CAP_DAC_OVERRIDE, capabilities(7)), as the engine does."""
+    return any(line[0] == "root" and int(line[1], 16) & 2 for line in lines if len(line) == 2)
+
+
 def mounts_of(lines: Sequence[Sequence[str]]) -> tuple[str, ...]:
     """Read the points of the kernel's table of mounts, split into words."""
     return tuple(_unquoted(line[1]) for line in lines if len(line) > 3)
@@ -130,13 +136,19 @@ def _unquoted(text: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
 
 
+def script(text: str, *words: str) -> list[str]:
+    """Give what runs a script of `sh`, with these words."""
+    if not all(map(can_be_said, words)):
+        text, words = _DECODE + text, tuple(map(_encoded, words))
+    return ["sh", "-c", text, "sh", *words]
+
+
 def can_be_said(word: str) -> bool:
     """Say whether a word can stand in an exec as it is."""
     return word.isascii() or not any("\udc80" <= char <= "\udcff" for char in word)
 
 
-def encoded(word: str) -> str:
-    """Give a word for `DECODE`."""
+def _encoded(word: str) -> str:
     return "".join(f"\\0{byte:03o}" for byte in word.encode("utf-8", "surrogateescape"))
 
 

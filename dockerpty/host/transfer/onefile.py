@@ -17,7 +17,6 @@ class OneFile:
         said: the file's name, for messages.
         limit: of its bytes; None for none.
         give: gets the content in pieces.
-        check: called before each piece of the archive; what it raises ends it.
         host: the host's name.
     """
 
@@ -27,11 +26,10 @@ class OneFile:
         limit: int | None,
         give: Callable[[bytes], None],
         *,
-        check: Callable[[], None] = lambda: None,
         host: str = "",
     ) -> None:
         self._said, self._limit, self._host = said, limit, host
-        self._give, self._check = give, check
+        self._give = give
         self._reader = Reader()
         self._done = False
 
@@ -42,7 +40,6 @@ class OneFile:
             ArchiveError: they are none.
             TransferError: it is not what was asked for, or too large.
         """
-        self._check()
         for event in self._reader.feed(data):
             if isinstance(event, memoryview):
                 self._give(bytes(event))

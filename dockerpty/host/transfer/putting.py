@@ -10,31 +10,27 @@ from __future__ import annotations
 import glob as globbing
 import os
 import posixpath
-import stat
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from dockerpty.archive import DIRECTORY, FILE, HARDLINK, SYMLINK, Member, Writer, shown
-from dockerpty.engine import calls
 from dockerpty.errors import DockerptyError
 from dockerpty.host.errors import TransferError
 from dockerpty.host.results import FileTransfer, Status, TransferResult
 from dockerpty.host.transfer.inside import Inside
-from dockerpty.host.transfer.look import Look, numbers_of
-from dockerpty.host.transfer.sources import Left, base_of, check_names, listed, reason_of
+from dockerpty.host.transfer.look import numbers_of, script
+from dockerpty.host.transfer.outgoing import Outgoing, exactly, outgoing
+from dockerpty.host.transfer.sources import base_of, check_names, listed
 from dockerpty.host.transfer.stop import Meter
-from dockerpty.tree import PIECE, gathered, members
+from dockerpty.tree import gathered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import TypeAlias
 
+    from dockerpty.host.transfer.outgoing import Alter
     from dockerpty.host.transfer.stop import Progress
-
-    Alter: TypeAlias = Callable[[Member], bool]
 
 # What is made on the way to a target.
 _FOLDER_MODE = 0o755
@@ -43,24 +39,37 @@ _TEMPORARY = ".dpty-"
 # So little is sent at once, and needs no other name meanwhile.
 _AT_ONCE, _AT_ONCE_BYTES = 32, 64 * 1024
 
-# Rename all that is in $1 into $2, some hundred at a time: an argument list has an end. The shell finds the names by
-# itself, since not all bytes of a name can be said in an exec.
-_MOVE = r"""
-t=$1 d=$2; set --; cd -- "$t" || exit
-for n in * .*; do
-  case $n in .|..) continue;; esac
-  [ -e "$n" ] || [ -L "$n" ] || continue
-  set -- "$@" "$n"
-  [ $# -lt 500 ] || { mv -f -- "$@" "$d"/ || exit; set --; }
-done
-[ $# -eq 0 ] || mv -f -- "$@" "$d"/ || exit
-cd / && rmdir -- "$t"
+# Rename all that is in $1 into $2, and go into directories that are there already; some hundred at a time, since an
+# argument list has an end. The shell finds the names by itself: not all bytes of a name can be said in an exec. Before
+# that it only looks, so that nothing is renamed where a directory would replace something else, or the reverse.
+_MERGE = r"""
+kind() { k=; if [ -L "$1" ]; then k=f; elif [ -d "$1" ]; then k=d; elif [ -e "$1" ]; then k=f; fi; }
+merge() (
+  how=$1 to=$3; cd -- "$2" || exit; set --
+  for n in * .*; do
+    case $n in .|..) continue;; esac
+    kind "$n"; here=$k; kind "$to/$n"
+    case $here$k in
+      dd) merge "$how" "./$n" "$to/$n" || exit;;
+      df|fd) echo "of a directory and a file none replaces the other: $to/$n" >&2; exit 1;;
+      *) [ "$here" ] && [ "$how" = move ] || continue
+        set -- "$@" "$n"; [ $# -lt 500 ] || { mv -f -- "$@" "$to/" || exit; set --; };;
+    esac
+  done
+  [ $# -eq 0 ] || mv -f -- "$@" "$to/"
+)
+merge look "$1" "$2" && merge move "$1" "$2" && rm -rf -- "$1"
 """
-# Write one file, of mode $4 and owner $5, as $1/$2, by way of $1/$3. A link of that name is not gone through.
+# Write one file, of mode $4, owner $5 and $6 bytes, as $1/$2, by way of $1/$3 if that is another. If they are less,
+# whoever sends them has gone. A link of that name is not gone through.
 _WRITE = (
     'mkdir -p -- "$1" && umask 077 && cat >"$1/$3" && chmod "$4" "$1/$3" && chown "$5" "$1/$3" '
-    '&& { [ ! -L "$1/$2" ] || rm -f -- "$1/$2"; } && mv -f -- "$1/$3" "$1/$2"'
+    '&& [ "$(wc -c <"$1/$3")" -eq "$6" ] '
+    '&& { [ "$2" = "$3" ] || { { [ ! -L "$1/$2" ] || rm -f -- "$1/$2"; } && mv -f -- "$1/$3" "$1/$2"; }; } '
+    '|| { [ "$2" = "$3" ] || rm -f -- "$1/$3"; exit 1; }'
 )
+_NO_SHELL = "it was written in place: there is no shell to rename it, or its root may not"
+_NO_RENAMING = "it was written in place: something is mounted there, and nothing can be renamed to it"
 
 
 def put(
@@ -78,8 +87,8 @@ def put(
 ) -> TransferResult:
     """Copy files and directories of this machine into a directory of a container.
 
-    What replaces a file does so when it is whole, where there is a shell. Of a directory that is there already the
-    files are written in place, by the engine.
+    What replaces a file does so when it is whole, where there is a shell, and else in place, which its outcome says; of
+    a directory that is there already each file by itself.
 
     Args:
         inside: the container, with what ends the operation.
@@ -111,60 +120,46 @@ def put(
     names = [base_of(os.fsdecode(source)) for source in sources] if name is None else [name]
     check_names(names, sources)
     bits, numbers = _bits_of(mode), None if owner is None else numbers_of(owner)
-    items = [_item(source, each, follow_links) for source, each in zip(sources, names, strict=True)]
-    with inside:
-        work = _Putting(inside, Meter(progress), bits, numbers)
-        files = work.all(items, dest_dir, overwrite=overwrite)
+    items = [outgoing(source, each, follow_links) for source, each in zip(sources, names, strict=True)]
+    work = _Putting(inside, Meter(progress), bits, numbers)
+    files = work.all(items, dest_dir, overwrite=overwrite)
     return TransferResult.of(files, duration=time.monotonic() - began, host=inside.host)
 
 
-def put_bytes(
-    inside: Inside,
-    data: bytes,
-    path: object,
-    mode: int | str = 0o644,
-    *,
-    owner: str | tuple[int, int] | None = None,
-) -> None:
+def put_bytes(inside: Inside, data: bytes, path: object, mode: int | str = 0o644) -> None:
     """Write a file of a container, in place of what has its name; its directory is made if it is missing.
 
     A link is followed, as by all that write to a file.
 
     Raises:
-        ValueError: the mode or the owner is none.
+        ValueError: the mode is none.
         TransferError: it could not be written.
         DockerptyError: there is no container, or no engine.
     """
-    put_stream(inside, [data], path, len(data), mode, owner=owner)
+    put_stream(inside, [data], path, len(data), mode)
 
 
 def put_stream(
-    inside: Inside,
-    pieces: Iterable[bytes],
-    path: object,
-    size: int,
-    mode: int | str = 0o644,
-    *,
-    owner: str | tuple[int, int] | None = None,
-    progress: Progress | None = None,
+    inside: Inside, pieces: Iterable[bytes], path: object, size: int, mode: int | str = 0o644
 ) -> None:
     """Write a file of a container from pieces as they come; raises as `put_bytes`, and what `pieces` raises.
+
+    While it asks for them Docker does nothing else for the container: it waits for the end of what it unpacks.
 
     Args:
         size: of all pieces together, in bytes. It is an error if they are more, or less.
     """
-    bits, numbers = _bits_of(mode), None if owner is None else numbers_of(owner)
-    with inside:
-        there = inside.literal(inside.absolute(path))
-        found = inside.look(there)
-        if found is not None and found.is_link:
-            found = inside.followed(found)
-            if found is None:
-                raise TransferError("write", inside.said(there), "it is a link to nowhere", host=inside.host)
-            there = found.path
-        item = _Item(path, base_of(there), size, False, lambda: iter(pieces))
-        check_names([item.name], [path])
-        files = _Putting(inside, Meter(progress), bits, numbers).all([item], posixpath.dirname(there))
+    bits = _bits_of(mode)
+    there = inside.literal(inside.absolute(path))
+    found = inside.look(there)
+    if found is not None and found.is_link:
+        found = inside.followed(found)
+        if found is None:
+            raise TransferError("write", inside.said(there), "it is a link to nowhere", host=inside.host)
+        there = found.path
+    item = Outgoing(path, base_of(there), size, content=exactly(pieces, size, there))
+    check_names([item.name], [path])
+    files = _Putting(inside, Meter(None), bits, None).all([item], posixpath.dirname(there))
     TransferResult.of(files, host=inside.host).check()
 
 
@@ -191,87 +186,17 @@ def _bits_of(mode: int | str | None) -> int | None:
     return bits
 
 
-@dataclass(eq=False)
-class _Item:
-    """One source on its way.
+class _Counting(Writer):
+    """Tells of the data that goes through it."""
 
-    Attributes:
-        source: as it was passed; `name`: what it is called there.
-        size: bytes, as far as they are known before.
-        content: where it is not on a disk, its bytes.
-        error: why it cannot be put, with `status`.
-        found: what has its name there.
-    """
+    def __init__(self, told: Callable[[int], None], *, gnu: bool) -> None:
+        super().__init__(gnu=gnu)
+        self._told = told
 
-    source: Any
-    name: str
-    size: int = 0
-    is_dir: bool = False
-    content: Callable[[], Iterator[bytes]] | None = None
-    follow_links: bool = False
-    status: Status = Status.Success
-    error: str = ""
-    found: Look | None = None
-    moved: int = 0
-    left: Left = field(default_factory=Left)
-
-    def pieces(self, name: str, writer: Writer, alter: Alter) -> Iterator[bytes]:
-        """Give its members of an archive, under a name there."""
-        self.left = Left()
-        if self.content is None:
-            path = os.path.abspath(os.fsdecode(self.source))
-            return members(path, name, self.left, writer=writer, alter=alter, follow_links=self.follow_links)
-        return self._single(name, writer, alter, self.content())
-
-    def _single(self, name: str, writer: Writer, alter: Alter, content: Iterator[bytes]) -> Iterator[bytes]:
-        member = Member(name, size=self.size, mtime=int(time.time()))
-        alter(member)
-        yield writer.begin(member)
-        came = 0
-        for data in content:
-            came += len(data)
-            if came > self.size:
-                break
-            yield writer.data(data)
-        if came != self.size:
-            how = "more" if came > self.size else "less"
-            raise DockerptyError("read", shown(name), f"there is {how} of it than {self.size} bytes")
-        yield writer.end()
-
-
-def _item(source: Any, name: str, follow_links: bool) -> _Item:
-    """Look at a source on this machine."""
-    item = _Item(source, name, follow_links=follow_links)
-    try:
-        status = os.stat(source, follow_symlinks=follow_links)
-    except (OSError, ValueError) as error:
-        item.status, item.error = Status.Failed, reason_of(error)
-        return item
-    item.is_dir = stat.S_ISDIR(status.st_mode)
-    if item.is_dir:
-        item.size = _size_of(os.fsdecode(source))
-    elif stat.S_ISREG(status.st_mode):
-        item.size = status.st_size
-    elif not stat.S_ISLNK(status.st_mode):
-        item.status, item.error = Status.Skipped, "it is no file, directory or link"
-    return item
-
-
-def _size_of(folder: str) -> int:
-    """Add up the files of a tree, as far as they can be seen: for who watches."""
-    count = 0
-    to_do = [folder]
-    while to_do:
-        try:
-            with os.scandir(to_do.pop()) as entries:
-                for each in entries:
-                    if each.is_dir(follow_symlinks=False):
-                        to_do.append(each.path)
-                    elif each.is_file(follow_symlinks=False):
-                        count += each.stat(follow_symlinks=False).st_size
-        except OSError:
-            pass  # told when it is read
-    return count
+    def data(self, piece: bytes) -> bytes:
+        """Give it as it is."""
+        self._told(len(piece))
+        return super().data(piece)
 
 
 class _Putting:
@@ -284,13 +209,10 @@ class _Putting:
         self._given = owner
         self._owner = (0, 0)
         # The one that is read, and the one that could not be.
-        self._item: _Item | None = None
-        self._culprit: _Item | None = None
-        # Its next piece is a header; and the bytes of data that follow that.
-        self._begins = False
-        self._due = 0
+        self._item = Outgoing("", "")
+        self._culprit: Outgoing | None = None
 
-    def all(self, items: list[_Item], dest_dir: object, *, overwrite: bool = True) -> list[FileTransfer]:
+    def all(self, items: list[Outgoing], dest_dir: object, *, overwrite: bool = True) -> list[FileTransfer]:
         """Put each item, and give what came of it."""
         inside = self._inside
         if why := inside.is_over:
@@ -300,34 +222,38 @@ class _Putting:
             ]
         # An error here is one of the container or the engine, and not of any source.
         _ = inside.told
-        folder = inside.absolute(dest_dir)
+        self._folder = inside.absolute(dest_dir)
+        by_engine, by_tar, singly = list[Outgoing](), list[Outgoing](), list[Outgoing]()
         try:
             self._owner = self._given if self._given is not None else inside.owner()
-            self._at, self._rest, known = inside.settle(folder)
-            folder = posixpath.join(self._at, self._rest)
+            self._at, self._rest, known = inside.settle(self._folder)
+            self._folder = posixpath.join(self._at, self._rest) if self._rest else self._at
             if known is not None and not known.is_dir:
-                raise DockerptyError(
-                    "copy to", inside.said(known.path), "it is no directory", "give another one"
-                )
-            waiting = [item for item in items if item.status is Status.Success]
+                reason = "it is no directory"
+                raise DockerptyError("copy to", inside.said(known.path), reason, "give another one")
             if not self._rest:
-                self._meet(waiting, folder, overwrite)
-            waiting = [item for item in waiting if item.status is Status.Success]
-            for item in waiting:
+                self._meet(_waiting(items), overwrite)
+            for item in _waiting(items):
+                path = posixpath.join(self._folder, item.name)
+                is_hidden = inside.is_hidden(path) or (item.is_dir and inside.hidden_below(path))
+                if is_hidden or (inside.is_mount(path) and not item.is_dir):
+                    by_one = not inside.has_tar or (inside.is_mount(path) and not item.is_dir)
+                    (singly if by_one else by_tar).append(item)
+                else:
+                    by_engine.append(item)
                 self._meter.expect(item.size)
         except DockerptyError as error:
-            self._fail([item for item in items if item.status is Status.Success], error)
-            waiting = []
-        ways: tuple[list[_Item], list[_Item]] = ([], [])
-        for item in waiting:
-            ways[self._is_hidden(folder, item)].append(item)
-        self._groups(ways[False], by_engine=True)
-        self._groups(ways[True], by_engine=False)
+            self._fail(_waiting(items), error)
+            by_engine = by_tar = singly = []
+        self._groups(by_engine, lambda group: self._archive(group, by_engine=True))
+        self._groups(by_tar, lambda group: self._archive(group, by_engine=False))
+        for item in singly:
+            self._groups([item], lambda group: self._write(*group))
         self._meter.end()
         return [
             FileTransfer(
                 item.source,
-                posixpath.join(folder, item.name),
+                posixpath.join(self._folder, item.name),
                 item.status,
                 item.moved if item.status is Status.Success else 0,
                 item.error or str(item.left),
@@ -335,14 +261,10 @@ class _Putting:
             for item in items
         ]
 
-    def _is_hidden(self, folder: str, item: _Item) -> bool:
-        path = posixpath.join(folder, item.name)
-        return self._inside.is_hidden(path) or (item.is_dir and bool(self._inside.hidden_below(path)))
-
-    def _meet(self, items: list[_Item], folder: str, overwrite: bool) -> None:
+    def _meet(self, items: list[Outgoing], overwrite: bool) -> None:
         """Learn what has the names there already, and what cannot be for that."""
-        found = self._inside.look_all([posixpath.join(folder, item.name) for item in items], brief=True)
-        for item, there in zip(items, found, strict=True):
+        paths = [posixpath.join(self._folder, item.name) for item in items]
+        for item, there in zip(items, self._inside.look_all(paths, brief=True), strict=True):
             item.found = there
             if there is None:
                 continue
@@ -352,16 +274,16 @@ class _Putting:
                 what = "a directory" if there.is_dir else "no directory"
                 item.status, item.error = Status.Failed, f"there is {what} of that name"
 
-    def _groups(self, items: list[_Item], *, by_engine: bool) -> None:
+    def _groups(self, items: list[Outgoing], put: Callable[[list[Outgoing]], None]) -> None:
         """Put all together; what stands in the way of others, alone."""
         to_do = [items] if items else []
         while to_do:
             group = to_do.pop(0)
             self._culprit = None
             try:
-                self._group(group, by_engine=by_engine)
+                put(group)
             except DockerptyError as error:
-                culprit: _Item | None = self._culprit
+                culprit: Outgoing | None = self._culprit
                 if isinstance(error, ConnectionError) or self._inside.is_over or len(group) == 1:
                     self._fail(group, error)
                 elif culprit is not None:
@@ -370,84 +292,79 @@ class _Putting:
                 else:
                     to_do[:0] = [[item] for item in group]
 
-    def _fail(self, items: list[_Item], error: DockerptyError) -> None:
-        over = self._inside.is_over
-        status = Status.Error if over or isinstance(error, ConnectionError) else Status.Failed
+    def _fail(self, items: list[Outgoing], error: DockerptyError) -> None:
         for item in items:
-            item.status, item.error = status, over or reason_of(error)
+            item.status, item.error = self._inside.outcome(error)
 
-    def _group(self, items: list[_Item], *, by_engine: bool) -> None:
+    def _archive(self, items: list[Outgoing], *, by_engine: bool) -> None:
         """Put these in one archive.
 
         Raises:
             DockerptyError: they were not put; what came of them is removed, as far as that can be.
         """
-        inside, folder = self._inside, posixpath.join(self._at, self._rest)
+        inside = self._inside
         if not by_engine:
-            inside.need_shell(folder)
-            if not inside.has_tar:
-                self._without_tar(items, folder)
-                return
-        renamed = [item for item in items if item.found is None or not item.is_dir]
+            inside.need_shell(self._folder)
+        replaced = [item for item in items if item.found is not None]
         much = len(items) > _AT_ONCE or sum(item.size for item in items) > _AT_ONCE_BYTES
         much = much or any(item.is_dir for item in items)
         temporary = ""
-        if renamed and (much or any(item.found for item in renamed)) and inside.has_shell:
+        if (much or replaced) and (inside.does_all or not by_engine):
             temporary = _TEMPORARY + os.urandom(12).hex()
-        pieces = gathered(self._pieces(items, temporary, Writer(gnu=not by_engine)))
+        pieces = gathered(self._pieces(items, temporary, _Counting(self._moved, gnu=not by_engine)))
         if not much:
             # Nothing is sent before all is read: the engine gets the whole, or nothing.
             pieces = iter([b"".join(pieces)])
+        beside = posixpath.join(self._folder, temporary)
         try:
-            if by_engine:
-                call = calls.put_archive(inside.container, self._at)
-                inside.engine.upload(call, pieces, timeout=inside.left())
-            else:
-                code, _ = inside.program(("tar", "-xpf", "-", "-C", self._at), stdin=pieces)
-                if code:
-                    raise DockerptyError("copy to", inside.said(folder), f"tar there ended with {code}")
+            self._send(pieces, by_engine=by_engine)
             if temporary:
-                code, _ = inside.shell(_MOVE, posixpath.join(folder, temporary), folder)
-                if code:
-                    raise DockerptyError("rename in", inside.said(folder), f"mv there ended with {code}")
+                inside.must("rename in", self._folder, script(_MERGE, beside, self._folder))
         except BaseException:
             if temporary:
-                self._tidy(posixpath.join(folder, temporary))
+                self._tidy(beside)
             raise
-        for item in items:
-            if item.found is not None and not item.is_dir and not temporary:
-                item.error = "it was written in place: there is no shell to rename it"
+        if not temporary:
+            for item in replaced:
+                item.error = _NO_SHELL
+        # They have the permissions of what was there, and the times of the renaming, or of busybox's tar.
+        late = [item for item in items if item.is_dir and ((item.found and temporary) or not by_engine)]
+        if late:
+            self._send(gathered(self._folders_of(late, Writer(gnu=not by_engine))), by_engine=by_engine)
 
-    def _pieces(self, items: list[_Item], temporary: str, writer: Writer) -> Iterator[bytes]:
+    def _send(self, pieces: Iterator[bytes], *, by_engine: bool) -> None:
+        if by_engine:
+            self._inside.upload(self._at, pieces)
+        else:
+            self._inside.must("copy to", self._folder, ("tar", "-xpf", "-", "-C", self._at), stdin=pieces)
+
+    def _pieces(self, items: list[Outgoing], temporary: str, writer: Writer) -> Iterator[bytes]:
         steps = [step for step in self._rest.split("/") if step]
         for index in range(len(steps)):
-            yield self._folder(writer, "/".join(steps[: index + 1]), _FOLDER_MODE)
+            yield self._made(writer, "/".join(steps[: index + 1]), _FOLDER_MODE)
         if temporary:
-            yield self._folder(writer, "/".join((*steps, temporary)), 0o700)
+            steps.append(temporary)
+            yield self._made(writer, "/".join(steps), 0o700)
         for item in items:
-            inner = (temporary,) if temporary and (item.found is None or not item.is_dir) else ()
             self._item, item.moved = item, 0
             try:
-                name = "/".join((*steps, *inner, item.name))
-                yield from self._counted(item, item.pieces(name, writer, self._alter))
+                yield from item.pieces("/".join((*steps, item.name)), writer, self._alter)
             except DockerptyError:
                 self._culprit = item
                 raise
 
-    def _counted(self, item: _Item, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        """Hand on, and count the data among headers and what fills blocks."""
-        path = str(item.source)
-        for piece in pieces:
-            if self._inside.stop is not None:
-                self._inside.stop.check()
-            begins, self._begins = self._begins, False
-            yield piece
-            count = 0 if begins else min(len(piece), self._due)
-            self._due -= count
-            item.moved += count
-            self._meter.moved(count, path)
+    def _folders_of(self, items: list[Outgoing], writer: Writer) -> Iterator[bytes]:
+        for item in items:
+            self._item = item
+            alter: Alter = lambda member: self._alter(member) and member.kind == DIRECTORY  # noqa: E731
+            yield from item.pieces(item.name, writer, alter)
 
-    def _folder(self, writer: Writer, name: str, mode: int) -> bytes:
+    def _moved(self, count: int) -> None:
+        self._inside.left()
+        self._item.moved += count
+        self._meter.moved(count, str(self._item.source))
+
+    def _made(self, writer: Writer, name: str, mode: int) -> bytes:
         uid, gid = self._owner
         member = Member(name, DIRECTORY, mode=mode, uid=uid, gid=gid, mtime=int(time.time()))
         return writer.begin(member) + writer.end()
@@ -455,7 +372,6 @@ class _Putting:
     def _alter(self, member: Member) -> bool:
         """Give a member the owner and the rights that it shall have there, just before it is written."""
         if member.kind not in (FILE, HARDLINK, DIRECTORY, SYMLINK):
-            assert self._item is not None
             self._item.left(f"left out {shown(base_of(member.name))}: it is a {member.kind}")
             return False
         member.uid, member.gid = self._owner
@@ -464,7 +380,6 @@ class _Putting:
             member.mode = self._bits
         # As with the set-id bits: whoever runs it there was not meant to have these rights.
         member.capability = b""
-        self._begins, self._due = True, member.size
         return True
 
     def _tidy(self, path: str) -> None:
@@ -474,42 +389,29 @@ class _Putting:
         except Exception:  # noqa: BLE001  # of any kind: it is the other one that is raised
             pass
 
-    def _without_tar(self, items: list[_Item], folder: str) -> None:
-        """Write files one by one, where only a shell can."""
-        uid, gid = self._owner
-        for item in items:
-            temporary = _TEMPORARY + os.urandom(12).hex()
-            try:
-                bits, content = self._content(item)
-                words = (folder, item.name, temporary, f"{bits:o}", f"{uid}:{gid}")
-                code, _ = self._inside.shell(_WRITE, *words, stdin=content)
-                if code:
-                    raise DockerptyError(
-                        "copy to", self._inside.said(folder), f"the shell there ended with {code}"
-                    )
-            except BaseException as error:
-                self._tidy(posixpath.join(folder, temporary))
-                if isinstance(error, DockerptyError):
-                    self._culprit = item
-                raise
-
-    def _content(self, item: _Item) -> tuple[int, Iterator[bytes]]:
-        """Give a file's permissions, and what is in it."""
-        if item.content is not None:
-            return 0o644 if self._bits is None else self._bits, item.content()
-        path = os.fsdecode(item.source)
-        if item.is_dir or (os.path.islink(path) and not item.follow_links):
-            raise DockerptyError("copy", shown(path), "there is no tar there, and it is no file")
-        bits = os.stat(path).st_mode & 0o777 if self._bits is None else self._bits
-        return bits, self._file(item, path)
-
-    def _file(self, item: _Item, path: str) -> Iterator[bytes]:
-        item.moved = 0
+    def _write(self, item: Outgoing) -> None:
+        """Write a file by a shell: there is no tar, or something is mounted just there."""
+        path = posixpath.join(self._folder, item.name)
+        self._inside.need_shell(path)
+        in_place = self._inside.is_mount(path)
+        beside = item.name if in_place else _TEMPORARY + os.urandom(12).hex()
+        self._item, item.moved = item, 0
+        bits = item.bits if self._bits is None else self._bits
+        words = (self._folder, item.name, beside, f"{bits:o}", "{}:{}".format(*self._owner), str(item.size))
+        content = self._counted(item.data())
         try:
-            with open(path, "rb", buffering=0) as file:
-                while piece := file.read(PIECE):
-                    yield piece
-                    item.moved += len(piece)
-                    self._meter.moved(len(piece), path)
-        except OSError as error:
-            raise DockerptyError("read", shown(path), reason_of(error)) from error
+            self._inside.must("copy to", self._folder, script(_WRITE, *words), stdin=content)
+        except BaseException:
+            if not in_place:
+                self._tidy(posixpath.join(self._folder, beside))
+            raise
+        item.error = _NO_RENAMING if in_place else ""
+
+    def _counted(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            self._moved(len(piece))
+            yield piece
+
+
+def _waiting(items: list[Outgoing]) -> list[Outgoing]:
+    return [item for item in items if item.status is Status.Success]

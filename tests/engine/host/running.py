@@ -14,10 +14,9 @@ PATIENCE_MS = 60_000
 
 
 class Runner:
-    """Runs programs in a container.
+    """Runs programs in a container of the engine that the environment names.
 
     Args:
-        url: of the engine.
         container: the id.
         stop: ends what is not there to tidy up.
 
@@ -25,8 +24,7 @@ class Runner:
         ran: what was run.
     """
 
-    def __init__(self, url: str, container: str, stop: Stop | None = None) -> None:
-        self._url = url
+    def __init__(self, container: str, stop: Stop | None = None) -> None:
         self._container = container
         self._stop = stop
         self.ran: list[list[str]] = []
@@ -39,12 +37,12 @@ class Runner:
         stdin: Iterator[bytes] | None = None,
         on_output: Callable[[bytes], None] | None = None,
         tidy: bool = False,
-    ) -> tuple[int, bytes]:
+    ) -> tuple[int, bytes, bytes]:
         self.ran.append(list(argv))
         config: dict[str, object] = {"Cmd": list(argv), "User": user}
         config |= dict.fromkeys(("AttachStdin", "AttachStdout", "AttachStderr"), True)
-        engine = from_environment(self._url)
-        output, decoder, pieces = bytearray(), Decoder(), stdin or iter(())
+        engine = from_environment()
+        output, said, decoder, pieces = bytearray(), bytearray(), Decoder(), stdin or iter(())
         try:
             exec_id = engine.send(calls.create_exec(self._container, config)).json()["Id"]
             stream = engine.hijack(calls.start_exec(exec_id, tty=False))
@@ -77,10 +75,10 @@ class Runner:
                     if not data:
                         break
                     for kind, payload in decoder.feed(data):
-                        if kind == STDOUT:
-                            (on_output or output.extend)(bytes(payload))
+                        (on_output or output.extend if kind == STDOUT else said.extend)(bytes(payload))
             finally:
                 stream.close()
-            return int(engine.send(calls.inspect_exec(exec_id)).json()["ExitCode"]), bytes(output)
+            code = engine.send(calls.inspect_exec(exec_id)).json()["ExitCode"]
+            return int(code), bytes(output), bytes(said)
         finally:
             engine.close()

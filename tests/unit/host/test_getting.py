@@ -20,7 +20,7 @@ from dockerpty.host.results import Status
 from dockerpty.host.transfer import files
 from dockerpty.host.transfer.getting import get, get_bytes
 from dockerpty.host.transfer.inside import Inside, Survey
-from dockerpty.host.transfer.look import numbers_of
+from dockerpty.host.transfer.look import numbers_of, script
 from dockerpty.host.transfer.putting import put, put_bytes
 from dockerpty.host.transfer.stop import Stop
 from tests.unit.host.test_incoming import HOSTILE
@@ -116,7 +116,6 @@ def test_a_container_that_sets_a_trap_gets_nothing_written_not_even_what_was_goo
     assert "h:/d" in str(caught.value)
     assert caught.value.host == "h"
     assert unchanged(target)
-    assert engine.stop is None
 
 
 def test_an_archive_that_ends_early_though_the_answer_does_not_is_a_trap(target: Path) -> None:
@@ -275,16 +274,32 @@ class Shell:
 
     def __call__(
         self, argv: Sequence[str], *, stdin: Iterator[bytes] | None = None, **_: Any
-    ) -> tuple[int, bytes]:
+    ) -> tuple[int, bytes, bytes]:
         self.ran.append(tuple(argv))
         if "/proc/self/mounts" in argv[2]:
-            return 0, b"none / overlay rw 0 0\nnone /with\\040space tmpfs rw 0 0\nshell\ntar\n"
+            return (
+                0,
+                b"none / overlay rw 0 0\nnone /with\\040space tmpfs rw 0 0\nshell\ntar\nroot 00000000a80425fb\n",
+                b"",
+            )
         for _piece in stdin or ():
             pass
-        return int(bool(self.fails) and self.fails in argv[2]), b""
+        return int(bool(self.fails) and self.fails in argv[2]), b"", b"one\nthe reason\n"
 
 
 RUNNING = {"Running": True, "StartedAt": "now"}
+
+
+def test_what_only_a_program_reaches_fails_alone(target: Path) -> None:
+    def ends(*_: object, **__: object) -> tuple[int, bytes, bytes]:
+        raise TransferError("run", "cat in the container", "the container stopped")
+
+    engine = FakeEngine({"/a": 0}, {"/a": good("a")})
+    for run in (None, ends):
+        inside = Inside(engine, "web", run, survey=Survey("now", ("/dev/shm",), has_shell=True))
+        engine.told["State"] = RUNNING
+        result = get(inside, ["/dev/shm/*", "/dev/shm/x", "/a"], target)
+        assert [each.status for each in result.files] == [Status.Failed, Status.Failed, Status.Success]
 
 
 def test_what_was_put_under_another_name_is_removed_when_it_cannot_be_renamed(tmp_path: Path) -> None:
@@ -292,6 +307,7 @@ def test_what_was_put_under_another_name_is_removed_when_it_cannot_be_renamed(tm
     engine, shell = FakeEngine({"/srv": GO_DIRECTORY, "/srv/f": 0o644}, State=RUNNING), Shell(fails="mv -f")
     result = put(Inside(engine, "web", shell), tmp_path / "f", "/srv")
     assert result.status is Status.Failed
+    assert result.message.endswith("the reason")
     [(base, members)] = engine.uploads
     assert (base, members[1].name) == ("/srv", f"{members[0].name}/f")
     assert shell.ran[-1] == ("rm", "-rf", "--", f"/srv/{members[0].name}")
@@ -336,10 +352,10 @@ def test_mounts_are_what_the_kernel_says_in_this_life_and_asked_for_once(tmp_pat
 
 
 def test_a_word_that_is_no_utf_8_is_said_in_another_way() -> None:
+    assert script("true", "plain ü") == ["sh", "-c", "true", "sh", "plain ü"]
+    escaped = script("true", "\udcff'", "x")
+    assert escaped[2].endswith("true")
+    assert escaped[3:] == ["sh", "\\0377\\0047", "\\0170"]
     shell = Shell()
-    inside = Inside(FakeEngine(State=RUNNING), "web", shell)
-    inside.shell("true", "plain ü")
-    assert shell.ran[-1][2:] == ("true", "sh", "plain ü")
-    inside.shell("true", "\udcff'", "x")
-    assert shell.ran[-1][2].endswith("true")
-    assert shell.ran[-1][3:] == ("sh", "\\0377\\0047", "\\0170")
+    Inside(FakeEngine(State=RUNNING), "web", shell).program(("cat", "\udcff"))
+    assert shell.ran[-1][2].endswith('exec "$@"')

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import os
 import resource
+import shutil
 import stat
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -244,6 +246,33 @@ def test_directories_that_were_made_for_nothing_are_taken_back(tmp_path: Path) -
     with pytest.raises(KeyboardInterrupt), Staging(str(tmp_path / "a" / "b")):
         raise KeyboardInterrupt
     assert os.listdir(tmp_path) == []
+
+
+def test_a_directory_that_others_make_and_take_back_meanwhile_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "a" / "b"
+    mkdir, mkdtemp = os.mkdir, tempfile.mkdtemp
+    others: list[str] = []
+
+    def too_late(path: str, mode: int = 0o777) -> None:
+        if not others:
+            mkdir(path)
+        mkdir(path, mode)
+
+    def in_vain(**options: str) -> str:
+        others.append("took it back")
+        if len(others) < 3:
+            shutil.rmtree(tmp_path / "a")
+        return mkdtemp(**options)
+
+    monkeypatch.setattr("os.mkdir", too_late)
+    monkeypatch.setattr("tempfile.mkdtemp", in_vain)
+    with Staging(str(target)) as staging:
+        Path(staging.path, "f").write_text("x")
+        staging.reveal("f")
+    assert len(others) == 3
+    assert os.listdir(target) == ["f"]
 
 
 def test_a_deep_tree_is_removed_whatever_its_modes(tmp_path: Path) -> None:
