@@ -312,8 +312,13 @@ ALLOWED["host.ssh.far_side"] = set()
 ALLOWED["host.ssh.command"] = _names(host="results", ssh="far_side")
 ALLOWED["host.ssh.files"] = _names(host="results")
 ALLOWED["host.ssh.relay"] = _names(ssh="far_side")
-ALLOWED["host.ssh.host"] = _names("log", host="errors results", ssh="command far_side files relay")
-ALLOWED["host.ssh.sync"] = _names(host="errors results", ssh="host")
+ALLOWED["host.ssh.access"] = _names(host="errors", ssh="far_side")
+ALLOWED["host.ssh.login"] = ALLOWED["host.ssh.openssh"] = _names(host="errors", ssh="access far_side")
+ALLOWED["host.ssh.link"] = _names("log", host="errors", ssh="access far_side relay")
+ALLOWED["host.ssh.host"] = _names(
+    "log", host="errors results", ssh="access command far_side files link login openssh"
+)
+ALLOWED["host.ssh.sync"] = _names(host="errors", ssh="host")
 # what a host knows and does, who drives that, its faces, and what pytest loads.
 ALLOWED["host.sessions"] = _names(
     host="channel errors oneshot requests resolve results transcript", shell="framing shell"
@@ -397,7 +402,7 @@ OUTSIDE = {
     "pexpect": {"matching", "host.unmatched"},
     "click": {"cli", "cli.*"},
     "rich": {"cli.*"},
-    "asyncssh": {"host.ssh.host"},
+    "asyncssh": {"host.ssh.login"},
     "pytest": {"host.pytest_plugin"},
 }
 
