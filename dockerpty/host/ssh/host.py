@@ -22,7 +22,7 @@ from dockerpty import log
 from dockerpty.host.errors import HostClosedError, HostError, JumpError, ParentError
 from dockerpty.host.results import CommandStatus, RunResult, ShellCommand, TransferResult
 from dockerpty.host.ssh import far_side
-from dockerpty.host.ssh.access import Access
+from dockerpty.host.ssh.access import Access, plain
 from dockerpty.host.ssh.command import Command
 from dockerpty.host.ssh.far_side import Address
 from dockerpty.host.ssh.link import Link
@@ -189,6 +189,10 @@ class SSHHost:
         link = self._here()
         process = await link.start(command.line)
         status = await command.run(process, link.failure, link.kill, link.in_background)
+        ended = not status.timed_out and not status.session_lost
+        if ended and (said := command.unheard) is not None:
+            why = plain(said) or f"the login shell there ended with {status.retcode}"
+            raise link.no_session("run a command on", why)
         return status.check() if check else status
 
     exec = oneshot
@@ -282,7 +286,7 @@ class SSHHost:
 
         transfer = Put(src_files, dest_dir, mode, follow_links, overwrite, self.name)
         link = self._here()
-        async with link.files() as sftp:
+        async with await link.files() as sftp:
             return await transfer.run(sftp, link.failure, timeout)
 
     async def get(
@@ -310,7 +314,7 @@ class SSHHost:
 
         transfer = Get(src_files, dest_dir, preserve, follow_links, overwrite, self.name)
         link = self._here()
-        async with link.files() as sftp:
+        async with await link.files() as sftp:
             return await transfer.run(sftp, link.failure, timeout)
 
     # ---- its life --------------------------------------------------------------------------------------------------
@@ -324,8 +328,7 @@ class SSHHost:
         with self._lock:
             link, self._link = self._link, None
             if self._directory is not None:
-                with suppress(OSError):
-                    os.unlink(self._directory.socket)
+                self._directory.unlink()
         if link is not None:
             link.abandon()
         for jump in self._own_jumps:
@@ -334,10 +337,15 @@ class SSHHost:
     async def close(self) -> None:
         """Close the connection and remove the private socket. Idempotent; a caller's own `jump` stays open."""
         link = self._shut()
-        if link is not None:
-            await link.end()
-        for jump in self._own_jumps:
-            await jump.close()
+        try:
+            if link is not None:
+                await link.end()
+            for jump in self._own_jumps:
+                await jump.close()
+        finally:
+            # Only now: what is ended over there may be ended by a socket that is in it.
+            if self._directory is not None:
+                self._directory.remove()
 
     aclose = close
 
@@ -348,6 +356,8 @@ class SSHHost:
             link.abandon()
         for jump in self._own_jumps:
             jump.retire()
+        if self._directory is not None:
+            self._directory.remove()
 
     async def __aenter__(self) -> Self:
         return self
@@ -368,7 +378,7 @@ class SSHHost:
             self._closed = True
             link, self._link = self._link, None
             if self._directory is not None:
-                self._directory.remove()
+                self._directory.unlink()
         return link
 
     def _here(self) -> Link:
@@ -492,6 +502,11 @@ class _Directory:
         self.path = tempfile.mkdtemp(prefix="dockerpty-", dir=parent)
         self.socket = os.path.join(self.path, "engine.sock")
         self.remove = weakref.finalize(host, _remove, self.path, os.getpid())
+
+    def unlink(self) -> None:
+        """Take the private socket away, and leave its place."""
+        with suppress(OSError):
+            os.unlink(self.socket)
 
 
 def _remove(directory: str, pid: int) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from dockerpty import log
@@ -21,8 +21,6 @@ from dockerpty.host.ssh.relay import PING, PONG, Answer, Far, Near
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from dockerpty.host.ssh.access import Access, Connection
 
 _log = log.get(__name__)
@@ -32,6 +30,8 @@ G = TypeVar("G")
 
 #: Between two attempts to have a lost connection again.
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 5.0
+#: sshd counts a session that has just ended for a moment longer: with MaxSessions 1 that is one too many.
+_SESSION_PAUSES_S = (0.02, 0.1)
 #: For an orderly end of the connection.
 _FAREWELL_S = 2.0
 _PONG_WITHIN_S = 10.0
@@ -152,28 +152,23 @@ class Link:
             SessionStartError: there is no session for it.
             HostConnectionError: there is no connection.
         """
-        try:
-            return await self._once_more(
-                self.connection, lambda connection: connection, lambda connection: connection.start(line)
-            )
-        except self.failure as error:
-            if isinstance(error, HostError):
-                raise
-            raise self.no_session("run a command on", words(error)) from error
+        return await self._session("run a command on", lambda connection: connection.start(line))
 
-    @asynccontextmanager
-    async def files(self) -> AsyncIterator[Any]:
-        """Give a session for files: a client of asyncssh's for SFTP."""
-        connection = await self.connection()
-        files = connection.files()
-        try:
-            sftp = await files.__aenter__()
-        except connection.failure as error:
-            raise self.no_session("move files to or from", words(error)) from error
-        try:
-            yield sftp
-        finally:
-            await files.__aexit__(None, None, None)
+    async def files(self) -> Any:
+        """Give a session for files: asyncssh's client for SFTP, not yet entered. Raises as `start`."""
+        return await self._session("move files to or from", lambda connection: connection.files())
+
+    async def _session(self, action: str, do: Callable[[Connection], Awaitable[Any]]) -> Any:
+        for pause in (*_SESSION_PAUSES_S, None):
+            try:
+                return await self._once_more(self.connection, lambda connection: connection, do)
+            except self.failure as error:
+                if isinstance(error, HostError):
+                    raise
+                if pause is None:
+                    raise self.no_session(action, words(error)) from error
+            await asyncio.sleep(pause)
+        raise AssertionError
 
     def no_session(self, action: str, reason: str) -> SessionStartError:
         """Say that the far side opens no session."""

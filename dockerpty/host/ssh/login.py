@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 from dockerpty.host.errors import HostConnectionError, JumpError
@@ -12,8 +12,6 @@ from dockerpty.host.ssh.access import KEEPALIVES, TOO_MANY_KEYS, Access, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     import asyncssh
 
     from dockerpty.host.ssh.access import Way
@@ -59,11 +57,9 @@ class Connection:
         """Give the login shell over there a line, in a session without terminal."""
         return await self.raw.create_process(line, encoding=None, request_pty=False)
 
-    @asynccontextmanager
-    async def files(self) -> AsyncIterator[Any]:
+    async def files(self) -> Any:
         """Give a session for files."""
-        async with await self.raw.start_sftp_client() as sftp:
-            yield sftp
+        return await self.raw.start_sftp_client()
 
     def close(self) -> None:
         """Say farewell."""

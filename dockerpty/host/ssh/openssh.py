@@ -16,7 +16,7 @@ import socket
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from contextlib import suppress
-from typing import IO, Any
+from typing import Any
 
 from dockerpty.host.errors import HostConnectionError, JumpError, ParentError
 from dockerpty.host.ssh import far_side
@@ -24,8 +24,6 @@ from dockerpty.host.ssh.access import KEEPALIVES, TOO_MANY_KEYS, Access, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
-
     from dockerpty.host.ssh.access import Way
 
 #: ssh's own failure; and that of a command whose connection was lost.
@@ -50,11 +48,10 @@ class Connection:
 
     failure: type[Exception] = OSError
 
-    def __init__(self, access: Access, control: str, master: Process, said: IO[bytes]) -> None:
+    def __init__(self, access: Access, control: str, master: Process) -> None:
         self.access = access
         self._control = control
         self._master = master
-        self._said = said
         self._forwarded: dict[str, str] = {}
         self._running: set[asyncio.Task[Any]] = set()
 
@@ -110,7 +107,7 @@ class Connection:
         running = await asyncio.create_subprocess_exec(*argv, stdin=PIPE, stdout=PIPE, stderr=PIPE)
         return RemoteProcess(self, running)
 
-    def files(self) -> AbstractAsyncContextManager[Any]:
+    async def files(self) -> Any:
         """Refuse: SFTP is asyncssh's.
 
         Raises:
@@ -133,7 +130,6 @@ class Connection:
             with suppress(ProcessLookupError):
                 os.killpg(self._master.pid, signal.SIGKILL)
             await self._master.wait()
-        self._said.close()
         if self._running:
             await asyncio.wait(self._running)
 
@@ -191,6 +187,9 @@ async def connect(access: Access, way: Way, directory: str) -> Connection:
         HostConnectionError: trying again does not help; a kind of it by what is wrong.
         OSError: nobody is there, or not any more.
     """
+    for key in access.client_keys or ():
+        if not os.path.exists(key):
+            raise access.refused(f"no such private key: {key}")
     jump: Any = await way("")  # one that the configuration names is ssh's own affair
     control = os.path.join(directory, secrets.token_hex(2))
     options = _options(access)
@@ -198,10 +197,8 @@ async def connect(access: Access, way: Way, directory: str) -> Connection:
         command = shlex.join(jump.client()).replace("%", "%%")
         options += ["-o", f"ProxyCommand={command} -W '[%h]:%p' {_NOBODY}"]
     argv = ["ssh", *options, "-o", "LogLevel=ERROR", "-o", "ControlMaster=yes", "-S", control, "-N"]
-    # Nobody reads along for as long as it lives; and it says little.
-    said = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the connection
-    connection = None
-    try:
+    # In a file, since nobody reads along for as long as it lives.
+    with tempfile.TemporaryFile() as said:
         master = await asyncio.create_subprocess_exec(
             *("sh", "-c", _WATCHED, "sh", *argv, "--", access.address.host),
             stdin=PIPE,
@@ -209,19 +206,17 @@ async def connect(access: Access, way: Way, directory: str) -> Connection:
             stderr=said,
             start_new_session=True,
         )
-        connection = Connection(access, control, master, said)
-        while not os.path.exists(control):
-            if await connection.ended(_LOOK_S):
-                said.seek(0)
-                text = said.read().decode("utf-8", "replace")
-                raise await _failure(access, jump, options, text, master.returncode)
-    except BaseException:
-        if connection is None:
-            said.close()
-        else:
+        connection = Connection(access, control, master)
+        try:
+            while not os.path.exists(control):
+                if await connection.ended(_LOOK_S):
+                    said.seek(0)
+                    text = said.read().decode("utf-8", "replace")
+                    raise await _failure(access, jump, options, text, master.returncode)
+        except BaseException:
             connection.close()
             await asyncio.shield(connection.wait_closed())
-        raise
+            raise
     return connection
 
 
@@ -240,8 +235,9 @@ def _options(access: Access) -> list[str]:
         "StrictHostKeyChecking": "yes" if access.known_hosts is not None else "no",
     }
     if access.known_hosts != "default":
-        files = [_quoted(each) for each in access.known_hosts or ()]
-        settings |= {"UserKnownHostsFile": " ".join(files) or "none", "GlobalKnownHostsFile": "none"}
+        # ssh takes "none" too, but not where it is to add whom it meets.
+        files = [_quoted(each) for each in access.known_hosts or ("/dev/null",)]
+        settings |= {"UserKnownHostsFile": " ".join(files), "GlobalKnownHostsFile": "none"}
     if access.client_keys is not None:
         settings["IdentitiesOnly"] = "yes"
     if not access.agent:
@@ -275,7 +271,8 @@ async def _failure(access: Access, jump: Any, options: list[str], text: str, cod
         return access.refused(last, TOO_MANY_KEYS)
     if "permission denied" in lower:
         return access.refused(last, f"does `{far_side.login(access.address)}` let you in without a question?")
-    if jump is not None and ("stdio forwarding failed" in lower or "open failed" in lower):
+    # What the hop refused, only its own master is told; the ssh behind it sees its connection end.
+    if jump is not None and not jump.is_closed() and "kex_exchange_identification" in lower:
         hop = jump.access
         return JumpError(
             "connect to",
@@ -292,23 +289,26 @@ async def _failure(access: Access, jump: Any, options: list[str], text: str, cod
 
 async def _wrong_key(access: Access, jump: Any, options: list[str], text: str) -> HostConnectionError:
     """Tell of a host key that is unknown or has changed, as asyncssh's part does."""
-    host = access.address.host
-    _, settings = await _said_by("-G", *options, "--", host)
+    address = access.address
+    _, settings = await _said_by("-G", *options, "--", address.host)
     known = dict(line.split(" ", 1) for line in settings.splitlines() if " " in line)
-    host = known.get("hostkeyalias") or known.get("hostname", host)
-    port = int(known.get("port", far_side.SSH_PORT))
-    file = (access.known_hosts or known.get("userknownhostsfile", "").split() or ["~/.ssh/known_hosts"])[0]
-    if access.known_hosts == "default":
-        file = (known.get("userknownhostsfile", "").split() or ["~/.ssh/known_hosts"])[0]
-    fingerprint = re.search(r"SHA256:[\w+/]+", text)
-    if fingerprint is None:
-        said, _ = await _said_by("-v", *options, "--", host, "true")
-        fingerprint = re.search(r"Server host key: \S+ (SHA256:[\w+/]+)", said)
-    shown = fingerprint[fingerprint.lastindex or 0] if fingerprint else ""
-    if "identification has changed" in text.lower():
-        return access.unknown(*far_side.changed_key(host, port, shown, file))
+    host, port = known.get("hostkeyalias", known.get("hostname", address.host)), int(known.get("port", 22))
+    usual = access.known_hosts == "default"
+    files = known.get("userknownhostsfile", "").split() if usual else access.known_hosts
+    file = files[0] if files else "~/.ssh/known_hosts"
+    changed = "identification has changed" in text.lower()
+    if not changed:
+        # What it shows, ssh tells of an unknown one only when it tells everything.
+        text, _ = await _said_by("-v", *options, "--", address.host, "true")
+    shown = re.search(r"SHA256:[\w+/]+", text)
+    if shown is None or (f"host key is known for {far_side.label(host, port)}" not in text and not changed):
+        return access.unknown(
+            plain(text.strip().rpartition("\n")[2]), f"connect once with `{far_side.login(address)}`"
+        )
+    if changed:
+        return access.unknown(*far_side.changed_key(host, port, shown[0], file))
     via = far_side.login(jump.access.address) if jump is not None else ""
-    return access.unknown(*far_side.unknown_key(host, port, shown, file, via))
+    return access.unknown(*far_side.unknown_key(host, port, shown[0], file, via))
 
 
 async def _said_by(*arguments: str) -> tuple[str, str]:

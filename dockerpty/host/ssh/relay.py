@@ -99,6 +99,7 @@ class Far:
         self._sink = sink
         self._after = after
         self._channel: Any = None
+        self._directions = 2
 
     # What it is asked for.
 
@@ -111,6 +112,7 @@ class Far:
         """Send no more."""
         with suppress(OSError):
             self._channel.write_eof()
+        self._one_ended()
 
     def pause(self) -> None:
         """Take nothing for a while."""
@@ -145,7 +147,14 @@ class Far:
         if not self._sink.is_closing():
             with suppress(OSError):
                 self._sink.write_eof()
+        self._one_ended()
         return True
+
+    def _one_ended(self) -> None:
+        # A channel of asyncssh's would close by itself, a socket stays open.
+        self._directions -= 1
+        if not self._directions:
+            self._channel.close()
 
     def exit_status_received(self, status: int) -> None:
         pass
