@@ -386,10 +386,12 @@ ALLOWED["host.shell"] = ALLOWED["host.transfer"] = ALLOWED["host.ssh"] = set()
 ALLOWED[""] = {"errors", "io", "tty", "pty"}
 # A command uses what is below and the one table of flags. That commands lean on each other in no circle is seen below.
 ALLOWED["cli.grammar"] = {"errors"}
-ALLOWED["cli.*"] = {*BRIDGE, "pty", "readiness", "reconnection", "", "cli.*", "cli.grammar"}
+ALLOWED["cli.*"] = {*BRIDGE, "pty", "readiness", "reconnection", "", "cli.*", "cli.far", "cli.grammar"}
 ALLOWED["cli.*"] |= {"plan", "host.reference", "host.requests", "host.resolve"}
 # ... but for the commands of a container as a host: only they load that.
 ALLOWED["cli.script"] = {*ALLOWED["cli.*"], "host.errors", "host.results", "host.session", "host.sync"}
+# A way to an engine by a library, which only who names that library loads.
+ALLOWED["cli.far"] = {"errors", "engine.endpoint", "cli.grammar", "host.ssh.sync"}
 ALLOWED["cli"] = {*ALLOWED["cli.*"], "cli.script"}
 ALLOWED["__main__"] = {"cli", "plain_signal"}
 
@@ -397,7 +399,7 @@ ALLOWED["__main__"] = {"cli", "plain_signal"}
 OUTSIDE = {
     "docker": {"engine.credentials"},
     "requests": set(),
-    "paramiko": {"engine.transport", "engine.connection", "engine.foreign"},
+    "paramiko": {"engine.transport", "engine.connection", "engine.foreign", "cli.far"},
     "six": {"io", "pty", "host_io"},
     "pexpect": {"matching", "host.unmatched"},
     "click": {"cli", "cli.*"},
