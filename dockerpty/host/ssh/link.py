@@ -223,25 +223,30 @@ class Link:
     async def _keep(self) -> None:
         try:
             await self._end
-        finally:
-            self.over = True
-            if self._server is not None:
-                self._server.close()
-            for work in (self._connecting, self._finding, self._serving):
-                work.cancel()
-            # Who is cancelled together with us has something to end first.
-            await asyncio.sleep(0)
-            if self._endings:
-                await asyncio.wait(self._endings, timeout=_FAREWELL_S)
-            for task in [*self._tasks, *self._endings]:
-                task.cancel()
-            for client in [*self._clients]:
-                client.close()
-            if self._connection is not None:
-                self._connection.close()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_FAREWELL_S):
-                        await self._connection.wait_closed()
+        except asyncio.CancelledError:
+            await self._wind_up()
+            raise
+        await self._wind_up()
+
+    async def _wind_up(self) -> None:
+        self.over = True
+        if self._server is not None:
+            self._server.close()
+        for work in (self._connecting, self._finding, self._serving):
+            work.cancel()
+        # Who is cancelled together with us has something to end first.
+        await asyncio.sleep(0)
+        if self._endings:
+            await asyncio.wait(self._endings, timeout=_FAREWELL_S)
+        for task in [*self._tasks, *self._endings]:
+            task.cancel()
+        for client in [*self._clients]:
+            client.close()
+        if self._connection is not None:
+            self._connection.close()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_FAREWELL_S):
+                    await self._connection.wait_closed()
 
     async def _connect(self) -> Connection:
         """Open the connection: at once, or, if there was one before, as soon as the far side is back."""

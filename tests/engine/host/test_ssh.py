@@ -27,6 +27,7 @@ from dockerpty import process
 from dockerpty.errors import SessionLost
 from dockerpty.host import (
     CommandFailed,
+    DockerContainerHost,
     HostAuthError,
     HostClosedError,
     HostConnectionError,
@@ -861,6 +862,56 @@ def test_a_host_that_goes_before_what_runs_through_it_keeps_nobody_waiting(
                 await asyncio.wait_for(running.wait(), 10)
             assert (await asyncio.wait_for(longer, 10)).session_lost
             client.close()
+
+    within(main())
+
+
+@pytest.mark.parametrize("how", ["close", "drop"])
+def test_host_f25_a_container_whose_way_is_gone_waits_for_nothing(
+    servers: Callable[..., SshServer], box: Container, tmp_path: Path, how: str
+) -> None:
+    server = servers()
+    much = tmp_path / "much"
+    much.write_bytes(b"x" * 100_000_000)
+
+    async def main() -> None:
+        async with SSHHost(**server.way()) as parent:
+            host = DockerContainerHost(parent, id_of(box))
+            begun = asyncio.Event()
+            running = asyncio.create_task(host.run("echo begun; sleep 60", on_output=lambda *_: begun.set()))
+            await begun.wait()
+            moved = asyncio.Event()
+            putting = asyncio.create_task(host.put(much, "/tmp/f25", progress=lambda *_: moved.set()))
+            await moved.wait()
+            if how == "close":
+                await parent.close()
+            else:
+                server.signal_connections(signal.SIGKILL)
+            status = (await asyncio.wait_for(running, 10)).only
+            # The shell's own code is known only where there is a way again to ask for it.
+            assert status.status is Status.Error
+            assert how == "drop" or status.retcode == -1
+            ok = False
+            with contextlib.suppress(HostConnectionError, HostClosedError):
+                ok = (await asyncio.wait_for(putting, 10)).ok
+            if how == "drop":
+                there = (await host.run("wc -c </tmp/f25/much; rm -rf /tmp/f25")).only.output
+                # Begun anew over the next connection, or not all of it.
+                assert (there.strip() == "100000000") or not ok
+            await asyncio.wait_for(host.close(), 10)
+
+    within(main())
+
+
+def test_two_machines_are_served_at_once(servers: Callable[..., SshServer], box: Container) -> None:
+    one, other = servers(), servers()
+
+    async def main() -> None:
+        async with SSHHost(**one.way()) as first, SSHHost(**other.way()) as second:
+            urls = await asyncio.gather(first.engine(), second.engine())
+            assert urls[0] != urls[1]
+            await first.close()
+            assert await output_of(urls[1], box, "echo", "still") == b"still\n"
 
     within(main())
 
