@@ -310,7 +310,7 @@ ALLOWED["host.transfer.files"] = _names(
 # a machine behind SSH;
 ALLOWED["host.ssh.far_side"] = set()
 ALLOWED["host.ssh.command"] = _names(host="results", ssh="far_side")
-ALLOWED["host.ssh.files"] = _names(host="results")
+ALLOWED["host.ssh.files"] = _names(host="results", ssh="access")
 ALLOWED["host.ssh.relay"] = _names(ssh="far_side")
 ALLOWED["host.ssh.access"] = _names(host="errors", ssh="far_side")
 ALLOWED["host.ssh.login"] = ALLOWED["host.ssh.openssh"] = _names(host="errors", ssh="access far_side")
