@@ -53,6 +53,7 @@ _SOURCES = {
 # What a flag is likely to be given, where it takes other values as well.
 _LIKELY = {
     ("", "host"): ("unix://", "tcp://", "ssh://"),
+    ("", "ssh_client"): ("openssh", "asyncssh", "paramiko"),
     ("run", "attach"): ("stdin", "stdout", "stderr"),
     ("ps", "format"): ("table", "json"),
     **{

@@ -19,7 +19,7 @@ def engine_of(line: Line) -> Engine:
     """Give the engine that the global options before a line name. Connects to nothing yet.
 
     Raises:
-        UsageError: they name two, or ask for TLS that a context does not have.
+        UsageError: they name two, or ask for TLS that a context does not have, or for ssh where there is none.
         DockerptyError: what they name makes no sense, or there is no such context.
     """
     common = line.common
@@ -28,14 +28,23 @@ def engine_of(line: Line) -> Engine:
         raise UsageError(
             "use", "-H and -c together", "each of them names an engine; leave one out", common.command.see
         )
+    client = values["ssh_client"]
     options = {name: values[name] for name in ("tls", "tlsverify", "tlscacert", "tlscert", "tlskey")}
     found = endpoint.from_environment(
         host=values["host"],
         context=values["context"],
         configuration=configuration_of(common),
-        ssh_client=values["ssh_client"],
+        ssh_client=None if client in ("openssh", "asyncssh", "paramiko") else client,
         **options,
     )
+    if found.kind == "ssh":
+        found.jump = values["jump"] or ""
+        if client in ("asyncssh", "paramiko"):
+            from dockerpty.cli.far import FarEndpoint
+
+            found = common.way = FarEndpoint(found, client, values["connect_timeout"])
+    elif values["jump"]:
+        raise UsageError("use", f"--jump with {found.name}", "it is not reached by ssh", "leave it out")
     # Only a context has less than the flags say. docker 28.2 is silent then, and sends everything in the clear.
     asked = "--tlsverify" if values["tlsverify"] is not None else "--tls" if values["tls"] else ""
     lacking = found.tls is None or (values["tlsverify"] and not found.tls.verify)

@@ -70,7 +70,7 @@ GROUPS = {
     ),
     "The engine": (
         *("host", "context", "config", "tls", "tlsverify", "tlscacert", "tlscert", "tlskey"),
-        *("ssh_client", "connect_timeout"),
+        *("jump", "ssh_client", "connect_timeout"),
     ),
 }
 OTHERS = "Options"

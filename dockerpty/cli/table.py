@@ -115,7 +115,16 @@ COMMON = Command(
         Flag("--tlscacert", "tlscacert", TEXT, "The authorities that are trusted", "FILE"),
         Flag("--tlscert", "tlscert", TEXT, "Our own certificate", "FILE"),
         Flag("--tlskey", "tlskey", TEXT, "The key of our certificate", "FILE"),
-        Flag("--ssh-client", "ssh_client", TEXT, "The program for ssh:// in place of ssh", "PROGRAM"),
+        Flag(
+            "--jump", "jump", TEXT, "Hosts on the way to one of ssh://, as ssh -J takes them", "HOST[,HOST]"
+        ),
+        Flag(
+            "--ssh-client",
+            "ssh_client",
+            TEXT,
+            "Who does ssh://: openssh, asyncssh, paramiko, or a program in place of ssh (openssh)",
+            "CLIENT",
+        ),
         Flag(
             "--connect-timeout",
             "connect_timeout",

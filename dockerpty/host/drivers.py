@@ -15,7 +15,7 @@ from dockerpty import log
 from dockerpty.errors import DockerptyError, EngineUnreachable
 from dockerpty.host.errors import HostConnectionError, HostError, SessionBusyError
 from dockerpty.host.parents import engine_behind
-from dockerpty.host.requests import Alone, Invoke, Meanwhile, Wait
+from dockerpty.host.requests import Alone, Close, Invoke, Meanwhile, Wait
 from dockerpty.host.send import Blocking, OnLoop
 from dockerpty.plan import drive, drive_on_loop
 
@@ -169,6 +169,10 @@ class LoopDriver:
             given = request.function()
             return await given if inspect.isawaitable(given) else given
         executor = self._executor
+        if executor is None and isinstance(request, Close):
+            # It needs no way to an engine, and there may be none any more. An ssh is seen out in a thread.
+            await asyncio.shield(asyncio.to_thread(request.channel.close))
+            return None
         if executor is None:
             executor = await self._connect()
         try:

@@ -29,7 +29,10 @@ class SshServer:
         key: the private key that is let in.
         known_hosts: a file with the server's key.
         user: who is let in.
+        client: of SSH, with which an `SSHHost` comes.
     """
+
+    client = "asyncssh"
 
     def __init__(
         self, directory: Path, *settings: str, environment: str = f"DOCKER_HOST={engine_url()}"
@@ -85,6 +88,7 @@ class SshServer:
             "known_hosts": str(self.known_hosts),
             "config": False,
             "agent": False,
+            "ssh_client": self.client,
             **more,
         }
 

@@ -78,6 +78,13 @@ class Command:
         self._started = datetime.now(UTC)
         self._began = time.monotonic()
 
+    @property
+    def unheard(self) -> str | None:
+        """What the far side said in place of running it; None if it did run."""
+        if self._out.after.begun:
+            return None
+        return (self._err.after.noise or self._out.after.noise).decode("utf-8", "replace")
+
     async def run(
         self,
         process: Any,
@@ -191,13 +198,16 @@ class _Output:
 
 
 async def _feed(writer: Any, stdin: Any, lost: type[Exception]) -> None:
-    with suppress(BrokenPipeError, ConnectionResetError, lost):  # it has read what it wanted
-        try:
-            async for piece in _pieces(stdin):
+    try:
+        async for piece in _pieces(stdin):
+            try:
                 writer.write(piece)
                 await writer.drain()
-        finally:
-            # Also where a file cannot be read: the command would wait for the rest for ever.
+            except (OSError, lost):
+                return  # it has read what it wanted
+    finally:
+        # Also where a file cannot be read: the command would wait for the rest for ever.
+        with suppress(OSError, lost):
             writer.write_eof()
 
 

@@ -21,7 +21,8 @@ SSH_PORT = 22
 #: Where an engine listens for who may not look: no session, and so no command.
 USUAL_SOCKET = "/var/run/docker.sock"
 
-_LONGEST_MARK = 1 + 16 + 1 + 10 + 1
+#: Of what comes before a mark, the end is kept: more than a mark, and some words.
+_KEPT = 300
 
 
 @dataclass(frozen=True)
@@ -156,8 +157,9 @@ def marked(
 ) -> str:
     """Write a line for the login shell that runs a program in its own place, behind a mark on both streams.
 
-    The mark on stdout has the number of the process. `exec` all the way: the program leads the process group that
-    sshd signals.
+    The mark on stdout has the number of the process group, which is what sshd signals. A shell waits for the program,
+    and gives 128 and the number of a signal that killed it, as not every client hears of signals; it says nothing of
+    that where the program writes.
 
     Args:
         argv: the program, and what it is given.
@@ -168,7 +170,8 @@ def marked(
     words = [workdir] if workdir is not None else []
     if environment:
         words += ["env", *(f"{name}={value}" for name, value in environment.items())]
-    script = f'{tell}{"exec 2>&1; " if merge else ""}{go}exec "$@"'
+    wait = 'exec 3>&2 2>/dev/null; "$@" 2>&3 3>&-; exit $?'
+    script = f"{tell}{'exec 2>&1; ' if merge else ''}{go}{wait}"
     return "exec " + shlex.join(["sh", "-c", script, "sh", *words, *argv])
 
 
@@ -176,24 +179,25 @@ class AfterMark:
     """What a program writes, without what its login shell wrote before.
 
     Attributes:
-        pid: of the process over there, once the mark has come; None if it had none.
+        pid: of the process group over there, once the mark has come; None if it had none.
         begun: the mark has come.
+        noise: the end of what came before it.
     """
 
     def __init__(self, nonce: str) -> None:
         self.begun = False
         self.pid: int | None = None
         self._mark = re.compile(rb"\x1e%b(?::([0-9]{1,10}))?\x1e" % nonce.encode())
-        self._carried = b""
+        self.noise = b""
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes as they came, and give those that are the program's."""
         if self.begun:
             return data
-        data = self._carried + data
+        data = self.noise + data
         found = self._mark.search(data)
         if found is None:
-            self._carried = data[-_LONGEST_MARK:]
+            self.noise = data[-_KEPT:]
             return b""
         self.begun = True
         self.pid = int(found[1]) if found[1] else None

@@ -11,9 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from dockerpty.host.results import FileTransfer, Status, TransferResult
-
-#: Of a message.
-_WORDS = 300
+from dockerpty.host.ssh.access import words
 
 
 class _Transfer:
@@ -61,7 +59,7 @@ class _Transfer:
                 return FileTransfer(source, target, Status.Skipped, error="it is there already")
             await self._move(sftp, source, target)
         except (OSError, failure) as error:
-            return FileTransfer(source, target, Status.Failed, error=_words(error))
+            return FileTransfer(source, target, Status.Failed, error=words(error))
         return FileTransfer(source, target, Status.Success, sum(self._moved.values()))
 
     def _progress(self, source: Any, target: Any, done: int, total: int) -> None:
@@ -218,11 +216,3 @@ def far_path(path: str) -> str:
     if path == "~":
         return "."
     return path.removeprefix("~/") or "."
-
-
-def _words(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    else:
-        text = getattr(error, "reason", None) or str(error) or type(error).__name__
-    return "".join(each if each.isprintable() else " " for each in str(text))[:_WORDS]

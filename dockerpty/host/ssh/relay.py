@@ -110,6 +110,7 @@ class Far:
         self._sink = sink
         self._after = after
         self._channel: Any = None
+        self._directions = 2
 
     # What it is asked for.
 
@@ -122,6 +123,7 @@ class Far:
         """Send no more."""
         with suppress(OSError):  # its end is told by the reading
             self._channel.write_eof()
+        self._one_ended()
 
     def pause(self) -> None:
         """Take nothing for a while."""
@@ -156,7 +158,14 @@ class Far:
         if not self._sink.is_closing():
             with suppress(OSError):  # nobody listens there any more
                 self._sink.write_eof()
+        self._one_ended()
         return True
+
+    def _one_ended(self) -> None:
+        # A channel of asyncssh's would close by itself, a socket stays open.
+        self._directions -= 1
+        if not self._directions:
+            self._channel.close()
 
     def exit_status_received(self, status: int) -> None:
         pass

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import functools
 import os
 import threading
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Self, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
 
 from dockerpty.host.errors import HostClosedError
-from dockerpty.host.results import CommandStatus, RunResult, ShellCommand, TransferResult
 from dockerpty.host.ssh.host import SSHHost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from types import TracebackType
 
 __all__ = ["LoopThread", "SSHHostSync"]
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 #: For what was interrupted to be ended over there, before the interruption goes on its way here.
@@ -115,6 +115,18 @@ class LoopThread:
         await self._over.wait()
 
 
+def _blocking(
+    method: Callable[Concatenate[SSHHost, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[SSHHostSync, P], T]:
+    """Make of a coroutine method of the one face the method of the other, which waits for it."""
+
+    @functools.wraps(method)
+    def wait(self: SSHHostSync, /, *args: P.args, **named: P.kwargs) -> T:
+        return self._do(method(self._host, *args, **named))
+
+    return wait
+
+
 class SSHHostSync:
     """`SSHHost` for programs without event loop: the same methods, which block. See there.
 
@@ -139,6 +151,7 @@ class SSHHostSync:
         connect_timeout: float = 15,
         keepalive: float = 15,
         name: str | None = None,
+        ssh_client: Literal["asyncssh", "openssh"] = "asyncssh",
     ) -> None:
         if jump is not None and not isinstance(jump, (str, SSHHostSync)):
             raise TypeError("jump is another SSHHostSync, or hosts as ssh -J takes them")
@@ -157,6 +170,7 @@ class SSHHostSync:
             connect_timeout=connect_timeout,
             keepalive=keepalive,
             name=name,
+            ssh_client=ssh_client,
         )
         self.id, self.name = self._host.id, self._host.name
         self.resources: set[str] = set()
@@ -166,107 +180,11 @@ class SSHHostSync:
             jump._thread.hold() if isinstance(jump, SSHHostSync) else LoopThread(f"dockerpty-ssh-{self.name}")
         )
 
-    def engine(self) -> str:
-        """As `SSHHost.engine`; the URL leads to the engine until this host is closed or rebuilt."""
-        return self._do(self._host.engine())
-
-    def oneshot(
-        self,
-        cmd: str | Sequence[str],
-        timeout: float | None = None,
-        *,
-        stdin: Any = None,
-        merge: bool = False,
-        workdir: str | None = None,
-        env: Mapping[str, str] | None = None,
-        check: bool = False,
-        on_output: Callable[[int, bytes], None] | None = None,
-    ) -> CommandStatus:
-        """As `SSHHost.oneshot`."""
-        return self._do(
-            self._host.oneshot(
-                cmd,
-                timeout,
-                stdin=stdin,
-                merge=merge,
-                workdir=workdir,
-                env=env,
-                check=check,
-                on_output=on_output,
-            )
-        )
-
-    exec = oneshot
-
-    def run(
-        self,
-        cmds: str | ShellCommand | Sequence[str | ShellCommand],
-        expects: Any = None,
-        timeout: float | None = None,
-        *,
-        stdin: Any = None,
-        merge: bool = False,
-        stop_on_error: bool = False,
-        check: bool = False,
-        on_output: Callable[[int, bytes], None] | None = None,
-    ) -> RunResult:
-        """As `SSHHost.run`."""
-        return self._do(
-            self._host.run(
-                cmds,
-                expects,
-                timeout,
-                stdin=stdin,
-                merge=merge,
-                stop_on_error=stop_on_error,
-                check=check,
-                on_output=on_output,
-            )
-        )
-
-    def put(
-        self,
-        src_files: Any,
-        dest_dir: str,
-        *,
-        mode: int | str | None = None,
-        follow_links: bool = False,
-        overwrite: bool = True,
-        timeout: float | None = None,
-    ) -> TransferResult:
-        """As `SSHHost.put`."""
-        return self._do(
-            self._host.put(
-                src_files,
-                dest_dir,
-                mode=mode,
-                follow_links=follow_links,
-                overwrite=overwrite,
-                timeout=timeout,
-            )
-        )
-
-    def get(
-        self,
-        src_files: Any,
-        dest_dir: str | os.PathLike[str],
-        *,
-        follow_links: bool = False,
-        overwrite: bool = True,
-        preserve: bool = True,
-        timeout: float | None = None,
-    ) -> TransferResult:
-        """As `SSHHost.get`."""
-        return self._do(
-            self._host.get(
-                src_files,
-                dest_dir,
-                follow_links=follow_links,
-                overwrite=overwrite,
-                preserve=preserve,
-                timeout=timeout,
-            )
-        )
+    engine = _blocking(SSHHost.engine)
+    oneshot = exec = _blocking(SSHHost.oneshot)
+    run = _blocking(SSHHost.run)
+    put = _blocking(SSHHost.put)
+    get = _blocking(SSHHost.get)
 
     def rebuild_connections(self) -> None:
         """As `SSHHost.rebuild_connections`; the thread stays."""
@@ -299,5 +217,4 @@ class SSHHostSync:
     ) -> None:
         self.close()
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}>"
+    __repr__ = SSHHost.__repr__

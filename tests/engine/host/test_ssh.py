@@ -6,6 +6,7 @@ import gc
 import inspect
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from dockerpty import process
 from dockerpty.errors import SessionLost
 from dockerpty.host import (
     CommandFailed,
+    DockerContainerHost,
     HostAuthError,
     HostClosedError,
     HostConnectionError,
@@ -115,6 +117,13 @@ def nothing_is_left(nobody_s_settings: None) -> Iterator[None]:
     assert directories() <= before[2]
 
 
+@pytest.fixture(params=["asyncssh", "openssh"])
+def either_client(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Either client, for all hosts of the test."""
+    monkeypatch.setattr(SshServer, "client", request.param)
+    return str(request.param)
+
+
 def within(work: Coroutine[Any, Any, T], seconds: float = 60) -> T:
     """Run on a loop of its own, in the mode that tells what was forgotten."""
     return asyncio.run(asyncio.wait_for(work, seconds), debug=True)
@@ -154,6 +163,7 @@ async def output_of(url: str, container: Container, *command: str, input: bytes 
 # ---- the engine -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("either_client")
 def test_the_engine_answers_through_a_private_socket(server: SshServer, box: Container) -> None:
     async def main() -> None:
         async with SSHHost(**server.way()) as host:
@@ -169,6 +179,7 @@ def test_the_engine_answers_through_a_private_socket(server: SshServer, box: Con
     assert UnixHost is SSHHost
 
 
+@pytest.mark.usefixtures("either_client")
 def test_much_goes_through_the_socket_in_both_directions_and_arrives(
     server: SshServer, box: Container
 ) -> None:
@@ -203,6 +214,7 @@ def test_a_slow_reader_holds_up_what_is_read_and_loses_nothing(server: SshServer
     within(main())
 
 
+@pytest.mark.usefixtures("either_client")
 def test_many_clients_at_once_are_served_and_leave_nothing_when_they_go(server: SshServer) -> None:
     async def main() -> None:
         async with SSHHost(**server.way()) as host:
@@ -223,6 +235,7 @@ def test_many_clients_at_once_are_served_and_leave_nothing_when_they_go(server: 
     within(main())
 
 
+@pytest.mark.usefixtures("either_client")
 def test_the_end_of_a_client_s_input_arrives_and_what_follows_comes_back(server: SshServer) -> None:
     async def main() -> None:
         async with SSHHost(**server.way()) as host:
@@ -266,6 +279,7 @@ def test_the_first_use_given_up_by_one_goes_on_for_the_others(server: SshServer)
     within(main())
 
 
+@pytest.mark.usefixtures("either_client")
 def test_forwarding_refused_the_docker_command_over_there_is_used(
     servers: Callable[..., SshServer], box: Container
 ) -> None:
@@ -313,6 +327,7 @@ def test_an_engine_that_is_not_where_its_environment_says_is_told_with_docker_s_
     within(main())
 
 
+@pytest.mark.usefixtures("either_client")
 def test_one_session_at_most_is_enough(servers: Callable[..., SshServer]) -> None:
     server = servers("MaxSessions 1")
 
@@ -331,6 +346,7 @@ def test_one_session_at_most_is_enough(servers: Callable[..., SshServer]) -> Non
     within(main())
 
 
+@pytest.mark.usefixtures("either_client")
 def test_no_session_at_all_leaves_the_engine(servers: Callable[..., SshServer]) -> None:
     server = servers("MaxSessions 0")
 
@@ -341,6 +357,7 @@ def test_no_session_at_all_leaves_the_engine(servers: Callable[..., SshServer]) 
     within(main())
 
 
+@pytest.mark.usefixtures("either_client")
 @pytest.mark.parametrize("forwarding", ["yes", "no"])
 def test_a_login_shell_that_prints_noise_disturbs_nothing(
     servers: Callable[..., SshServer], tmp_path: Path, forwarding: str
@@ -460,6 +477,7 @@ def test_a_socket_that_is_not_ours_to_use_names_the_group_to_join(tmp_path: Path
 # ---- who answers, and who asks --------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("either_client")
 def test_a_host_key_that_is_not_known_is_told_with_what_makes_it_known(
     server: SshServer, tmp_path: Path
 ) -> None:
@@ -487,6 +505,7 @@ def test_what_the_hint_for_an_unknown_key_says_makes_it_known(server: SshServer,
     within(main())
 
 
+@pytest.mark.usefixtures("either_client")
 @pytest.mark.parametrize("kind", ["ed25519", "rsa"])
 def test_a_host_key_that_has_changed_is_told_with_what_forgets_the_old_one(
     servers: Callable[..., SshServer], tmp_path: Path, kind: str
@@ -506,6 +525,7 @@ def test_a_host_key_that_has_changed_is_told_with_what_forgets_the_old_one(
     within(main())
 
 
+@pytest.mark.usefixtures("either_client")
 def test_host_keys_are_not_verified_only_when_told_and_that_is_warned_of_once(
     server: SshServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -539,6 +559,7 @@ def test_no_file_of_known_hosts_in_the_configuration_is_not_trust(server: SshSer
     within(main())
 
 
+@pytest.mark.usefixtures("either_client")
 def test_a_wrong_key_is_not_let_in(server: SshServer, tmp_path: Path) -> None:
     wrong = sshd.generate(tmp_path / "wrong")
 
@@ -611,6 +632,7 @@ def agent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[
         os.unlink(path)
 
 
+@pytest.mark.usefixtures("either_client")
 def test_the_agent_s_keys_are_used_if_they_may_be_and_it_is_never_forwarded(
     server: SshServer, tmp_path: Path, agent: Callable[[Path], None]
 ) -> None:
@@ -661,6 +683,7 @@ def test_an_address_like_docker_s_is_followed(server: SshServer) -> None:
 # ---- hosts on the way -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("either_client")
 def test_a_host_on_the_way_is_passed_and_its_connection_shared(servers: Callable[..., SshServer]) -> None:
     gate, one, other = servers(), servers(), servers()
 
@@ -712,6 +735,7 @@ def test_hosts_on_the_way_are_named_as_ssh_does_or_by_the_configuration(
     assert (first.logins(), second.logins(), target.logins()) == (2, 2, 2)
 
 
+@pytest.mark.usefixtures("either_client")
 def test_what_goes_wrong_on_the_way_names_the_hop(servers: Callable[..., SshServer], tmp_path: Path) -> None:
     gate, target = servers(), servers()
 
@@ -747,6 +771,7 @@ def test_what_goes_wrong_on_the_way_names_the_hop(servers: Callable[..., SshServ
 # ---- lost connections -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("either_client")
 def test_nobody_there_is_told_at_once(server: SshServer) -> None:
     async def main() -> None:
         async with SSHHost(**server.way(port=sshd.free_port())) as host:
@@ -758,6 +783,7 @@ def test_nobody_there_is_told_at_once(server: SshServer) -> None:
     within(main())
 
 
+@pytest.mark.usefixtures("either_client")
 def test_who_takes_connections_and_says_nothing_is_given_up(server: SshServer) -> None:
     import socket
 
@@ -771,6 +797,7 @@ def test_who_takes_connections_and_says_nothing_is_given_up(server: SshServer) -
     within(main())
 
 
+@pytest.mark.usefixtures("either_client")
 def test_after_a_drop_the_next_client_of_the_socket_connects_again(servers: Callable[..., SshServer]) -> None:
     server = servers()
 
@@ -793,6 +820,7 @@ def test_after_a_drop_the_next_client_of_the_socket_connects_again(servers: Call
     assert server.logins() == 2
 
 
+@pytest.mark.usefixtures("either_client")
 def test_a_process_whose_connection_is_dropped_is_lost_and_has_not_ended(
     servers: Callable[..., SshServer], box: Container
 ) -> None:
@@ -813,6 +841,7 @@ def test_a_process_whose_connection_is_dropped_is_lost_and_has_not_ended(
     within(main())
 
 
+@pytest.mark.usefixtures("either_client")
 @pytest.mark.parametrize("how", ["close", "rebuild"])
 def test_a_host_that_goes_before_what_runs_through_it_keeps_nobody_waiting(
     server: SshServer, box: Container, how: str
@@ -833,6 +862,56 @@ def test_a_host_that_goes_before_what_runs_through_it_keeps_nobody_waiting(
                 await asyncio.wait_for(running.wait(), 10)
             assert (await asyncio.wait_for(longer, 10)).session_lost
             client.close()
+
+    within(main())
+
+
+@pytest.mark.parametrize("how", ["close", "drop"])
+def test_host_f25_a_container_whose_way_is_gone_waits_for_nothing(
+    servers: Callable[..., SshServer], box: Container, tmp_path: Path, how: str
+) -> None:
+    server = servers()
+    much = tmp_path / "much"
+    much.write_bytes(b"x" * 100_000_000)
+
+    async def main() -> None:
+        async with SSHHost(**server.way()) as parent:
+            host = DockerContainerHost(parent, id_of(box))
+            begun = asyncio.Event()
+            running = asyncio.create_task(host.run("echo begun; sleep 60", on_output=lambda *_: begun.set()))
+            await begun.wait()
+            moved = asyncio.Event()
+            putting = asyncio.create_task(host.put(much, "/tmp/f25", progress=lambda *_: moved.set()))
+            await moved.wait()
+            if how == "close":
+                await parent.close()
+            else:
+                server.signal_connections(signal.SIGKILL)
+            status = (await asyncio.wait_for(running, 10)).only
+            # The shell's own code is known only where there is a way again to ask for it.
+            assert status.status is Status.Error
+            assert how == "drop" or status.retcode == -1
+            ok = False
+            with contextlib.suppress(HostConnectionError, HostClosedError):
+                ok = (await asyncio.wait_for(putting, 10)).ok
+            if how == "drop":
+                there = (await host.run("wc -c </tmp/f25/much; rm -rf /tmp/f25")).only.output
+                # Begun anew over the next connection, or not all of it.
+                assert (there.strip() == "100000000") or not ok
+            await asyncio.wait_for(host.close(), 10)
+
+    within(main())
+
+
+def test_two_machines_are_served_at_once(servers: Callable[..., SshServer], box: Container) -> None:
+    one, other = servers(), servers()
+
+    async def main() -> None:
+        async with SSHHost(**one.way()) as first, SSHHost(**other.way()) as second:
+            urls = await asyncio.gather(first.engine(), second.engine())
+            assert urls[0] != urls[1]
+            await first.close()
+            assert await output_of(urls[1], box, "echo", "still") == b"still\n"
 
     within(main())
 
@@ -870,6 +949,7 @@ def test_a_far_side_that_does_not_come_back_is_an_error_after_the_time_to_connec
     within(main())
 
 
+@pytest.mark.usefixtures("either_client")
 def test_a_far_side_that_falls_silent_is_noticed(servers: Callable[..., SshServer]) -> None:
     server = servers()
 
@@ -887,6 +967,7 @@ def test_a_far_side_that_falls_silent_is_noticed(servers: Callable[..., SshServe
     within(main())
 
 
+@pytest.mark.usefixtures("either_client")
 def test_after_the_loop_ended_the_host_is_rebuilt_and_used_on_another(
     server: SshServer, box: Container
 ) -> None:
@@ -906,6 +987,7 @@ def test_after_the_loop_ended_the_host_is_rebuilt_and_used_on_another(
     host.retire()
 
 
+@pytest.mark.usefixtures("either_client")
 def test_a_host_is_rebuilt_from_another_thread_while_its_loop_runs(servers: Callable[..., SshServer]) -> None:
     server = servers()
 
@@ -967,6 +1049,7 @@ def test_a_closed_host_is_closed_for_good_and_closing_is_idempotent(server: SshS
     within(main())
 
 
+@pytest.mark.usefixtures("either_client")
 def test_closing_does_not_wait_for_who_does_not_answer(servers: Callable[..., SshServer]) -> None:
     server = servers()
 
@@ -981,6 +1064,7 @@ def test_closing_does_not_wait_for_who_does_not_answer(servers: Callable[..., Ss
     within(main())
 
 
+@pytest.mark.usefixtures("either_client")
 @pytest.mark.parametrize("face", ["async", "sync"])
 def test_at_exit_the_private_socket_is_removed(server: SshServer, tmp_path: Path, face: str) -> None:
     program = (
@@ -1023,6 +1107,7 @@ def test_asyncssh_is_loaded_by_the_first_connection_only() -> None:
 # ---- the machine itself ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("either_client")
 def test_a_command_on_the_machine_has_its_streams_and_its_code(server: SshServer, tmp_path: Path) -> None:
     source = tmp_path / "input"
     source.write_bytes(b"of a file")
@@ -1068,6 +1153,7 @@ def alive(pid: str) -> bool:
         return False
 
 
+@pytest.mark.usefixtures("either_client")
 def test_a_command_whose_time_is_over_is_ended_over_there_with_what_it_started(server: SshServer) -> None:
     async def main() -> None:
         async with SSHHost(**server.way()) as host:
@@ -1079,6 +1165,7 @@ def test_a_command_whose_time_is_over_is_ended_over_there_with_what_it_started(s
     within(main())
 
 
+@pytest.mark.usefixtures("either_client")
 def test_a_command_that_is_cancelled_is_ended_over_there(server: SshServer) -> None:
     pids: list[bytes] = []
 
@@ -1101,6 +1188,7 @@ def test_a_command_that_is_cancelled_is_ended_over_there(server: SshServer) -> N
     within(main())
 
 
+@pytest.mark.usefixtures("either_client")
 def test_a_command_that_the_end_of_the_loop_cuts_short_is_ended_over_there(server: SshServer) -> None:
     pids: list[bytes] = []
 
@@ -1173,6 +1261,109 @@ def test_files_and_directories_go_there_and_come_back(server: SshServer, tmp_pat
             status, message = await host.put(one, str(one))
             assert status is Status.Failed
             assert message
+
+    within(main())
+
+
+@pytest.mark.usefixtures("either_client")
+def test_a_command_that_the_far_side_did_not_run_is_no_success(servers: Callable[..., SshServer]) -> None:
+    server = servers("ForceCommand echo only this >&2")
+
+    async def main() -> None:
+        async with SSHHost(**server.way()) as host:
+            with pytest.raises(SessionStartError, match="no session was opened: only this"):
+                await host.oneshot("echo mine")
+
+    within(main())
+
+
+def test_a_place_for_temporary_files_may_have_a_long_name(
+    server: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("x" * (80 - len(str(tmp_path)) - 1))
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+
+    async def main() -> None:
+        async with SSHHost(**server.way()) as host:
+            assert await asyncio.to_thread(ping, await host.engine())
+
+    within(main())
+
+
+# ---- by the system's ssh --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def system_ssh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have all hosts of the test come by the system's ssh."""
+    monkeypatch.setattr(SshServer, "client", "openssh")
+
+
+@pytest.mark.usefixtures("system_ssh")
+def test_the_system_s_ssh_ends_with_a_program_that_is_killed(servers: Callable[..., SshServer]) -> None:
+    server = servers()
+    program = (
+        "import os, signal\n"
+        "from dockerpty.host import SSHHostSync\n"
+        f"print(SSHHostSync(**{server.way()!r}).engine(), flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    directory = os.path.dirname(done.stdout.strip().removeprefix("unix://"))
+    try:
+        wait_for(lambda: not server.connections(), 10, "the end of its connection")
+    finally:
+        shutil.rmtree(directory)
+
+
+@pytest.mark.usefixtures("system_ssh")
+def test_the_system_s_ssh_reads_its_own_configuration(server: SshServer, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text(
+        f"Host far\n  HostName 127.0.0.1\n  Port {server.port}\n  User {server.user}\n"
+        f"  IdentityFile {server.key}\n  UserKnownHostsFile {server.known_hosts}\n"
+        "  LocalForward 127.0.0.1:1 127.0.0.1:1\n  RemoteCommand false\n  RequestTTY force\n"
+    )
+
+    async def main() -> None:
+        async with SSHHost("far", config=str(config), ssh_client="openssh") as host:
+            assert await asyncio.to_thread(ping, await host.engine())
+            assert (await host.oneshot("echo in")).output == "in"
+
+    within(main())
+
+
+@pytest.mark.usefixtures("system_ssh")
+def test_without_the_system_s_ssh_it_is_said_what_to_install(
+    server: SshServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "sh").symlink_to("/bin/sh")
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    async def main() -> None:
+        async with SSHHost(**server.way()) as host:
+            with pytest.raises(HostConnectionError, match="install openssh-client"):
+                await host.engine()
+
+    within(main())
+
+
+@pytest.mark.usefixtures("system_ssh")
+def test_what_the_system_s_ssh_cannot_do_is_said(server: SshServer, tmp_path: Path) -> None:
+    for secret in ("password", "passphrase"):
+        with pytest.raises(ValueError, match="agent"):
+            SSHHost(**server.way(**{secret: "open sesame"}))
+    with pytest.raises(ValueError, match="another ssh_client"):
+        SSHHost(**server.way(jump=SSHHost("gate")))
+    with pytest.raises(ValueError, match="'asyncssh' or 'openssh'"):
+        SSHHost(**server.way(ssh_client="telnet"))
+
+    async def main() -> None:
+        async with SSHHost(**server.way()) as host:
+            with pytest.raises(ParentError, match="only commands run there"):
+                await host.put(tmp_path, "/tmp")
 
     within(main())
 
@@ -1250,6 +1441,7 @@ def test_many_threads_share_a_blocking_host(servers: Callable[..., SshServer]) -
     assert server.logins() == 1
 
 
+@pytest.mark.usefixtures("either_client")
 def test_ctrl_c_ends_what_a_blocking_call_waits_for(server: SshServer) -> None:
     program = (
         "import os, signal\n"

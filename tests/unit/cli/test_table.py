@@ -150,6 +150,7 @@ PROMISED: dict[str, tuple[list[str], list[Row]]] = {
             ("--tlscacert", "text", None),
             ("--tlscert", "text", None),
             ("--tlskey", "text", None),
+            ("--jump", "text", None),
             ("--ssh-client", "text", None),
             ("--connect-timeout", "seconds", 10.0),
             ("-D --debug", "bool", False),
