@@ -11,7 +11,7 @@ from dockerpty.container.spec import environment_list
 from dockerpty.errors import NotFound
 from dockerpty.host.base import ContainerHost, bridged
 from dockerpty.host.drivers import LoopDriver
-from dockerpty.host.errors import HostConnectionError
+from dockerpty.host.errors import HostConnectionError, HostNotRunningError
 from dockerpty.host.parents import parent_of
 from dockerpty.host.repeat import Repeats
 from dockerpty.host.session import TIMEOUT_S, HostSession
@@ -506,8 +506,8 @@ class DockerContainerHost(ContainerHost):
                 # The way to it may be another one by now.
                 self._driver.drop()
                 raise
-            except NotFound:
-                if is_last:
+            except HostNotRunningError as error:
+                if is_last or not isinstance(error.__cause__, NotFound):
                     raise
             found = await self._driver.drive(self._core.refresh())
         raise AssertionError

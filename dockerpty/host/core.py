@@ -12,7 +12,7 @@ from dockerpty import log
 from dockerpty.errors import DockerptyError
 from dockerpty.host import resolve, transcript
 from dockerpty.host.channel import Channel
-from dockerpty.host.errors import HostClosedError, SessionLostError
+from dockerpty.host.errors import HostClosedError, SessionLostError, is_away
 from dockerpty.host.oneshot import oneshot
 from dockerpty.host.processes import kill
 from dockerpty.host.reference import of_host
@@ -121,7 +121,7 @@ class HostCore:
         try:
             return (yield from work(found))
         except DockerptyError as error:
-            if not resolve.is_away(error):
+            if not is_away(error):
                 raise
         return (yield from work((yield from self.found_again(found))))
 

@@ -12,8 +12,8 @@ import inspect
 import threading
 
 from dockerpty import log
-from dockerpty.errors import DockerptyError, EngineUnreachable
-from dockerpty.host.errors import HostConnectionError, HostError, SessionBusyError
+from dockerpty.errors import DockerptyError, EngineError, EngineUnreachable, ProtocolError
+from dockerpty.host.errors import SessionBusyError, of_engine
 from dockerpty.host.parents import engine_behind
 from dockerpty.host.requests import Alone, Invoke, Meanwhile, Wait
 from dockerpty.host.send import Blocking, OnLoop
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 _log = log.get(__name__)
+
+# What comes out of a plan as an error of the host.
+_ENGINES = (EngineError, ProtocolError)
 
 
 class LoopDriver:
@@ -61,7 +64,8 @@ class LoopDriver:
 
         Raises:
             HostConnectionError: the engine could not be reached.
-            Exception: whatever the plan raises.
+            HostError: it refused.
+            Exception: whatever else the plan raises.
         """
         lock = self._lock(key)
         await lock.acquire()
@@ -82,8 +86,8 @@ class LoopDriver:
         except StopIteration as end:
             result: T = end.value
             return result
-        except EngineUnreachable as error:
-            raise _unreachable(error, self._host) from error
+        except _ENGINES as error:
+            raise of_engine(error, self._host) from error
         finally:
             if not handed_on:
                 lock.release()
@@ -108,13 +112,14 @@ class LoopDriver:
 
         Raises:
             HostConnectionError: the engine could not be reached.
-            Exception: whatever the plan raises.
+            HostError: it refused.
+            Exception: whatever else the plan raises.
         """
         self._enter()
         try:
             return await drive_on_loop(plan, self._answer)
-        except EngineUnreachable as error:
-            raise _unreachable(error, self._host) from error
+        except _ENGINES as error:
+            raise of_engine(error, self._host) from error
 
     async def engine(self) -> Engine:
         """Give an engine for one thread, to be closed by whoever asked.
@@ -250,7 +255,8 @@ class ThreadDriver:
         Raises:
             SessionBusyError: another thread is at it.
             HostConnectionError: the engine could not be reached.
-            Exception: whatever the plan raises.
+            HostError: it refused.
+            Exception: whatever else the plan raises.
         """
         release = self._hold(key)
         try:
@@ -289,14 +295,16 @@ class ThreadDriver:
 
         Raises:
             HostConnectionError: the engine could not be reached.
-            Exception: whatever the plan raises.
+            HostError: it refused.
+            Exception: whatever else the plan raises.
         """
         answers = _Answers(self)
         try:
             return drive(plan, answers.answer)
-        except EngineUnreachable as error:
-            self.drop()
-            raise _unreachable(error, self._host) from error
+        except _ENGINES as error:
+            if isinstance(error, EngineUnreachable):
+                self.drop()
+            raise of_engine(error, self._host) from error
         finally:
             answers.close()
 
@@ -419,7 +427,3 @@ def _thrown(plan: Plan[T], error: BaseException) -> Plan[T]:
     except StopIteration as end:
         result: T = end.value
         return result
-
-
-def _unreachable(error: EngineUnreachable, host: str) -> HostError:
-    return HostConnectionError(error.action, error.subject, error.reason, error.hint, host=host)

@@ -8,7 +8,7 @@ from dockerpty.container.spec import environment_list
 from dockerpty.errors import NotFound
 from dockerpty.host.base import ContainerHost, bridged
 from dockerpty.host.drivers import ThreadDriver
-from dockerpty.host.errors import HostConnectionError
+from dockerpty.host.errors import HostConnectionError, HostNotRunningError
 from dockerpty.host.parents import parent_of_sync
 from dockerpty.host.repeat import RepeatsSync
 from dockerpty.host.session import TIMEOUT_S, HostSessionSync
@@ -367,7 +367,7 @@ class DockerContainerHostSync(ContainerHost):
     # ---- the end -----------------------------------------------------------------------------------------------------
 
     def as_user(self, user: str) -> DockerContainerHostSync:
-        """Give the same container as another user, without a password: a host of its own, for `async with`."""
+        """Give the same container as another user, without a password: a host of its own, for `with`."""
         return type(self)(**{**self._given, "parent": self._given_parent, "user": user})
 
     def rebuild_connections(self) -> None:
@@ -421,8 +421,8 @@ class DockerContainerHostSync(ContainerHost):
                 # The way to it may be another one by now.
                 self._driver.drop()
                 raise
-            except NotFound:
-                if is_last:
+            except HostNotRunningError as error:
+                if is_last or not isinstance(error.__cause__, NotFound):
                     raise
             found = self._driver.drive(self._core.refresh())
         raise AssertionError

@@ -12,8 +12,8 @@ import time
 from contextlib import suppress
 
 from dockerpty.engine.interface import Engine
-from dockerpty.errors import EngineUnreachable
-from dockerpty.host.errors import HostConnectionError, TransferError
+from dockerpty.errors import EngineError, ProtocolError
+from dockerpty.host.errors import TransferError, of_engine
 from dockerpty.host.oneshot import oneshot
 from dockerpty.host.requests import Wait
 from dockerpty.host.send import Blocking
@@ -56,7 +56,9 @@ def work_on(
 
     Raises:
         HostConnectionError: the engine could not be reached.
-        Exception: whatever `work` raises.
+        HostNotRunningError: the container is gone.
+        HostError: the engine refused.
+        Exception: whatever else `work` raises.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     options = core.options
@@ -76,10 +78,8 @@ def work_on(
                 survey=core.survey,
             )
         )
-    except EngineUnreachable as error:
-        raise HostConnectionError(
-            error.action, error.subject, error.reason, error.hint, host=core.name
-        ) from error
+    except (EngineError, ProtocolError) as error:
+        raise of_engine(error, core.name) from error
     finally:
         for each in (engine, beside):
             if each is not None:
