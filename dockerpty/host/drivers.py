@@ -127,7 +127,7 @@ class LoopDriver:
         Raises:
             HostConnectionError: the parent cannot tell where it is.
         """
-        return (await self._known_engine()).again() or await self._known_engine()
+        return _another(await self._known_engine())
 
     async def settle(self) -> None:
         """Wait until nothing is done in the background any more."""
@@ -310,8 +310,7 @@ class ThreadDriver:
 
     def engine(self) -> Engine:
         """Give an engine for one thread, to be closed by whoever asked."""
-        known = self._known_engine()
-        return known.again() or known
+        return _another(self._known_engine())
 
     def settle(self) -> None:
         """Do nothing: here is no background."""
@@ -362,17 +361,16 @@ class ThreadDriver:
         known = self._known_engine()
         with self._lock:
             engine = self._idle.pop() if self._idle else None
-        # One that cannot be had twice is the program's own.
-        return engine or known.again() or known
+        return engine or _another(known)
 
     def take_back(self, engine: Engine) -> None:
         """Keep for the next what was lent, unless another engine is used by now."""
         with self._lock:
             known = self._engine
-            keeps = known is not None and known is not engine and known.name == engine.name
+            keeps = known is not None and known.name == engine.name
             if keeps:
                 self._idle.append(engine)
-        if not keeps and known is not engine:
+        if not keeps:
             engine.close()
 
 
@@ -409,6 +407,13 @@ class _Answers:
             self._engine = self._driver.lend()
             self._executor = Blocking(self._engine)
         return self._executor.answer(request)
+
+
+def _another(engine: Engine) -> Engine:
+    """Give an engine for one thread more; what `engine_behind` gives has one."""
+    another = engine.again()
+    assert another is not None
+    return another
 
 
 def _thrown(plan: Plan[T], error: BaseException) -> Plan[T]:

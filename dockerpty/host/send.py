@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 _log = log.get(__name__)
 
-#: A first size past this is none; Engine 20.10 takes ten seconds to refuse one for an exec that does not run.
-_RESIZE_LIMIT_S = 10.0
+# For a first size: more each time. Engine 20.10 takes ten seconds to refuse one for an exec that was never there.
+_RESIZE_S, _LONGEST_RESIZE_S = 0.25, 10.0
 #: poll takes no longer one (an `int` in C).
 _LONGEST_MS = 2**31 - 1
 
@@ -188,7 +188,8 @@ def start(engine: Engine, request: Open, buffer: memoryview) -> Channel:
 def _first_size(engine: Engine, exec_id: str, rows: int, cols: int) -> None:
     for attempt in range(Resizer.RETRIES + 1):
         try:
-            engine.send(calls.resize_exec(exec_id, rows, cols), timeout=_RESIZE_LIMIT_S)
+            limit = min(_RESIZE_S * 2**attempt, _LONGEST_RESIZE_S)
+            engine.send(calls.resize_exec(exec_id, rows, cols), timeout=limit)
             return
         except DockerptyError as error:
             _log.debug("resize failed: %s", error)

@@ -259,8 +259,9 @@ ALLOWED["host.resolve"] = _names(
 )
 ALLOWED["host.repeat"] = _names("errors log plan", host="errors requests results")
 ALLOWED["host.local"] = _names("plan", engine="client interface", host="errors results")
+ALLOWED["host.turns"] = _names(engine="calls interface transport")
 ALLOWED["host.parents"] = _names(
-    "log plan", engine="client interface", host="errors local reference requests results"
+    "log plan", engine="client interface", host="errors local reference requests results turns"
 )
 # one shell that keeps its state;
 ALLOWED["host.shell.framing"] = set()
