@@ -197,6 +197,8 @@ class DockerContainerHost(ContainerHost):
     ) -> int | None:
         """Give the user's terminal to a shell of the container, in a process of its own.
 
+        A cancellation ends that process, and gives the terminal back first.
+
         Args:
             command: in place of the best shell there is: a text for `sh -c`, or a list.
             detach_keys: as Docker spells them; None is `ctrl-p,ctrl-q`.
@@ -213,7 +215,10 @@ class DockerContainerHost(ContainerHost):
         found = await self._driver.drive(self._core.found())
         engine = await self._driver.engine()
         options = self._core.options
-        return await asyncio.to_thread(bridged, engine, found.id, options, command, detach_keys, user)
+        return await in_thread(
+            lambda stop: bridged(engine, found.id, options, command, detach_keys, user, self.name, stop),
+            sees_out=True,
+        )
 
     login = interact
 

@@ -157,7 +157,7 @@ class DockerContainerHostSync(ContainerHost):
         found = self._driver.drive(self._core.found())
         engine = self._driver.engine()
         options = self._core.options
-        return bridged(engine, found.id, options, command, detach_keys, user)
+        return bridged(engine, found.id, options, command, detach_keys, user, self.name)
 
     login = interact
 

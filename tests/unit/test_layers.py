@@ -348,11 +348,12 @@ ALLOWED["host.session"] = _names(
     host="channel core drivers errors requests resolve results running_command sessions", shell="shell"
 )
 ALLOWED["host.base"] = _names(
-    "exec pty shell",
+    "errors exec pty shell",
     engine="interface",
     container="spec",
     host="channel core errors oneshot parents requests resolve results sessions",
     shell="shell",
+    transfer="stop",
 )
 ALLOWED["host.aio"] = _names(
     "errors",

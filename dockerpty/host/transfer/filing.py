@@ -86,8 +86,12 @@ def work_on(
                 each.close()
 
 
-async def in_thread(work: Callable[[Stop], T]) -> T:
-    """Do something in a thread; a cancellation stops it there, and does not wait until it has tidied up."""
+async def in_thread(work: Callable[[Stop], T], *, sees_out: bool = False) -> T:
+    """Do something in a thread, where a cancellation stops it.
+
+    Args:
+        sees_out: who cancels waits until it has tidied up.
+    """
     stop = Stop()
     task = asyncio.ensure_future(asyncio.to_thread(work, stop))
 
@@ -101,6 +105,8 @@ async def in_thread(work: Callable[[Stop], T]) -> T:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         stop.stop()
+        if sees_out:
+            await asyncio.wait([task])
         raise
 
 

@@ -448,6 +448,33 @@ def test_a_person_has_a_shell_until_it_ends_and_detaches(
         assert terminal.is_as_before()
 
 
+CANCELLED = """
+import asyncio, sys
+from dockerpty.host import container
+async def main():
+    async with container(sys.argv[1]) as host:
+        task = asyncio.create_task(host.interact("stty size; sleep 4321"))
+        while "sleep 4321" not in (await host.oneshot(["ps", "-o", "args"])).output:
+            await asyncio.sleep(0.05)
+        task.cancel()
+        found = await asyncio.gather(task, return_exceptions=True)
+        print("\\ngiven up:", type(found[0]).__name__, flush=True)
+        sys.stdin.readline()
+asyncio.run(main())
+"""
+
+
+def test_a_person_s_session_that_is_cancelled_ends_and_gives_the_terminal_back(
+    own: Container, sessions: Sessions
+) -> None:
+    with sessions.python(CANCELLED, id_of(own)) as terminal:
+        terminal.expect("given up: CancelledError")
+        assert terminal.is_as_before()
+        terminal.send("on\n")
+        assert terminal.wait() == 0
+    wait_for(lambda: not any("sleep 4321" in line for line in commands(own)), 10, "the command to end")
+
+
 # On a loop ------------------------------------------------------------------------------------------------------------
 
 
