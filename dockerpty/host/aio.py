@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 
-from dockerpty.container.spec import environment_list
 from dockerpty.errors import NotFound
 from dockerpty.host.base import ContainerHost, bridged
 from dockerpty.host.drivers import LoopDriver
@@ -15,6 +14,7 @@ from dockerpty.host.errors import HostConnectionError, HostNotRunningError
 from dockerpty.host.parents import parent_of
 from dockerpty.host.repeat import Repeats
 from dockerpty.host.session import TIMEOUT_S, HostSession
+from dockerpty.host.shell.shell import PROMPT
 from dockerpty.host.transfer import files, getting, putting
 from dockerpty.host.transfer.filing import Handover, in_thread, on_this_loop, work_on
 from dockerpty.host.transfer.getting import BYTES_LIMIT
@@ -26,11 +26,10 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, Self, TypeVar
 
-    from dockerpty.host.base import Environment
     from dockerpty.host.repeat import Found, Seconds
     from dockerpty.host.results import CommandStatus, RunResult, TransferResult
     from dockerpty.host.session import OnOutput
-    from dockerpty.host.sessions import Options, SessionCore
+    from dockerpty.host.sessions import Environment, Options, SessionCore
     from dockerpty.host.transfer.inside import Inside
     from dockerpty.host.transfer.look import Look
     from dockerpty.host.transfer.stop import Progress
@@ -140,7 +139,7 @@ class DockerContainerHost(ContainerHost):
             merge=merge,
             user=user,
             workdir=workdir,
-            environment=environment_list(env),
+            env=env,
             check=check,
             on_output=on_output,
         )
@@ -159,21 +158,32 @@ class DockerContainerHost(ContainerHost):
         user: str | None = None,
         workdir: str | None = None,
         env: Environment | None = None,
+        login: bool | None = None,
+        prompt: str | None = PROMPT,
     ) -> HostSession:
         """Open a persistent shell of its own, or give the one that is open under this name.
 
         Args:
             tty, shell, user, workdir: in place of the host's.
             env: besides the host's.
+            login: it reads its profiles.
+            prompt: what a shell with a terminal shows when it waits for a line; None leaves it as the image has it.
 
         Raises:
             ValueError: it is open, with other options.
             HostNotRunningError, HostConnectionError, SessionStartError, ShellNotFoundError: it cannot be opened.
         """
         self._need_engine("open_session")
-        environment = None if env is None else environment_list(env)
         session = self._core.session(
-            name, tty=tty, shell=shell, user=user, workdir=workdir, environment=environment
+            name,
+            self._driver.is_held,
+            tty=tty,
+            shell=shell,
+            user=user,
+            workdir=workdir,
+            env=env,
+            login=login,
+            prompt=prompt,
         )
         return await self._handle(session).open()
 

@@ -14,14 +14,13 @@ from dockerpty.host.sessions import Options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable
     from typing import Any
 
     from dockerpty.engine.interface import Engine
     from dockerpty.host.resolve import Start
+    from dockerpty.host.sessions import Environment
     from dockerpty.host.transfer.stop import Stop
-
-    Environment = Mapping[str, str | None] | Sequence[str]
 
 
 class ContainerHost:

@@ -283,7 +283,9 @@ ALLOWED["host.shell.running"] = _names(
 ALLOWED["host.shell.sequence"] = _names(
     "log", host="channel oneshot requests results", shell="departure running shell"
 )
-ALLOWED["host.shell.started"] = _names(host="channel errors oneshot requests results", shell="running shell")
+ALLOWED["host.shell.started"] = _names(
+    host="channel errors oneshot requests results", shell="running sequence shell"
+)
 ALLOWED["host.shell.waiting"] = _names(
     "log", host="channel errors requests results unmatched", shell="departure shell"
 )
@@ -324,6 +326,7 @@ ALLOWED["host.shell.helpers"] = _names(
 )
 ALLOWED["host.core"] = _names(
     "errors log",
+    container="spec",
     host="channel errors oneshot processes reference requests resolve results sessions transcript",
     shell="departure helpers opening recovery sequence shell started waiting",
     transfer="inside",
@@ -370,7 +373,7 @@ ALLOWED["host.sync"] = _names(
     transfer="files filing getting inside look putting stop",
 )
 ALLOWED["host.pytest_plugin"] = _names(
-    "errors", engine="calls client interface", container="ownership spec", host="aio base sync"
+    "errors", engine="calls client interface", container="ownership spec", host="aio base sessions sync"
 )
 ALLOWED["host"] = _names(
     host="aio errors failure local parents results running_command session sync transcript unmatched",

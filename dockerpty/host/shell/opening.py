@@ -10,7 +10,7 @@ from dockerpty.host.errors import SessionStartError, ShellNotFoundError
 from dockerpty.host.processes import closing, ending_of
 from dockerpty.host.requests import Close, Open, Wait
 from dockerpty.host.shell.framing import STDOUT, Framing, driver, refuse_foreign, typed_driver
-from dockerpty.host.shell.shell import Shell
+from dockerpty.host.shell.shell import PROMPT, Shell
 from dockerpty.signals import marker
 
 TYPE_CHECKING = False
@@ -56,7 +56,7 @@ def open_shell(
     size: tuple[int, int] | None = (24, 200),
     privileged: bool = False,
     login: bool = False,
-    prompt: str | None = "$ ",
+    prompt: str | None = PROMPT,
     timeout: float = START_S,
     encoding: str | None = "utf-8",
     errors: str = "replace",
@@ -194,6 +194,9 @@ def _why_not(shell: Shell) -> Plan[DockerptyError]:
 
 def _not_started(path: str, host: str, said: str) -> DockerptyError:
     said = said.strip()
+    if "chdir" in said:
+        hint = "give a workdir that is there"
+        return SessionStartError("open a session with", path, said, hint, host=host)
     if unstarted.exit_code(said.encode(), 0):
         return ShellNotFoundError("open a session with", path, said, _NO_SHELL, host=host)
     return SessionStartError("open a session with", path, said, host=host)

@@ -22,6 +22,7 @@ from dockerpty.host.errors import (
     HostNotRunningError,
     SessionBusyError,
     SessionLostError,
+    SessionStartError,
     ShellNotFoundError,
 )
 from dockerpty.host.failure import CommandFailed
@@ -203,6 +204,70 @@ def test_a_dead_session_is_replaced_also_with_other_options(host: Proxy) -> None
     one = host.open_session("one")
     one.run("exit 0")
     assert host.open_session("one", tty=False).run("[ -t 0 ] || echo none").only.output == "none"
+
+
+def test_a_session_that_could_not_be_opened_is_opened_under_its_name_as_it_is_asked_for_next(
+    host: Proxy,
+) -> None:
+    with pytest.raises(ShellNotFoundError):
+        host.open_session("one", shell="nosuchshell")
+    assert host.open_session("one").run("echo here").only.output == "here"
+    with pytest.raises(SessionStartError, match="chdir") as raised:
+        host.open_session("two", workdir="/nosuch")
+    assert "workdir" in raised.value.hint
+    begun = time.monotonic()
+    with pytest.raises(SessionStartError, match="unable to find user"):
+        host.open_session("two", user="nosuchuser")
+    # Engine 20.10 would refuse the size of its terminal after ten.
+    assert time.monotonic() - begun < 9
+    assert host.open_session("two", workdir="/tmp").run("pwd").only.output == "/tmp"
+
+
+def test_a_session_reads_its_profile_if_it_is_asked_to(either: Proxy) -> None:
+    either.write_file("/etc/profile", "echo noise; echo more >&2; FROM=profile; alias l='echo alias'\n")
+    login = either.open_session("login", login=True)
+    assert login.run("echo $FROM").only.output == "profile"
+    assert login.run("true").only.stdout == b""
+    assert either.open_session("login").run("echo $FROM").only.output == "profile"
+    assert either.open_session("plain").run("echo ${FROM-none}").only.output == "none"
+    with pytest.raises(ValueError, match="login"):
+        either.open_session("login", login=False)
+    assert not login.run("exit 0").only.session_lost
+    # Another shell in its place is one of the same kind.
+    assert login.run("echo $FROM").only.output == "profile"
+
+
+def test_a_session_has_the_prompt_that_is_asked_for_or_that_of_its_image(host: Proxy) -> None:
+    mine = host.open_session("mine", prompt="mine> ")
+    assert mine.run("echo a").only.output == "a"
+    mine.sendline("echo b")
+    assert mine.expect("mine> $") == "b\nmine> "
+    images = host.open_session("image's", prompt=None, env={"PS1": "image[] "})
+    assert images.run("echo a; echo $PS1").only.output == "a\nimage[]"
+    images.sendline("echo b")
+    # Nobody knows what it shows, and so what it has shown before.
+    images.expect_exact("b\n")
+    assert images.expect_exact("image[] ") == "image[] "
+    assert images.run("echo c").only.output == "c"
+    assert images.run("sleep 999", timeout=0.3).only.timed_out
+    assert images.run("echo d").only.output == "d"
+    assert host.open_session("mine").name == "mine"
+    with pytest.raises(ValueError, match="prompt"):
+        host.open_session("mine", prompt="> ")
+
+
+def test_a_command_that_is_started_is_told_to_the_transcript(
+    either: Proxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = either.open_session("one")
+    with caplog.at_level(logging.INFO, "dockerpty.transcript"):
+        session.start("echo a; printf b").wait()
+        with session.start("echo c; sleep 999") as command:
+            assert command.next_piece() == b"c\n"
+    told = [
+        line.getMessage().partition(" ")[2] for line in caplog.records if line.name.endswith("transcript")
+    ]
+    assert told == ["| echo a; printf b", "> | a", "> | b", "| echo c; sleep 999", "> | c"]
 
 
 def test_a_shell_that_is_not_there_is_said_and_argv_works(face: Face, bare: Callable[..., Container]) -> None:
