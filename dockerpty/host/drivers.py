@@ -15,8 +15,8 @@ from dockerpty import log
 from dockerpty.errors import DockerptyError, EngineError, EngineUnreachable, ProtocolError
 from dockerpty.host.errors import SessionBusyError, of_engine
 from dockerpty.host.parents import engine_behind
-from dockerpty.host.requests import Alone, Invoke, Meanwhile, Wait
-from dockerpty.host.send import Blocking, OnLoop
+from dockerpty.host.requests import Alone, Close, Invoke, Meanwhile, Wait
+from dockerpty.host.send import Blocking, OnLoop, wait, without_engine
 from dockerpty.plan import drive, drive_on_loop
 
 TYPE_CHECKING = False
@@ -162,8 +162,12 @@ class LoopDriver:
         return self._locks.setdefault(key, asyncio.Lock())
 
     async def _answer(self, request: Request) -> Any:
-        if isinstance(request, Wait) and self._executor is not None:
-            return await self._executor.answer(request)
+        if isinstance(request, (Wait, Close)):
+            # Also when the way to the engine is gone.
+            executor = self._executor
+            return await (
+                without_engine(request, _in_thread) if executor is None else executor.answer(request)
+            )
         if isinstance(request, Alone):
             async with self._lock(request.key):
                 return await drive_on_loop(request.plan, self._answer)
@@ -403,10 +407,19 @@ class _Answers:
                 return None
         if isinstance(request, Invoke):
             return request.function()
+        if isinstance(request, Wait):
+            return wait(request)
+        if isinstance(request, Close):
+            # Also when the way to the engine is gone.
+            return request.channel.close()
         if self._executor is None:
             self._engine = self._driver.lend()
             self._executor = Blocking(self._engine)
         return self._executor.answer(request)
+
+
+def _in_thread(work: Callable[[], object]) -> asyncio.Future[object]:
+    return asyncio.ensure_future(asyncio.to_thread(work))
 
 
 def _another(engine: Engine) -> Engine:

@@ -120,7 +120,7 @@ def test_a_command_reads_stdin_and_answers_are_given(either: Proxy) -> None:
     assert either.run(asked, timeout=10).only.output.endswith("got me")
 
 
-def test_a_shell_that_exits_says_with_what_and_the_next_says_that_state_was_lost(
+def test_host_f09_a_shell_that_exits_says_with_what_and_the_next_says_that_state_was_lost(
     either: Proxy, caplog: pytest.LogCaptureFixture
 ) -> None:
     either.run("A=1")
@@ -319,7 +319,7 @@ def test_keys_for_a_shell_that_has_ended_say_so_once(host: Proxy, own: Container
 # The container --------------------------------------------------------------------------------------------------------
 
 
-def test_a_container_started_again_is_used_again_and_says_what_was_lost(
+def test_host_f14_a_container_started_again_is_used_again_and_says_what_was_lost(
     either: Proxy, own: Container
 ) -> None:
     either.run("A=1")
@@ -329,7 +329,7 @@ def test_a_container_started_again_is_used_again_and_says_what_was_lost(
     assert not either.run("true").only.session_lost
 
 
-def test_a_container_replaced_under_its_name_is_found_again(face: Face, bench: Bench) -> None:
+def test_host_f13_a_container_replaced_under_its_name_is_found_again(face: Face, bench: Bench) -> None:
     name = bench.name()
     first = bench.container(name=name, start=True)
     host = face.host(None, name, "shop", "web")
@@ -345,7 +345,9 @@ def test_a_container_replaced_under_its_name_is_found_again(face: Face, bench: B
     assert host.oneshot("echo here").output == "here"
 
 
-def test_a_container_that_does_not_run_is_said_and_started_if_asked(face: Face, bench: Bench) -> None:
+def test_host_f24_a_container_that_does_not_run_is_said_and_started_if_asked(
+    face: Face, bench: Bench
+) -> None:
     stopped = bench.container()
     host = face.host(None, id_of(stopped))
     assert not host.is_running()
@@ -389,7 +391,9 @@ def test_connections_are_rebuilt_after_their_loop_has_ended(either: Proxy, own: 
     wait_for(lambda: len(shells(own)) <= 3, 10, "the old shells to end")
 
 
-def test_rebuilding_leaves_no_shell_behind_also_from_another_thread(host: Proxy, own: Container) -> None:
+def test_host_f16_rebuilding_leaves_no_shell_behind_also_from_another_thread(
+    host: Proxy, own: Container
+) -> None:
     for _ in range(3):
         host.run("A=1")
         thread = threading.Thread(target=host.target.rebuild_connections)
@@ -496,7 +500,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("colour", list(INTERACTS))
-def test_a_person_has_a_shell_until_it_ends_and_detaches(
+def test_host_f21_a_person_has_a_shell_until_it_ends_and_detaches(
     colour: str, own: Container, sessions: Sessions
 ) -> None:
     with sessions.python(INTERACTS[colour], id_of(own)) as terminal:
@@ -547,7 +551,7 @@ def on_loop(work: Any) -> Any:
     return asyncio.run(asyncio.wait_for(work, 60 * SLACK), debug=True)
 
 
-def test_two_tasks_on_one_session_are_two_commands_one_after_the_other(own: Container) -> None:
+def test_host_f06_two_tasks_on_one_session_are_two_commands_one_after_the_other(own: Container) -> None:
     async def work() -> list[str]:
         async with host_of(id_of(own)) as host:
             found = await asyncio.gather(

@@ -11,8 +11,14 @@ import pytest
 from dockerpty.engine.interface import Engine
 from dockerpty.errors import APIError, DockerptyError, EngineUnreachable, NotFound, ProtocolError
 from dockerpty.host.drivers import LoopDriver, ThreadDriver
-from dockerpty.host.errors import HostConnectionError, HostError, HostNotRunningError, SessionBusyError
-from dockerpty.host.requests import Alone, Ask, Invoke, Meanwhile, Wait
+from dockerpty.host.errors import (
+    HostClosedError,
+    HostConnectionError,
+    HostError,
+    HostNotRunningError,
+    SessionBusyError,
+)
+from dockerpty.host.requests import Alone, Ask, Close, Invoke, Meanwhile, Wait
 
 if TYPE_CHECKING:
     from dockerpty.host.requests import Plan
@@ -213,6 +219,29 @@ def test_what_an_engine_refuses_is_an_error_of_the_host_with_a_hint(
         assert type(error) is kind
         assert (error.host, error.reason, error.__cause__) == ("web", refusal.reason, refusal)
         assert hint in error.hint
+
+
+def test_what_needs_no_engine_is_done_also_when_its_owner_was_closed() -> None:
+    closed: list[str] = []
+
+    class Open:
+        def close(self) -> None:
+            closed.append("closed")
+
+    def nowhere() -> Engine:
+        raise HostClosedError("use", "the parent", "it was closed")
+
+    async def nowhere_on_a_loop() -> Engine:
+        return nowhere()
+
+    def end() -> Plan[str]:
+        yield Wait((), 0.0)
+        yield Close(Open())  # type: ignore[arg-type]
+        return "done"
+
+    assert ThreadDriver(nowhere).drive(end()) == "done"
+    assert asyncio.run(LoopDriver(nowhere_on_a_loop).drive(end())) == "done"
+    assert closed == ["closed", "closed"]
 
 
 def test_a_driver_goes_on_to_the_next_loop_but_not_to_two_at_once() -> None:
