@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from dockerpty.host.resolve import Resolved, Start
     from dockerpty.host.results import CommandStatus, ExpectResult, RunResult, ShellCommand
     from dockerpty.host.sessions import Environment
+    from dockerpty.host.shell.helper import Helper
     from dockerpty.host.shell.shell import Shell
 
     T = TypeVar("T")
@@ -390,7 +391,7 @@ class HostCore:
             session.interrupts += 1
             return (yield from self.helpers.interrupt_beside(shell, is_held))
         helper = yield from self.helpers.of(shell)
-        back: bool = yield Alone(session.key, interrupt_idle(shell, helper))
+        back: bool = yield Alone(session.key, _interrupted(shell, helper))
         return back
 
     def tidy(self, session: SessionCore) -> Plan[None]:
@@ -476,6 +477,17 @@ class HostCore:
         orphans, self._orphans = self._orphans, []
         if orphans:
             yield Meanwhile(_end_all(orphans))
+
+
+def _interrupted(shell: Shell, helper: Helper | None) -> Plan[bool]:
+    try:
+        return (yield from interrupt_idle(shell, helper))
+    except GeneratorExit:
+        raise
+    except BaseException:
+        # What is typed next would be dropped with the key: the shell is to be seen back first.
+        yield from interrupt_idle(shell, helper)
+        raise
 
 
 def _end_all(shells: list[Shell]) -> Plan[None]:

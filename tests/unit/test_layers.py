@@ -328,7 +328,7 @@ ALLOWED["host.core"] = _names(
     "errors log",
     container="spec",
     host="channel errors oneshot processes reference requests resolve results sessions transcript",
-    shell="departure helpers opening recovery sequence shell started waiting",
+    shell="departure helper helpers opening recovery sequence shell started waiting",
     transfer="inside",
 )
 ALLOWED["host.drivers"] = _names(

@@ -7,7 +7,7 @@ import time
 from dockerpty import unstarted
 from dockerpty.errors import CannotStart
 from dockerpty.host.errors import SessionStartError, ShellNotFoundError
-from dockerpty.host.processes import closing, ending_of
+from dockerpty.host.processes import closing, ending_of, killing_on_error
 from dockerpty.host.requests import Close, Open, Wait
 from dockerpty.host.shell.framing import STDOUT, Framing, driver, refuse_foreign, typed_driver
 from dockerpty.host.shell.shell import PROMPT, Shell
@@ -101,7 +101,8 @@ def open_shell(
         raise _not_started(path, host, str(error)) from error
     opened = Shell(channel, framing, path, prompt=prompt, encoding=encoding, errors=errors, host=host)
     try:
-        yield from _greet(opened, prompt, timeout)
+        # With a terminal nothing else ends a shell that is given up.
+        yield from killing_on_error(channel, _greet(opened, prompt, timeout))
     except GeneratorExit:
         raise
     except BaseException:

@@ -597,6 +597,37 @@ async def until(host: DockerContainerHost, words: str) -> None:
         await asyncio.sleep(0.02)
 
 
+def test_an_interrupt_that_is_cancelled_at_any_moment_leaves_a_clean_shell(own: Container) -> None:
+    async def work() -> list[str]:
+        async with host_of(id_of(own)) as host:
+            await host.run("A=kept")
+            said = []
+            for turns in (1, 3, 5, 8, 12, 16):
+                task = asyncio.create_task(host.interrupt())
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                said.append((await host.run("echo $A", timeout=5 * SLACK)).only.output)
+            return said
+
+    assert on_loop(work()) == ["kept"] * 6
+
+
+def test_a_session_whose_opening_is_cancelled_leaves_no_shell(own: Container) -> None:
+    async def work() -> None:
+        async with host_of(id_of(own)) as host:
+            await host.run("true")
+            for pause in (0, 0.01, 0.05, 0.08, 0.1, 0.12, 0.15, 0.2):
+                task = asyncio.create_task(host.open_session("given up"))
+                await asyncio.sleep(pause)
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    on_loop(work())
+    no_shell_is_left(own)
+
+
 def test_a_task_cancelled_while_it_waits_for_its_turn_disturbs_nobody(own: Container) -> None:
     async def work() -> list[str]:
         async with host_of(id_of(own)) as host:
