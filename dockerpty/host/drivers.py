@@ -419,7 +419,8 @@ class _Answers:
 
 
 def _in_thread(work: Callable[[], object]) -> asyncio.Future[object]:
-    return asyncio.ensure_future(asyncio.to_thread(work))
+    # At once, and not with the next turn of a loop that may have no other.
+    return asyncio.get_running_loop().run_in_executor(None, work)
 
 
 def _another(engine: Engine) -> Engine:
