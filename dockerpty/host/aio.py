@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 
-from dockerpty.container.spec import environment_list
 from dockerpty.errors import NotFound
 from dockerpty.host.base import ContainerHost, bridged
 from dockerpty.host.drivers import LoopDriver
-from dockerpty.host.errors import HostConnectionError
+from dockerpty.host.errors import HostConnectionError, HostNotRunningError
 from dockerpty.host.parents import parent_of
 from dockerpty.host.repeat import Repeats
 from dockerpty.host.session import TIMEOUT_S, HostSession
+from dockerpty.host.shell.shell import PROMPT
 from dockerpty.host.transfer import files, getting, putting
 from dockerpty.host.transfer.filing import Handover, in_thread, on_this_loop, threads_of_its_own, work_on
 from dockerpty.host.transfer.getting import BYTES_LIMIT
@@ -26,11 +26,10 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, Self, TypeVar
 
-    from dockerpty.host.base import Environment
     from dockerpty.host.repeat import Found, Seconds
     from dockerpty.host.results import CommandStatus, RunResult, TransferResult
     from dockerpty.host.session import OnOutput
-    from dockerpty.host.sessions import Options, SessionCore
+    from dockerpty.host.sessions import Environment, Options, SessionCore
     from dockerpty.host.transfer.inside import Inside
     from dockerpty.host.transfer.look import Look
     from dockerpty.host.transfer.stop import Progress
@@ -140,7 +139,7 @@ class DockerContainerHost(ContainerHost):
             merge=merge,
             user=user,
             workdir=workdir,
-            environment=environment_list(env),
+            env=env,
             check=check,
             on_output=on_output,
         )
@@ -159,21 +158,32 @@ class DockerContainerHost(ContainerHost):
         user: str | None = None,
         workdir: str | None = None,
         env: Environment | None = None,
+        login: bool | None = None,
+        prompt: str | None = PROMPT,
     ) -> HostSession:
         """Open a persistent shell of its own, or give the one that is open under this name.
 
         Args:
             tty, shell, user, workdir: in place of the host's.
             env: besides the host's.
+            login: it reads its profiles.
+            prompt: what a shell with a terminal shows when it waits for a line; None leaves it as the image has it.
 
         Raises:
             ValueError: it is open, with other options.
             HostNotRunningError, HostConnectionError, SessionStartError, ShellNotFoundError: it cannot be opened.
         """
         self._need_engine("open_session")
-        environment = None if env is None else environment_list(env)
         session = self._core.session(
-            name, tty=tty, shell=shell, user=user, workdir=workdir, environment=environment
+            name,
+            self._driver.is_held,
+            tty=tty,
+            shell=shell,
+            user=user,
+            workdir=workdir,
+            env=env,
+            login=login,
+            prompt=prompt,
         )
         return await self._handle(session).open()
 
@@ -197,6 +207,8 @@ class DockerContainerHost(ContainerHost):
     ) -> int | None:
         """Give the user's terminal to a shell of the container, in a process of its own.
 
+        A cancellation ends that process, and gives the terminal back first.
+
         Args:
             command: in place of the best shell there is: a text for `sh -c`, or a list.
             detach_keys: as Docker spells them; None is `ctrl-p,ctrl-q`.
@@ -213,7 +225,10 @@ class DockerContainerHost(ContainerHost):
         found = await self._driver.drive(self._core.found())
         engine = await self._driver.engine()
         options = self._core.options
-        return await asyncio.to_thread(bridged, engine, found.id, options, command, detach_keys, user)
+        return await in_thread(
+            lambda stop: bridged(engine, found.id, options, command, detach_keys, user, self.name, stop),
+            sees_out=True,
+        )
 
     login = interact
 
@@ -507,8 +522,8 @@ class DockerContainerHost(ContainerHost):
                 # The way to it may be another one by now.
                 self._driver.drop()
                 raise
-            except NotFound:
-                if is_last:
+            except HostNotRunningError as error:
+                if is_last or not isinstance(error.__cause__, NotFound):
                     raise
             found = await self._driver.drive(self._core.refresh())
         raise AssertionError

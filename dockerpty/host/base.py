@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import select
+
 from dockerpty.container.spec import environment_list
+from dockerpty.errors import CannotStart, EngineError, ProtocolError
 from dockerpty.host.core import HostCore
+from dockerpty.host.errors import of_engine
 from dockerpty.host.oneshot import OUTPUT_LIMIT
 from dockerpty.host.parents import CommandParent, CommandParentSync
 from dockerpty.host.sessions import Options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable
     from typing import Any
 
     from dockerpty.engine.interface import Engine
     from dockerpty.host.resolve import Start
-
-    Environment = Mapping[str, str | None] | Sequence[str]
+    from dockerpty.host.sessions import Environment
+    from dockerpty.host.transfer.stop import Stop
 
 
 class ContainerHost:
@@ -197,14 +201,20 @@ def bridged(
     command: Any,
     detach_keys: str | None,
     user: str | None,
+    host: str,
+    stop: Stop | None = None,
 ) -> int | None:
     """Bridge the user's terminal to a shell of a container, or to a command in it.
 
     Args:
         command: a list; a `str` is for `sh -c`; None for the best shell there is.
+        stop: ends it from another thread, with all that runs in it.
 
     Returns:
         its exit code; None after a detach.
+
+    Raises:
+        HostError: the engine refused, or is away; `SessionLost`, `TerminalError`, `CannotStart`: as the bridge.
     """
     from dockerpty.exec import ExecOperation
     from dockerpty.pty import PseudoTerminal
@@ -216,6 +226,8 @@ def bridged(
         "environment": list(options.environment),
         "privileged": options.privileged,
         "detach_keys": detach_keys,
+        # In a thread that comes to no signals, and has what runs found again, to be ended with this.
+        "sig_proxy": stop is not None,
     }
     try:
         if command is None:
@@ -223,6 +235,29 @@ def bridged(
         else:
             words = ["sh", "-c", command] if isinstance(command, str) else list(command)
             operation = ExecOperation.create(engine, container, words, **about)
-        return PseudoTerminal(engine, operation).start()
+        return PseudoTerminal(engine, operation, beside=None if stop is None else _Stopping(stop)).start()
+    except (EngineError, ProtocolError) as error:
+        if isinstance(error, CannotStart):
+            raise
+        raise of_engine(error, host) from error
     finally:
         engine.close()
+
+
+class _Stopping:
+    """Watched by a session's loop: ends it once this was stopped."""
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+
+    def interest(self) -> list[tuple[int, int]]:
+        return [(self._stop.fileno(), select.POLLIN)]
+
+    def busy(self) -> bool:
+        return False
+
+    def deadline(self) -> float | None:
+        return None
+
+    def serve(self, ready: dict[int, int]) -> None:
+        self._stop.check()

@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dockerpty import log
+from dockerpty.container.spec import environment_list
 from dockerpty.errors import DockerptyError
 from dockerpty.host import resolve, transcript
 from dockerpty.host.channel import Channel
-from dockerpty.host.errors import HostClosedError, SessionLostError
+from dockerpty.host.errors import HostClosedError, SessionLostError, is_away
 from dockerpty.host.oneshot import oneshot
 from dockerpty.host.processes import kill
 from dockerpty.host.reference import of_host
@@ -23,6 +24,7 @@ from dockerpty.host.shell.helpers import Helpers
 from dockerpty.host.shell.opening import open_shell
 from dockerpty.host.shell.recovery import interrupt as interrupt_idle
 from dockerpty.host.shell.sequence import live, run_many, settle
+from dockerpty.host.shell.shell import PROMPT
 from dockerpty.host.shell.started import Started, start
 from dockerpty.host.transfer.inside import Survey
 
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from dockerpty.host.requests import Plan
     from dockerpty.host.resolve import Resolved, Start
     from dockerpty.host.results import CommandStatus, ExpectResult, RunResult, ShellCommand
+    from dockerpty.host.sessions import Environment
+    from dockerpty.host.shell.helper import Helper
     from dockerpty.host.shell.shell import Shell
 
     T = TypeVar("T")
@@ -121,7 +125,7 @@ class HostCore:
         try:
             return (yield from work(found))
         except DockerptyError as error:
-            if not resolve.is_away(error):
+            if not is_away(error):
                 raise
         return (yield from work((yield from self.found_again(found))))
 
@@ -177,12 +181,12 @@ class HostCore:
         *,
         user: str | None = None,
         workdir: str | None = None,
-        environment: Sequence[str] = (),
+        env: Environment | None = None,
         **more: Any,
     ) -> Plan[CommandStatus]:
         """Run a command in a process of its own; see `oneshot.oneshot`."""
         options = self.options
-        told = self._told(command if isinstance(command, str) else " ".join(command))
+        told = self._told(command)
         if told is not None:
             more["on_output"] = told.also(more.get("on_output"))
 
@@ -193,7 +197,7 @@ class HostCore:
                 timeout,
                 user=options.user or "" if user is None else user,
                 workdir=options.workdir if workdir is None else workdir,
-                environment=(*options.environment, *environment),
+                environment=(*options.environment, *environment_list(env)),
                 privileged=options.privileged,
                 output_limit=options.output_limit,
                 encoding=options.encoding,
@@ -264,16 +268,27 @@ class HostCore:
                 errors=options.errors,
                 recover=self.helpers.recover,
                 has_terminal=self.helpers.has_terminal,
+                follow=self._told,
             )
         )
 
     # ---- sessions ----------------------------------------------------------------------------------------------------
 
-    def session(self, name: str, **given: Any) -> SessionCore:
+    def session(
+        self,
+        name: str,
+        is_held: Callable[[str], bool],
+        *,
+        env: Environment | None = None,
+        prompt: str | None = PROMPT,
+        **given: Any,
+    ) -> SessionCore:
         """Give the session of a name: the one that is open, or a new one that opens at its first use.
 
         Args:
-            given: of `SessionOptions`; None is the host's own.
+            is_held: whether a plan of this key is driven, and may be opening the session.
+            env, prompt, given: of `SessionOptions`. What is None, of the prompt what is usual, is not asked for: a
+                new one has it as the host.
 
         Raises:
             ValueError: one is open, and has other options.
@@ -281,19 +296,21 @@ class HostCore:
         self.check_open()
         if not name:
             raise ValueError("a session has a name: the one without is the host's own")
-        if given.get("environment") is not None:
-            given["environment"] = (*self.options.environment, *given["environment"])
         chosen = {option: value for option, value in given.items() if value is not None}
+        if env is not None:
+            chosen["environment"] = (*self.options.environment, *environment_list(env))
+        if prompt != PROMPT:
+            chosen["prompt"] = prompt
         known = self.sessions.get(name)
         if known is None:
             known = self.sessions[name] = SessionCore(name, replace(self.default.options, **chosen))
-        elif known.alive or known.shell is None:
+        elif known.alive or is_held(known.key):
             for option, value in chosen.items():
                 has = getattr(known.options, option)
                 if value != has:
                     raise ValueError(f"the session {name!r} is open with {option}={has!r}, and not {value!r}")
         else:
-            # Whoever still has the one whose shell is gone shares what comes now.
+            # Whoever still has the one whose shell is gone, or never came, shares what comes now.
             known.options = replace(self.default.options, **chosen)
         return known
 
@@ -327,6 +344,8 @@ class HostCore:
                 environment=own.environment,
                 size=options.size,
                 privileged=options.privileged,
+                login=own.login,
+                prompt=own.prompt,
                 encoding=options.encoding,
                 errors=options.errors,
                 host=self.name,
@@ -372,7 +391,7 @@ class HostCore:
             session.interrupts += 1
             return (yield from self.helpers.interrupt_beside(shell, is_held))
         helper = yield from self.helpers.of(shell)
-        back: bool = yield Alone(session.key, interrupt_idle(shell, helper))
+        back: bool = yield Alone(session.key, _interrupted(shell, helper))
         return back
 
     def tidy(self, session: SessionCore) -> Plan[None]:
@@ -430,11 +449,11 @@ class HostCore:
 
     # ---- what they have in common ------------------------------------------------------------------------------------
 
-    def _told(self, command: str) -> Told | None:
+    def _told(self, command: str | Sequence[str]) -> Told | None:
         """Tell a command to the transcript; what it says goes the same way."""
         if not transcript.is_told(self._teller):
             return None
-        transcript.tell(self._teller, command)
+        transcript.tell(self._teller, command if isinstance(command, str) else " ".join(command))
         return Told(self._teller, self.options.encoding, self.options.errors)
 
     def _all(self) -> list[SessionCore]:
@@ -458,6 +477,17 @@ class HostCore:
         orphans, self._orphans = self._orphans, []
         if orphans:
             yield Meanwhile(_end_all(orphans))
+
+
+def _interrupted(shell: Shell, helper: Helper | None) -> Plan[bool]:
+    try:
+        return (yield from interrupt_idle(shell, helper))
+    except GeneratorExit:
+        raise
+    except BaseException:
+        # What is typed next would be dropped with the key: the shell is to be seen back first.
+        yield from interrupt_idle(shell, helper)
+        raise
 
 
 def _end_all(shells: list[Shell]) -> Plan[None]:

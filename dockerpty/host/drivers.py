@@ -12,11 +12,11 @@ import inspect
 import threading
 
 from dockerpty import log
-from dockerpty.errors import DockerptyError, EngineUnreachable
-from dockerpty.host.errors import HostConnectionError, HostError, SessionBusyError
+from dockerpty.errors import DockerptyError, EngineError, EngineUnreachable, ProtocolError
+from dockerpty.host.errors import SessionBusyError, of_engine
 from dockerpty.host.parents import engine_behind
 from dockerpty.host.requests import Alone, Close, Invoke, Meanwhile, Wait
-from dockerpty.host.send import Blocking, OnLoop
+from dockerpty.host.send import Blocking, OnLoop, wait, without_engine
 from dockerpty.plan import drive, drive_on_loop
 
 TYPE_CHECKING = False
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 _log = log.get(__name__)
+
+# What comes out of a plan as an error of the host.
+_ENGINES = (EngineError, ProtocolError)
 
 
 class LoopDriver:
@@ -61,7 +64,8 @@ class LoopDriver:
 
         Raises:
             HostConnectionError: the engine could not be reached.
-            Exception: whatever the plan raises.
+            HostError: it refused.
+            Exception: whatever else the plan raises.
         """
         lock = self._lock(key)
         await lock.acquire()
@@ -82,8 +86,8 @@ class LoopDriver:
         except StopIteration as end:
             result: T = end.value
             return result
-        except EngineUnreachable as error:
-            raise _unreachable(error, self._host) from error
+        except _ENGINES as error:
+            raise of_engine(error, self._host) from error
         finally:
             if not handed_on:
                 lock.release()
@@ -108,13 +112,14 @@ class LoopDriver:
 
         Raises:
             HostConnectionError: the engine could not be reached.
-            Exception: whatever the plan raises.
+            HostError: it refused.
+            Exception: whatever else the plan raises.
         """
         self._enter()
         try:
             return await drive_on_loop(plan, self._answer)
-        except EngineUnreachable as error:
-            raise _unreachable(error, self._host) from error
+        except _ENGINES as error:
+            raise of_engine(error, self._host) from error
 
     async def engine(self) -> Engine:
         """Give an engine for one thread, to be closed by whoever asked.
@@ -122,7 +127,7 @@ class LoopDriver:
         Raises:
             HostConnectionError: the parent cannot tell where it is.
         """
-        return (await self._known_engine()).again() or await self._known_engine()
+        return _another(await self._known_engine())
 
     async def settle(self) -> None:
         """Wait until nothing is done in the background any more."""
@@ -157,8 +162,12 @@ class LoopDriver:
         return self._locks.setdefault(key, asyncio.Lock())
 
     async def _answer(self, request: Request) -> Any:
-        if isinstance(request, Wait) and self._executor is not None:
-            return await self._executor.answer(request)
+        if isinstance(request, (Wait, Close)):
+            # Also when the way to the engine is gone.
+            executor = self._executor
+            return await (
+                without_engine(request, _in_thread) if executor is None else executor.answer(request)
+            )
         if isinstance(request, Alone):
             async with self._lock(request.key):
                 return await drive_on_loop(request.plan, self._answer)
@@ -169,10 +178,6 @@ class LoopDriver:
             given = request.function()
             return await given if inspect.isawaitable(given) else given
         executor = self._executor
-        if executor is None and isinstance(request, Close):
-            # It needs no way to an engine, and there may be none any more. An ssh is seen out in a thread.
-            await asyncio.shield(asyncio.to_thread(request.channel.close))
-            return None
         if executor is None:
             executor = await self._connect()
         try:
@@ -254,7 +259,8 @@ class ThreadDriver:
         Raises:
             SessionBusyError: another thread is at it.
             HostConnectionError: the engine could not be reached.
-            Exception: whatever the plan raises.
+            HostError: it refused.
+            Exception: whatever else the plan raises.
         """
         release = self._hold(key)
         try:
@@ -293,21 +299,22 @@ class ThreadDriver:
 
         Raises:
             HostConnectionError: the engine could not be reached.
-            Exception: whatever the plan raises.
+            HostError: it refused.
+            Exception: whatever else the plan raises.
         """
         answers = _Answers(self)
         try:
             return drive(plan, answers.answer)
-        except EngineUnreachable as error:
-            self.drop()
-            raise _unreachable(error, self._host) from error
+        except _ENGINES as error:
+            if isinstance(error, EngineUnreachable):
+                self.drop()
+            raise of_engine(error, self._host) from error
         finally:
             answers.close()
 
     def engine(self) -> Engine:
         """Give an engine for one thread, to be closed by whoever asked."""
-        known = self._known_engine()
-        return known.again() or known
+        return _another(self._known_engine())
 
     def settle(self) -> None:
         """Do nothing: here is no background."""
@@ -358,17 +365,16 @@ class ThreadDriver:
         known = self._known_engine()
         with self._lock:
             engine = self._idle.pop() if self._idle else None
-        # One that cannot be had twice is the program's own.
-        return engine or known.again() or known
+        return engine or _another(known)
 
     def take_back(self, engine: Engine) -> None:
         """Keep for the next what was lent, unless another engine is used by now."""
         with self._lock:
             known = self._engine
-            keeps = known is not None and known is not engine and known.name == engine.name
+            keeps = known is not None and known.name == engine.name
             if keeps:
                 self._idle.append(engine)
-        if not keeps and known is not engine:
+        if not keeps:
             engine.close()
 
 
@@ -401,10 +407,27 @@ class _Answers:
                 return None
         if isinstance(request, Invoke):
             return request.function()
+        if isinstance(request, Wait):
+            return wait(request)
+        if isinstance(request, Close):
+            # Also when the way to the engine is gone.
+            return request.channel.close()
         if self._executor is None:
             self._engine = self._driver.lend()
             self._executor = Blocking(self._engine)
         return self._executor.answer(request)
+
+
+def _in_thread(work: Callable[[], object]) -> asyncio.Future[object]:
+    # At once, and not with the next turn of a loop that may have no other.
+    return asyncio.get_running_loop().run_in_executor(None, work)
+
+
+def _another(engine: Engine) -> Engine:
+    """Give an engine for one thread more; what `engine_behind` gives has one."""
+    another = engine.again()
+    assert another is not None
+    return another
 
 
 def _thrown(plan: Plan[T], error: BaseException) -> Plan[T]:
@@ -423,7 +446,3 @@ def _thrown(plan: Plan[T], error: BaseException) -> Plan[T]:
     except StopIteration as end:
         result: T = end.value
         return result
-
-
-def _unreachable(error: EngineUnreachable, host: str) -> HostError:
-    return HostConnectionError(error.action, error.subject, error.reason, error.hint, host=host)

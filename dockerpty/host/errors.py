@@ -25,11 +25,14 @@ HostError
 
 from __future__ import annotations
 
-from dockerpty.errors import DockerptyError, SessionLost
+from dockerpty.errors import APIError, DockerptyError, EngineUnreachable, ProtocolError, SessionLost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+# What engines say of a container that is not there or does not run: Podman with a status that says nothing.
+_AWAY = ("on running containers", "currently in state paused", "no such container")
 
 
 class HostError(DockerptyError):
@@ -138,3 +141,21 @@ class HostClosedError(HostError):
 
 class ShellNotFoundError(HostError, FileNotFoundError):
     """The image has no shell that can be used; commands as lists, and files, need none."""
+
+
+def of_engine(error: DockerptyError, host: str = "") -> HostError:
+    """Make a host's error of an engine's, which is to be its cause."""
+    parts = error.action, error.subject, error.reason
+    if isinstance(error, (EngineUnreachable, ProtocolError)):
+        return HostConnectionError(*parts, error.hint, host=host)
+    if is_away(error):
+        return HostNotRunningError(*parts, error.hint or "try again: it went as it was used", host=host)
+    return HostError(*parts, error.hint or "the engine's own log may say more", host=host)
+
+
+def is_away(error: BaseException) -> bool:
+    """Say whether a refusal tells that a container is not there, or does not run."""
+    if not isinstance(error, APIError):
+        return False
+    words = error.explanation.lower()
+    return error.status_code in (404, 409) or any(each in words for each in _AWAY)

@@ -23,9 +23,9 @@ from dockerpty.host.results import (
     CommandStatus,
     FileTransfer,
     RunResult,
-    ShellCommand,
     Status,
     TransferResult,
+    commands_of,
 )
 from dockerpty.plan import drive, drive_on_loop
 
@@ -280,11 +280,7 @@ def _run(
 ) -> Generator[_Wait, None, RunResult]:
     if timeout is not None and timeout <= 0:
         raise ValueError("a time limit is some seconds, or None")
-    several = not isinstance(cmds, (str, ShellCommand))
-    wanted = [
-        each if isinstance(each, ShellCommand) else ShellCommand(each)
-        for each in (cmds if several else [cmds])
-    ]
+    wanted = commands_of(cmds)
     if expects or any(each.expects for each in wanted):
         raise ParentError(
             "answer a command on", host, "no command has a terminal there", "leave out expects=", host=host

@@ -22,6 +22,7 @@ from dockerpty.host.local import LocalHost, LocalHostSync, name_of, sources_of
 from dockerpty.host.reference import of_text
 from dockerpty.host.requests import Invoke
 from dockerpty.host.results import NO_CODE, CommandStatus, FileTransfer, Status, TransferResult
+from dockerpty.host.turns import InTurns
 from dockerpty.plan import drive, drive_on_loop
 
 TYPE_CHECKING = False
@@ -112,12 +113,13 @@ def has_engine(parent: Any, *, sync: bool = False) -> bool:
 
 
 def engine_behind(reference: EngineRef) -> Engine:
-    """Give the engine that a parent's `engine` named.
+    """Give the engine that a parent's `engine` named, which other threads have by `again`.
 
     Raises:
         DockerptyError: it is an address that makes no sense.
     """
-    return from_environment(host=reference) if isinstance(reference, str) else engine_of(reference)
+    engine = from_environment(host=reference) if isinstance(reference, str) else engine_of(reference)
+    return InTurns(engine) if engine.again() is None else engine
 
 
 # ---- docker's commands, typed on the parent: plans -----------------------------------------------------------------

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from dockerpty.engine.interface import Engine
     from dockerpty.host.aio import DockerContainerHost
-    from dockerpty.host.base import Environment
+    from dockerpty.host.sessions import Environment
     from dockerpty.host.sync import DockerContainerHostSync
 
 #: Lines that are kept of each host's transcript: a failure is explained by the last.

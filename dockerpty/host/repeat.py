@@ -19,7 +19,7 @@ from dockerpty import log
 from dockerpty.errors import DockerptyError
 from dockerpty.host.errors import HostClosedError
 from dockerpty.host.requests import Invoke, Wait
-from dockerpty.host.results import CommandStatus, ShellCommand
+from dockerpty.host.results import CommandStatus, ShellCommand, commands_of
 from dockerpty.plan import drive, drive_on_loop
 
 TYPE_CHECKING = False
@@ -58,8 +58,7 @@ class _Repeat:
         on_result: Callable[[list[CommandStatus]], Any] | None,
         max_history: int,
     ) -> None:
-        given = [cmds] if isinstance(cmds, (str, ShellCommand)) else list(cmds)
-        self._cmds = [each if isinstance(each, ShellCommand) else ShellCommand(each) for each in given]
+        self._cmds = commands_of(cmds)
         self._interval = _seconds(interval)
         if self._interval <= 0:
             raise ValueError("between two ticks is some time")

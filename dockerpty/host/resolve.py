@@ -3,7 +3,7 @@
 What is known is a `State`. Whoever drives a plan over one holds the host's lock meanwhile; here is none.
 
 - `current` asks nobody as long as what was found last did run then.
-- `again` is for who was told otherwise: by an answer that `is_away`, or by the end of a stream. It asks the engine.
+- `again` is for who was told otherwise: by an answer (`errors.is_away`), or by the end of a stream. It asks the engine.
 - A name and labels are looked up anew each time: compose makes a new container under the old name. An id is one
   container for ever, and so is a name that turned out to be the beginning of an id.
 - `Resolved.life` is another one once the container was replaced or started again: what ran in it before is gone.
@@ -41,7 +41,6 @@ _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.05, 0.5
 _LOOK_UPS = 3
 # The same in Podman's words, with a status that says nothing.
 _GONE = "no such container"
-_NOT_RUNNING = ("on running containers", "currently in state paused", _GONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,14 +250,6 @@ def _all() -> Plan[list[Listed]]:
 
 def _is_gone(error: APIError) -> bool:
     return error.status_code == 404 or _GONE in error.explanation.lower()
-
-
-def is_away(error: BaseException) -> bool:
-    """Say whether a refusal tells that a container is not there, or does not run: then `again` is due."""
-    if not isinstance(error, APIError):
-        return False
-    words = error.explanation.lower()
-    return error.status_code in (404, 409) or any(each in words for each in _NOT_RUNNING)
 
 
 # ---- what a host does ----------------------------------------------------------------------------------------------

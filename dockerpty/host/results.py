@@ -382,6 +382,23 @@ class ShellCommand:
     check: bool | None = None
 
 
+def commands_of(given: Any) -> list[ShellCommand]:
+    """Write out what stands for commands: a text, a `ShellCommand`, or a sequence of both.
+
+    Raises:
+        TypeError: it is none of these.
+    """
+    single = isinstance(given, (str, bytes, ShellCommand)) or given is None
+    listed = [
+        each if isinstance(each, ShellCommand) else ShellCommand(each)
+        for each in ([given] if single else given)
+    ]
+    for each in listed:
+        if not isinstance(each.cmd, str):
+            raise TypeError(f"a command for a shell is a text, not {type(each.cmd).__name__}")
+    return listed
+
+
 def answers(expects: Any) -> list[tuple[Any, str | bytes, int | None]]:
     """Write out what stands for `expects`: pattern, response, and how often at most.
 

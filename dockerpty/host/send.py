@@ -22,15 +22,18 @@ from dockerpty.signals import Resizer, end_unseen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable
+    from typing import Any, TypeAlias
 
     from dockerpty.engine.interface import Engine
     from dockerpty.host.requests import Request
 
+    InThread: TypeAlias = Callable[[Callable[[], object]], asyncio.Future[Any]]
+
 _log = log.get(__name__)
 
-#: A first size past this is none; Engine 20.10 takes ten seconds to refuse one for an exec that does not run.
-_RESIZE_LIMIT_S = 10.0
+# For a first size: more each time. Engine 20.10 takes ten seconds to refuse one for an exec that was never there.
+_RESIZE_S, _LONGEST_RESIZE_S = 0.25, 10.0
 #: poll takes no longer one (an `int` in C).
 _LONGEST_MS = 2**31 - 1
 
@@ -48,7 +51,7 @@ class Blocking:
     def answer(self, request: Request) -> Any:
         """Do what a plan asks for; raises as `requests` says."""
         if isinstance(request, Wait):
-            return _wait(request)
+            return wait(request)
         if isinstance(request, Ask):
             return self._engine.send(request.call, subject=request.subject)
         if isinstance(request, Open):
@@ -83,55 +86,65 @@ class OnLoop:
     async def answer(self, request: Request) -> Any:
         """Do what a plan asks for; raises as `requests` says, and `CancelledError`."""
         way = self._way
-        if isinstance(request, Wait):
-            return await self._wait(request)
+        if isinstance(request, (Wait, Close)):
+            return await without_engine(request, way.soon)
         if isinstance(request, Ask):
             return await way.send(request.call, subject=request.subject)
         if isinstance(request, Open):
             return await way.run(lambda engine: start(engine, request, way.buffer), _take_back)
-        if isinstance(request, Invoke):
-            given = request.function()
-            return await given if inspect.isawaitable(given) else given
-        assert isinstance(request, Close)
-        # Also if nobody waits for it: an ssh is seen out in a thread.
-        await asyncio.shield(way.soon(request.channel.close))
-        return None
+        assert isinstance(request, Invoke)
+        given = request.function()
+        return await given if inspect.isawaitable(given) else given
 
-    async def _wait(self, request: Wait) -> bool:
-        channels, until = request.channels, request.until
-        if _has_something(channels):
-            # Others on this loop have their turn, whoever has much to read.
-            await asyncio.sleep(0)
-            return True
-        loop = asyncio.get_running_loop()
-        ready: asyncio.Future[bool] = loop.create_future()
-        reading: list[int] = []
-        writing: list[int] = []
-        timer: asyncio.TimerHandle | None = None
-        try:
-            for channel in channels:
-                for fd, events in channel.interest():
-                    if events & select.POLLIN:
-                        loop.add_reader(fd, _tell, ready, True)
-                        reading.append(fd)
-                    if events & select.POLLOUT:
-                        loop.add_writer(fd, _tell, ready, True)
-                        writing.append(fd)
-            if until is not None:
-                timer = loop.call_later(max(0.0, until - time.monotonic()), _tell, ready, False)
-            found = await ready
-        finally:
-            for fd in reading:
-                loop.remove_reader(fd)
-            for fd in writing:
-                loop.remove_writer(fd)
-            if timer is not None:
-                timer.cancel()
-        if found:
-            for channel in channels:
-                if channel.end_waits():
-                    await asyncio.shield(self._way.soon(channel.learn_end))
-        return found
+
+async def without_engine(request: Wait | Close, in_thread: InThread) -> Any:
+    """Do on a loop what needs no engine.
+
+    Args:
+        in_thread: does what may wait.
+    """
+    if isinstance(request, Wait):
+        return await _wait_on_loop(request, in_thread)
+    # Also if nobody waits for it: an ssh is seen out.
+    await asyncio.shield(in_thread(request.channel.close))
+    return None
+
+
+async def _wait_on_loop(request: Wait, in_thread: InThread) -> bool:
+    channels, until = request.channels, request.until
+    if _has_something(channels):
+        # Others on this loop have their turn, whoever has much to read.
+        await asyncio.sleep(0)
+        return True
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[bool] = loop.create_future()
+    reading: list[int] = []
+    writing: list[int] = []
+    timer: asyncio.TimerHandle | None = None
+    try:
+        for channel in channels:
+            for fd, events in channel.interest():
+                if events & select.POLLIN:
+                    loop.add_reader(fd, _tell, ready, True)
+                    reading.append(fd)
+                if events & select.POLLOUT:
+                    loop.add_writer(fd, _tell, ready, True)
+                    writing.append(fd)
+        if until is not None:
+            timer = loop.call_later(max(0.0, until - time.monotonic()), _tell, ready, False)
+        found = await ready
+    finally:
+        for fd in reading:
+            loop.remove_reader(fd)
+        for fd in writing:
+            loop.remove_writer(fd)
+        if timer is not None:
+            timer.cancel()
+    if found:
+        for channel in channels:
+            if channel.end_waits():
+                await asyncio.shield(in_thread(channel.learn_end))
+    return found
 
 
 def start(engine: Engine, request: Open, buffer: memoryview) -> Channel:
@@ -188,7 +201,8 @@ def start(engine: Engine, request: Open, buffer: memoryview) -> Channel:
 def _first_size(engine: Engine, exec_id: str, rows: int, cols: int) -> None:
     for attempt in range(Resizer.RETRIES + 1):
         try:
-            engine.send(calls.resize_exec(exec_id, rows, cols), timeout=_RESIZE_LIMIT_S)
+            limit = min(_RESIZE_S * 2**attempt, _LONGEST_RESIZE_S)
+            engine.send(calls.resize_exec(exec_id, rows, cols), timeout=limit)
             return
         except DockerptyError as error:
             _log.debug("resize failed: %s", error)
@@ -212,7 +226,8 @@ def _end(engine: Engine, exec_id: str, mark: str, user: str) -> None:
         end_unseen(engine, exec_id, mark, user)
 
 
-def _wait(request: Wait) -> bool:
+def wait(request: Wait) -> bool:
+    """Wait where it is called."""
     channels, until = request.channels, request.until
     if _has_something(channels):
         return True

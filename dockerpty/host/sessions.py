@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from dockerpty.host import transcript
 from dockerpty.host.oneshot import OUTPUT_LIMIT
 from dockerpty.host.shell.framing import STDERR, STDOUT
+from dockerpty.host.shell.shell import PROMPT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Mapping, Sequence
+    from typing import Any, TypeAlias
 
     from dockerpty.host.channel import Channel
     from dockerpty.host.oneshot import OnOutput
     from dockerpty.host.shell.shell import Shell
+
+    Environment: TypeAlias = Mapping[str, str | None] | Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +46,15 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
-    """What one session may have other than its host."""
+    """What one session may have other than its host; see `opening.open_shell`."""
 
     tty: bool
     shell: str
     user: str
     workdir: str | None
     environment: tuple[str, ...]
+    login: bool = False
+    prompt: str | None = PROMPT
 
 
 class SessionCore:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from dockerpty.container.spec import environment_list
 from dockerpty.errors import NotFound
 from dockerpty.host.base import ContainerHost, bridged
 from dockerpty.host.drivers import ThreadDriver
-from dockerpty.host.errors import HostConnectionError
+from dockerpty.host.errors import HostConnectionError, HostNotRunningError
 from dockerpty.host.parents import parent_of_sync
 from dockerpty.host.repeat import RepeatsSync
 from dockerpty.host.session import TIMEOUT_S, HostSessionSync
+from dockerpty.host.shell.shell import PROMPT
 from dockerpty.host.transfer import files, getting, putting
 from dockerpty.host.transfer.filing import Handover, work_on
 from dockerpty.host.transfer.getting import BYTES_LIMIT
@@ -24,11 +24,10 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, Self, TypeVar
 
-    from dockerpty.host.base import Environment
     from dockerpty.host.repeat import Found, Seconds
     from dockerpty.host.results import CommandStatus, RunResult, TransferResult
     from dockerpty.host.session import OnOutput
-    from dockerpty.host.sessions import Options, SessionCore
+    from dockerpty.host.sessions import Environment, Options, SessionCore
     from dockerpty.host.transfer.inside import Inside
     from dockerpty.host.transfer.look import Look
     from dockerpty.host.transfer.stop import Progress
@@ -106,7 +105,7 @@ class DockerContainerHostSync(ContainerHost):
             merge=merge,
             user=user,
             workdir=workdir,
-            environment=environment_list(env),
+            env=env,
             check=check,
             on_output=on_output,
         )
@@ -125,12 +124,21 @@ class DockerContainerHostSync(ContainerHost):
         user: str | None = None,
         workdir: str | None = None,
         env: Environment | None = None,
+        login: bool | None = None,
+        prompt: str | None = PROMPT,
     ) -> HostSessionSync:
         """Open a persistent shell of its own, or give the one that is open under this name, as there."""
         self._need_engine("open_session")
-        environment = None if env is None else environment_list(env)
         session = self._core.session(
-            name, tty=tty, shell=shell, user=user, workdir=workdir, environment=environment
+            name,
+            self._driver.is_held,
+            tty=tty,
+            shell=shell,
+            user=user,
+            workdir=workdir,
+            env=env,
+            login=login,
+            prompt=prompt,
         )
         return self._handle(session).open()
 
@@ -157,7 +165,7 @@ class DockerContainerHostSync(ContainerHost):
         found = self._driver.drive(self._core.found())
         engine = self._driver.engine()
         options = self._core.options
-        return bridged(engine, found.id, options, command, detach_keys, user)
+        return bridged(engine, found.id, options, command, detach_keys, user, self.name)
 
     login = interact
 
@@ -363,7 +371,7 @@ class DockerContainerHostSync(ContainerHost):
     # ---- the end -----------------------------------------------------------------------------------------------------
 
     def as_user(self, user: str) -> DockerContainerHostSync:
-        """Give the same container as another user, without a password: a host of its own, for `async with`."""
+        """Give the same container as another user, without a password: a host of its own, for `with`."""
         return type(self)(**{**self._given, "parent": self._given_parent, "user": user})
 
     def rebuild_connections(self) -> None:
@@ -417,8 +425,8 @@ class DockerContainerHostSync(ContainerHost):
                 # The way to it may be another one by now.
                 self._driver.drop()
                 raise
-            except NotFound:
-                if is_last:
+            except HostNotRunningError as error:
+                if is_last or not isinstance(error.__cause__, NotFound):
                     raise
             found = self._driver.drive(self._core.refresh())
         raise AssertionError

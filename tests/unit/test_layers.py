@@ -259,8 +259,9 @@ ALLOWED["host.resolve"] = _names(
 )
 ALLOWED["host.repeat"] = _names("errors log plan", host="errors requests results")
 ALLOWED["host.local"] = _names("plan", engine="client interface", host="errors results")
+ALLOWED["host.turns"] = _names(engine="calls interface transport")
 ALLOWED["host.parents"] = _names(
-    "log plan", engine="client interface", host="errors local reference requests results"
+    "log plan", engine="client interface", host="errors local reference requests results turns"
 )
 # one shell that keeps its state;
 ALLOWED["host.shell.framing"] = set()
@@ -282,7 +283,9 @@ ALLOWED["host.shell.running"] = _names(
 ALLOWED["host.shell.sequence"] = _names(
     "log", host="channel oneshot requests results", shell="departure running shell"
 )
-ALLOWED["host.shell.started"] = _names(host="channel errors oneshot requests results", shell="running shell")
+ALLOWED["host.shell.started"] = _names(
+    host="channel errors oneshot requests results", shell="running sequence shell"
+)
 ALLOWED["host.shell.waiting"] = _names(
     "log", host="channel errors requests results unmatched", shell="departure shell"
 )
@@ -329,8 +332,9 @@ ALLOWED["host.shell.helpers"] = _names(
 )
 ALLOWED["host.core"] = _names(
     "errors log",
+    container="spec",
     host="channel errors oneshot processes reference requests resolve results sessions transcript",
-    shell="departure helpers opening recovery sequence shell started waiting",
+    shell="departure helper helpers opening recovery sequence shell started waiting",
     transfer="inside",
 )
 ALLOWED["host.drivers"] = _names(
@@ -353,11 +357,12 @@ ALLOWED["host.session"] = _names(
     host="channel core drivers errors requests resolve results running_command sessions", shell="shell"
 )
 ALLOWED["host.base"] = _names(
-    "exec pty shell",
+    "errors exec pty shell",
     engine="interface",
     container="spec",
     host="channel core errors oneshot parents requests resolve results sessions",
     shell="shell",
+    transfer="stop",
 )
 ALLOWED["host.aio"] = _names(
     "errors",
@@ -374,7 +379,7 @@ ALLOWED["host.sync"] = _names(
     transfer="files filing getting inside look putting stop",
 )
 ALLOWED["host.pytest_plugin"] = _names(
-    "errors", engine="calls client interface", container="ownership spec", host="aio base sync"
+    "errors", engine="calls client interface", container="ownership spec", host="aio base sessions sync"
 )
 ALLOWED["host"] = _names(
     host="aio errors failure local parents results running_command session sync transcript unmatched",

@@ -7,10 +7,10 @@ import time
 from dockerpty import unstarted
 from dockerpty.errors import CannotStart
 from dockerpty.host.errors import SessionStartError, ShellNotFoundError
-from dockerpty.host.processes import closing, ending_of
+from dockerpty.host.processes import closing, ending_of, killing_on_error
 from dockerpty.host.requests import Close, Open, Wait
 from dockerpty.host.shell.framing import STDOUT, Framing, driver, refuse_foreign, typed_driver
-from dockerpty.host.shell.shell import Shell
+from dockerpty.host.shell.shell import PROMPT, Shell
 from dockerpty.signals import marker
 
 TYPE_CHECKING = False
@@ -57,7 +57,7 @@ def open_shell(
     size: tuple[int, int] | None = (24, 200),
     privileged: bool = False,
     login: bool = False,
-    prompt: str | None = "$ ",
+    prompt: str | None = PROMPT,
     timeout: float = START_S,
     encoding: str | None = "utf-8",
     errors: str = "replace",
@@ -102,7 +102,8 @@ def open_shell(
         raise _not_started(path, host, str(error)) from error
     opened = Shell(channel, framing, path, prompt=prompt, encoding=encoding, errors=errors, host=host)
     try:
-        yield from _greet(opened, prompt, timeout)
+        # With a terminal nothing else ends a shell that is given up.
+        yield from killing_on_error(channel, _greet(opened, prompt, timeout))
     except GeneratorExit:
         raise
     except BaseException:
@@ -196,7 +197,10 @@ def _why_not(shell: Shell) -> Plan[DockerptyError]:
 def _not_started(path: str, host: str, said: str) -> DockerptyError:
     said = said.strip()
     # Of a directory that is not there the engine says much the same as of a program.
-    if unstarted.exit_code(said.encode(), 0) and "chdir" not in said:
+    if "chdir" in said:
+        hint = "give a workdir that is there"
+        return SessionStartError("open a session with", path, said, hint, host=host)
+    if unstarted.exit_code(said.encode(), 0):
         return ShellNotFoundError("open a session with", path, said, _NO_SHELL, host=host)
     return SessionStartError("open a session with", path, said, host=host)
 

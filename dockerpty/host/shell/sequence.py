@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from dockerpty import log
-from dockerpty.host.results import CommandStatus, RunResult, ShellCommand
+from dockerpty.host.results import CommandStatus, RunResult, ShellCommand, commands_of
 from dockerpty.host.shell.departure import give_up, learn_end
 from dockerpty.host.shell.running import by_keys, check_timeout, run_one
 
@@ -96,10 +96,7 @@ def run_many(
         Whatever `give_shell` raises.
     """
     alone = isinstance(commands, (str, ShellCommand))
-    listed = [
-        ShellCommand(each) if isinstance(each, str) else each
-        for each in ([commands] if isinstance(commands, (str, ShellCommand)) else commands)
-    ]
+    listed = commands_of(commands)
     for each in listed:
         check_timeout(each.timeout)
     check_timeout(timeout)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from dockerpty.host.channel import Channel
     from dockerpty.host.shell.framing import Event
 
+#: What a shell with a terminal shows when it waits for a line, unless it is to show something else.
+PROMPT = "$ "
 #: Bytes that are kept of what is no command's output.
 SPILLED = 64 * 1024
 _READS = 64
@@ -91,7 +93,7 @@ class Shell:
         framing: Framing,
         path: str = "sh",
         *,
-        prompt: str | None = "$ ",
+        prompt: str | None = PROMPT,
         encoding: str | None = "utf-8",
         errors: str = "replace",
         host: str = "",

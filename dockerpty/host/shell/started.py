@@ -12,10 +12,12 @@ from dockerpty.host.shell.running import Running, await_terminal, by_keys, check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from dockerpty.host.requests import Plan
     from dockerpty.host.shell.running import HasTerminal, Recover
+    from dockerpty.host.shell.sequence import Follower
     from dockerpty.host.shell.shell import Shell
 
 
@@ -28,6 +30,7 @@ class Started:
         running: the command, once it has begun.
         pieces: where it puts what it writes, as (stream, bytes).
         until: by when it has to be over, by `time.monotonic`.
+        follower: is told the end of what it writes.
     """
 
     def __init__(
@@ -37,12 +40,14 @@ class Started:
         pieces: deque[tuple[int, bytes]],
         until: float | None,
         recover: Recover,
+        follower: Follower | None = None,
     ) -> None:
         self._shell = shell
         self._running = running
         self._pieces = pieces
         self._until = until
         self._recover = recover
+        self._follower = follower
         self._over = self._late = False
         self._status: CommandStatus | None = None
 
@@ -84,16 +89,21 @@ class Started:
         """End what it reads, and leave it; what runs still is left to `sequence.settle`."""
         if self._status is None:
             self._over = True
-            yield from self._running.close()
+            yield from self._leave()
 
     def wait(self) -> Plan[CommandStatus]:
         """Wait for its end, and tell what came of it. What `more` has not told is in the result all the same."""
         while (yield from self.more()) is not None:
             pass
         if self._status is None:
-            yield from self._running.close()
+            yield from self._leave()
             self._status = yield from self._running.result(timed_out=self._late)
         return self._status
+
+    def _leave(self) -> Plan[None]:
+        yield from self._running.close()
+        if self._follower is not None:
+            self._follower.end()
 
 
 def start(
@@ -107,11 +117,12 @@ def start(
     errors: str = "replace",
     recover: Recover = by_keys,
     has_terminal: HasTerminal | None = None,
+    follow: Callable[[str], Follower | None] | None = None,
 ) -> Plan[Started]:
     """Start a command in a shell that is ready for it.
 
-    Args and what is raised: as for `running.run_one`. What it reads it is given by `Started.write`, unless `command`
-    says otherwise.
+    Args and what is raised: as for `running.run_one`, and `sequence.run_many`. What it reads it is given by
+    `Started.write`, unless `command` says otherwise.
     """
     if isinstance(command, str):
         command = ShellCommand(command)
@@ -121,13 +132,14 @@ def start(
     def keep(stream: int, data: bytes) -> Any:
         pieces.append((stream, data))
 
+    follower = None if follow is None else follow(command.cmd)
     running = Running(
         shell,
         command,
         merge=merge,
         feeds=command.stdin is None,
         output_limit=output_limit,
-        on_output=keep,
+        on_output=keep if follower is None else follower.also(keep),
         encoding=encoding,
         errors=errors,
     )
@@ -140,4 +152,5 @@ def start(
     except BaseException:
         yield from running.close()
         raise
-    return Started(shell, running, pieces, None if limit is None else time.monotonic() + limit, recover)
+    until = None if limit is None else time.monotonic() + limit
+    return Started(shell, running, pieces, until, recover, follower)

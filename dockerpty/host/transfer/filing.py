@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from dockerpty.engine.interface import Engine
-from dockerpty.errors import EngineUnreachable
-from dockerpty.host.errors import HostConnectionError, TransferError
+from dockerpty.errors import EngineError, ProtocolError
+from dockerpty.host.errors import TransferError, of_engine
 from dockerpty.host.oneshot import oneshot
 from dockerpty.host.requests import Wait
 from dockerpty.host.send import Blocking
@@ -59,7 +59,9 @@ def work_on(
 
     Raises:
         HostConnectionError: the engine could not be reached.
-        Exception: whatever `work` raises.
+        HostNotRunningError: the container is gone.
+        HostError: the engine refused.
+        Exception: whatever else `work` raises.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     options = core.options
@@ -79,10 +81,8 @@ def work_on(
                 survey=core.survey,
             )
         )
-    except EngineUnreachable as error:
-        raise HostConnectionError(
-            error.action, error.subject, error.reason, error.hint, host=core.name
-        ) from error
+    except (EngineError, ProtocolError) as error:
+        raise of_engine(error, core.name) from error
     finally:
         for each in (engine, beside):
             if each is not None:
@@ -97,8 +97,12 @@ def threads_of_its_own() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(thread_name_prefix="dockerpty-files")
 
 
-async def in_thread(work: Callable[[Stop], T]) -> T:
-    """Do something in a thread; a cancellation stops it there, and does not wait until it has tidied up."""
+async def in_thread(work: Callable[[Stop], T], *, sees_out: bool = False) -> T:
+    """Do something in a thread, where a cancellation stops it.
+
+    Args:
+        sees_out: who cancels waits until it has tidied up.
+    """
     stop, threads = Stop(), threads_of_its_own()
     task = asyncio.get_running_loop().run_in_executor(threads, work, stop)
     threads.shutdown(wait=False)
@@ -113,6 +117,8 @@ async def in_thread(work: Callable[[Stop], T]) -> T:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         stop.stop()
+        if sees_out:
+            await asyncio.wait([task])
         raise
 
 

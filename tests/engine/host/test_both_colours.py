@@ -22,6 +22,7 @@ from dockerpty.host.errors import (
     HostNotRunningError,
     SessionBusyError,
     SessionLostError,
+    SessionStartError,
     ShellNotFoundError,
 )
 from dockerpty.host.failure import CommandFailed
@@ -119,7 +120,7 @@ def test_a_command_reads_stdin_and_answers_are_given(either: Proxy) -> None:
     assert either.run(asked, timeout=10).only.output.endswith("got me")
 
 
-def test_a_shell_that_exits_says_with_what_and_the_next_says_that_state_was_lost(
+def test_host_f09_a_shell_that_exits_says_with_what_and_the_next_says_that_state_was_lost(
     either: Proxy, caplog: pytest.LogCaptureFixture
 ) -> None:
     either.run("A=1")
@@ -205,6 +206,70 @@ def test_a_dead_session_is_replaced_also_with_other_options(host: Proxy) -> None
     assert host.open_session("one", tty=False).run("[ -t 0 ] || echo none").only.output == "none"
 
 
+def test_a_session_that_could_not_be_opened_is_opened_under_its_name_as_it_is_asked_for_next(
+    host: Proxy,
+) -> None:
+    with pytest.raises(ShellNotFoundError):
+        host.open_session("one", shell="nosuchshell")
+    assert host.open_session("one").run("echo here").only.output == "here"
+    with pytest.raises(SessionStartError, match="chdir") as raised:
+        host.open_session("two", workdir="/nosuch")
+    assert "workdir" in raised.value.hint
+    begun = time.monotonic()
+    with pytest.raises(SessionStartError, match="unable to find user"):
+        host.open_session("two", user="nosuchuser")
+    # Engine 20.10 would refuse the size of its terminal after ten.
+    assert time.monotonic() - begun < 9
+    assert host.open_session("two", workdir="/tmp").run("pwd").only.output == "/tmp"
+
+
+def test_a_session_reads_its_profile_if_it_is_asked_to(either: Proxy) -> None:
+    either.write_file("/etc/profile", "echo noise; echo more >&2; FROM=profile; alias l='echo alias'\n")
+    login = either.open_session("login", login=True)
+    assert login.run("echo $FROM").only.output == "profile"
+    assert login.run("true").only.stdout == b""
+    assert either.open_session("login").run("echo $FROM").only.output == "profile"
+    assert either.open_session("plain").run("echo ${FROM-none}").only.output == "none"
+    with pytest.raises(ValueError, match="login"):
+        either.open_session("login", login=False)
+    assert not login.run("exit 0").only.session_lost
+    # Another shell in its place is one of the same kind.
+    assert login.run("echo $FROM").only.output == "profile"
+
+
+def test_a_session_has_the_prompt_that_is_asked_for_or_that_of_its_image(host: Proxy) -> None:
+    mine = host.open_session("mine", prompt="mine> ")
+    assert mine.run("echo a").only.output == "a"
+    mine.sendline("echo b")
+    assert mine.expect("mine> $") == "b\nmine> "
+    images = host.open_session("image's", prompt=None, env={"PS1": "image[] "})
+    assert images.run("echo a; echo $PS1").only.output == "a\nimage[]"
+    images.sendline("echo b")
+    # Nobody knows what it shows, and so what it has shown before.
+    images.expect_exact("b\n")
+    assert images.expect_exact("image[] ") == "image[] "
+    assert images.run("echo c").only.output == "c"
+    assert images.run("sleep 999", timeout=0.3).only.timed_out
+    assert images.run("echo d").only.output == "d"
+    assert host.open_session("mine").name == "mine"
+    with pytest.raises(ValueError, match="prompt"):
+        host.open_session("mine", prompt="> ")
+
+
+def test_a_command_that_is_started_is_told_to_the_transcript(
+    either: Proxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = either.open_session("one")
+    with caplog.at_level(logging.INFO, "dockerpty.transcript"):
+        session.start("echo a; printf b").wait()
+        with session.start("echo c; sleep 999") as command:
+            assert command.next_piece() == b"c\n"
+    told = [
+        line.getMessage().partition(" ")[2] for line in caplog.records if line.name.endswith("transcript")
+    ]
+    assert told == ["| echo a; printf b", "> | a", "> | b", "| echo c; sleep 999", "> | c"]
+
+
 def test_a_shell_that_is_not_there_is_said_and_argv_works(face: Face, bare: Callable[..., Container]) -> None:
     host = face.host(None, id_of(bare()))
     with pytest.raises(ShellNotFoundError):
@@ -254,7 +319,7 @@ def test_keys_for_a_shell_that_has_ended_say_so_once(host: Proxy, own: Container
 # The container --------------------------------------------------------------------------------------------------------
 
 
-def test_a_container_started_again_is_used_again_and_says_what_was_lost(
+def test_host_f14_a_container_started_again_is_used_again_and_says_what_was_lost(
     either: Proxy, own: Container
 ) -> None:
     either.run("A=1")
@@ -264,7 +329,7 @@ def test_a_container_started_again_is_used_again_and_says_what_was_lost(
     assert not either.run("true").only.session_lost
 
 
-def test_a_container_replaced_under_its_name_is_found_again(face: Face, bench: Bench) -> None:
+def test_host_f13_a_container_replaced_under_its_name_is_found_again(face: Face, bench: Bench) -> None:
     name = bench.name()
     first = bench.container(name=name, start=True)
     host = face.host(None, name, "shop", "web")
@@ -280,7 +345,9 @@ def test_a_container_replaced_under_its_name_is_found_again(face: Face, bench: B
     assert host.oneshot("echo here").output == "here"
 
 
-def test_a_container_that_does_not_run_is_said_and_started_if_asked(face: Face, bench: Bench) -> None:
+def test_host_f24_a_container_that_does_not_run_is_said_and_started_if_asked(
+    face: Face, bench: Bench
+) -> None:
     stopped = bench.container()
     host = face.host(None, id_of(stopped))
     assert not host.is_running()
@@ -324,7 +391,9 @@ def test_connections_are_rebuilt_after_their_loop_has_ended(either: Proxy, own: 
     wait_for(lambda: len(shells(own)) <= 3, 10, "the old shells to end")
 
 
-def test_rebuilding_leaves_no_shell_behind_also_from_another_thread(host: Proxy, own: Container) -> None:
+def test_host_f16_rebuilding_leaves_no_shell_behind_also_from_another_thread(
+    host: Proxy, own: Container
+) -> None:
     for _ in range(3):
         host.run("A=1")
         thread = threading.Thread(target=host.target.rebuild_connections)
@@ -431,7 +500,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("colour", list(INTERACTS))
-def test_a_person_has_a_shell_until_it_ends_and_detaches(
+def test_host_f21_a_person_has_a_shell_until_it_ends_and_detaches(
     colour: str, own: Container, sessions: Sessions
 ) -> None:
     with sessions.python(INTERACTS[colour], id_of(own)) as terminal:
@@ -448,6 +517,33 @@ def test_a_person_has_a_shell_until_it_ends_and_detaches(
         assert terminal.is_as_before()
 
 
+CANCELLED = """
+import asyncio, sys
+from dockerpty.host import container
+async def main():
+    async with container(sys.argv[1]) as host:
+        task = asyncio.create_task(host.interact("stty size; sleep 4321"))
+        while "sleep 4321" not in (await host.oneshot(["ps", "-o", "args"])).output:
+            await asyncio.sleep(0.05)
+        task.cancel()
+        found = await asyncio.gather(task, return_exceptions=True)
+        print("\\ngiven up:", type(found[0]).__name__, flush=True)
+        sys.stdin.readline()
+asyncio.run(main())
+"""
+
+
+def test_a_person_s_session_that_is_cancelled_ends_and_gives_the_terminal_back(
+    own: Container, sessions: Sessions
+) -> None:
+    with sessions.python(CANCELLED, id_of(own)) as terminal:
+        terminal.expect("given up: CancelledError")
+        assert terminal.is_as_before()
+        terminal.send("on\n")
+        assert terminal.wait() == 0
+    wait_for(lambda: not any("sleep 4321" in line for line in commands(own)), 10, "the command to end")
+
+
 # On a loop ------------------------------------------------------------------------------------------------------------
 
 
@@ -455,7 +551,7 @@ def on_loop(work: Any) -> Any:
     return asyncio.run(asyncio.wait_for(work, 60 * SLACK), debug=True)
 
 
-def test_two_tasks_on_one_session_are_two_commands_one_after_the_other(own: Container) -> None:
+def test_host_f06_two_tasks_on_one_session_are_two_commands_one_after_the_other(own: Container) -> None:
     async def work() -> list[str]:
         async with host_of(id_of(own)) as host:
             found = await asyncio.gather(
@@ -517,6 +613,37 @@ def test_a_host_is_closed_at_once_also_behind_a_cancelled_task(own: Container) -
     # To wait in vain for an end that nobody brings about takes more than two seconds.
     assert on_loop(work()) < 0.5 * SLACK
     assert not any("sleep 4567" in line for line in commands(own))
+
+
+def test_an_interrupt_that_is_cancelled_at_any_moment_leaves_a_clean_shell(own: Container) -> None:
+    async def work() -> list[str]:
+        async with host_of(id_of(own)) as host:
+            await host.run("A=kept")
+            said = []
+            for turns in (1, 3, 5, 8, 12, 16):
+                task = asyncio.create_task(host.interrupt())
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                said.append((await host.run("echo $A", timeout=5 * SLACK)).only.output)
+            return said
+
+    assert on_loop(work()) == ["kept"] * 6
+
+
+def test_a_session_whose_opening_is_cancelled_leaves_no_shell(own: Container) -> None:
+    async def work() -> None:
+        async with host_of(id_of(own)) as host:
+            await host.run("true")
+            for pause in (0, 0.01, 0.05, 0.08, 0.1, 0.12, 0.15, 0.2):
+                task = asyncio.create_task(host.open_session("given up"))
+                await asyncio.sleep(pause)
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    on_loop(work())
+    no_shell_is_left(own)
 
 
 def test_a_task_cancelled_while_it_waits_for_its_turn_disturbs_nobody(own: Container) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from docker.models.containers import Container
 
 from dockerpty.host.aio import DockerContainerHost, container
-from dockerpty.host.errors import HostConnectionError, HostNotRunningError, ParentError
+from dockerpty.host.errors import HostConnectionError, HostError, HostNotRunningError, ParentError
 from dockerpty.host.local import LocalHost, LocalHostSync
 from dockerpty.host.results import CommandStatus, Status
 from dockerpty.host.ssh.host import SSHHost
@@ -111,6 +112,25 @@ def test_parent_and_container_are_rebuilt_in_any_order(far: tuple[Proxy, Proxy])
         second.target.rebuild_connections()
         again = host.run("echo ${A-gone}").only
         assert (again.output, again.session_lost) == ("gone", True)
+
+
+def test_host_f25_a_parent_that_is_closed_before_its_container_keeps_nobody_waiting(
+    far: tuple[Proxy, Proxy],
+) -> None:
+    parent, host = far
+    host.run("A=1")
+    session = host.open_session("other")
+    begun = time.monotonic()
+    parent.close()
+    for use in (session.run, host.run, host.oneshot):
+        try:
+            ended = use("echo never", timeout=5)
+        except HostError:
+            continue
+        assert not ended.ok
+    session.close()
+    host.close()
+    assert time.monotonic() - begun < 10 * SLACK
 
 
 # Parents without an engine --------------------------------------------------------------------------------------------
@@ -219,7 +239,7 @@ host.run("sleep 1234")
 """
 
 
-def test_a_program_that_is_killed_leaves_no_shell_behind(own: Container) -> None:
+def test_host_f16_a_program_that_is_killed_leaves_no_shell_behind(own: Container) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     program = subprocess.Popen(
         [sys.executable, "-c", LEFT, id_of(own)], stdout=subprocess.PIPE, env=environment

@@ -79,7 +79,7 @@ def test_a_command_killed_by_a_signal_says_which(run: Run) -> None:
     assert run("kill -9 $$").signal == 9
 
 
-def test_the_streams_come_apart_byte_by_byte(run: Run) -> None:
+def test_host_f11_the_streams_come_apart_byte_by_byte(run: Run) -> None:
     status = run("tee /dev/stderr", stdin=EVERY_BYTE * 100)
     assert (status.stdout, status.stderr) == (EVERY_BYTE * 100, EVERY_BYTE * 100)
 
@@ -214,7 +214,7 @@ def test_where_nothing_can_run_is_an_error(run: Run, bench: Bench) -> None:
         ("(sleep 7106 >/dev/null 2>&1 &) ; exec sleep 7107", ""),
     ],
 )
-def test_a_command_that_is_too_slow_leaves_nothing_running(
+def test_host_f10_a_command_that_is_too_slow_leaves_nothing_running(
     command: Any, output: str, run: Run, box: Container
 ) -> None:
     before = time.monotonic()

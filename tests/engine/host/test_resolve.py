@@ -13,7 +13,7 @@ from docker.models.containers import Container
 from dockerpty.engine import calls
 from dockerpty.engine.interface import Engine
 from dockerpty.errors import APIError
-from dockerpty.host.errors import HostError, HostNotRunningError, HostPausedError
+from dockerpty.host.errors import HostError, HostNotRunningError, HostPausedError, is_away
 from dockerpty.host.reference import Reference, of_service, of_text
 from dockerpty.host.requests import Ask, Request
 from dockerpty.host.resolve import (
@@ -22,7 +22,6 @@ from dockerpty.host.resolve import (
     again,
     current,
     find,
-    is_away,
     is_running,
     refresh,
     wait_healthy,

@@ -9,23 +9,30 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dockerpty.engine.interface import Engine
-from dockerpty.errors import EngineUnreachable
+from dockerpty.errors import APIError, DockerptyError, EngineUnreachable, NotFound, ProtocolError
 from dockerpty.host.drivers import LoopDriver, ThreadDriver
-from dockerpty.host.errors import HostConnectionError, SessionBusyError
-from dockerpty.host.requests import Alone, Ask, Invoke, Meanwhile, Wait
+from dockerpty.host.errors import (
+    HostClosedError,
+    HostConnectionError,
+    HostError,
+    HostNotRunningError,
+    SessionBusyError,
+)
+from dockerpty.host.requests import Alone, Ask, Close, Invoke, Meanwhile, Wait
 
 if TYPE_CHECKING:
     from dockerpty.host.requests import Plan
 
 
 class Away(Engine):
-    """An engine that is never there."""
+    """An engine that is never there, or that refuses."""
 
-    def __init__(self) -> None:
+    def __init__(self, error: DockerptyError | None = None) -> None:
         self.closed = 0
+        self.error = error or EngineUnreachable("ask", "the engine", "it is away")
 
     def send(self, *_: Any, **__: Any) -> Any:
-        raise EngineUnreachable("ask", "the engine", "it is away")
+        raise self.error
 
     def again(self) -> Engine:
         return self
@@ -172,6 +179,69 @@ def test_an_engine_that_is_away_is_an_error_of_the_host_and_is_looked_for_anew()
 
     asyncio.run(work())
     assert len(found) == 2
+
+
+@pytest.mark.parametrize(
+    ("refusal", "kind", "hint"),
+    [
+        (APIError("start", "web", "no space left", status_code=500), HostError, "the engine's own log"),
+        (APIError("start", "web", "not now", "wait a moment", status_code=503), HostError, "wait a moment"),
+        (NotFound("start", "web", "no such container", status_code=404), HostNotRunningError, "try again"),
+        (ProtocolError("read", "the answer", "it is none", "look there"), HostConnectionError, "look there"),
+    ],
+)
+def test_what_an_engine_refuses_is_an_error_of_the_host_with_a_hint(
+    refusal: DockerptyError, kind: type[HostError], hint: str
+) -> None:
+    def ask() -> Plan[None]:
+        yield Ask(None)  # type: ignore[arg-type]
+
+    async def refusing() -> Engine:
+        return Away(refusal)
+
+    waiting = ThreadDriver(lambda: Away(refusal), "web")
+
+    async def on_a_loop() -> list[BaseException]:
+        driver = LoopDriver(refusing, "web")
+        both = driver.drive(ask()), driver.alone("k", ask())
+        told = await asyncio.gather(*both, return_exceptions=True)
+        driver.drop()
+        return [each for each in told if each is not None]
+
+    told = asyncio.run(on_a_loop())
+    for drives in (waiting.drive, lambda plan: waiting.alone("k", plan)):
+        with pytest.raises(HostError) as raised:
+            drives(ask())
+        told.append(raised.value)
+    assert len(told) == 4
+    for error in told:
+        assert isinstance(error, HostError)
+        assert type(error) is kind
+        assert (error.host, error.reason, error.__cause__) == ("web", refusal.reason, refusal)
+        assert hint in error.hint
+
+
+def test_what_needs_no_engine_is_done_also_when_its_owner_was_closed() -> None:
+    closed: list[str] = []
+
+    class Open:
+        def close(self) -> None:
+            closed.append("closed")
+
+    def nowhere() -> Engine:
+        raise HostClosedError("use", "the parent", "it was closed")
+
+    async def nowhere_on_a_loop() -> Engine:
+        return nowhere()
+
+    def end() -> Plan[str]:
+        yield Wait((), 0.0)
+        yield Close(Open())  # type: ignore[arg-type]
+        return "done"
+
+    assert ThreadDriver(nowhere).drive(end()) == "done"
+    assert asyncio.run(LoopDriver(nowhere_on_a_loop).drive(end())) == "done"
+    assert closed == ["closed", "closed"]
 
 
 def test_a_driver_goes_on_to_the_next_loop_but_not_to_two_at_once() -> None:

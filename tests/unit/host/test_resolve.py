@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dockerpty.errors import APIError, EngineUnreachable, NotFound
-from dockerpty.host.errors import HostError, HostNotRunningError, HostPausedError
+from dockerpty.host.errors import HostError, HostNotRunningError, HostPausedError, is_away
 from dockerpty.host.reference import Reference, of_service, of_text
 from dockerpty.host.requests import Ask
 from dockerpty.host.resolve import (
@@ -18,7 +18,6 @@ from dockerpty.host.resolve import (
     again,
     current,
     find,
-    is_away,
     is_running,
     refresh,
     wait_healthy,

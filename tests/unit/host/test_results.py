@@ -25,7 +25,7 @@ from dockerpty.host import (
     TransferError,
     TransferResult,
 )
-from dockerpty.host.results import answers
+from dockerpty.host.results import answers, commands_of
 
 GOOD = CommandStatus.of("true", 0)
 BAD = CommandStatus.of("false", 1)
@@ -420,6 +420,20 @@ def test_a_copy_of_a_transfer_has_all_that_it_has(remade: Any) -> None:
 
 
 # Asked ----------------------------------------------------------------------------------------------------------------
+
+
+def test_commands_are_a_text_or_one_with_more_or_any_number_of_these() -> None:
+    other = ShellCommand("b", timeout=1)
+    assert commands_of("a") == [ShellCommand("a")]
+    assert commands_of(other) == [other]
+    assert commands_of(each for each in ("a", other)) == [ShellCommand("a"), other]
+    assert commands_of([]) == []
+
+
+@pytest.mark.parametrize("given", [b"a", None, [b"a"], [None], ["a", 3], [["a"]], ShellCommand(b"a")])  # type: ignore[arg-type]
+def test_what_is_no_command_is_said_before_anything_is_run(given: Any) -> None:
+    with pytest.raises(TypeError, match="a command for a shell is a text, not"):
+        commands_of(given)
 
 
 def test_a_command_may_be_given_with_what_is_different_for_it() -> None:
