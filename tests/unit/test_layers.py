@@ -265,7 +265,8 @@ ALLOWED["host.parents"] = _names(
 )
 # one shell that keeps its state;
 ALLOWED["host.shell.framing"] = set()
-ALLOWED["host.shell.shell"] = _names("matching", host="channel", shell="framing")
+ALLOWED["host.shell.echo"] = set()
+ALLOWED["host.shell.shell"] = _names("matching", host="channel", shell="echo framing")
 ALLOWED["host.shell.helper"] = _names("errors log", host="channel requests")
 ALLOWED["host.shell.recovery"] = _names(
     "errors log", host="channel processes requests", shell="framing helper"

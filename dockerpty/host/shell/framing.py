@@ -36,11 +36,15 @@ NONCE_DIGITS = 16
 _MARK = re.compile(rb"\x1e([0-9a-f]{16}):([0-9a-z:]{1,32})\x1e")
 # The same, cut anywhere: what may become a mark with the next bytes.
 _CUT_MARK = re.compile(rb"\x1e(?:[0-9a-f]{0,16}|[0-9a-f]{16}:[0-9a-z:]{0,32})\Z")
-_READY = re.compile(r"ready:([0-9]+):([a-z]+)")
+_READY = re.compile(r"ready:([0-9]+):([a-z]+)(:echo)?")
 LONGEST_MARK = 1 + NONCE_DIGITS + 1 + 32 + 1
 
-# What a terminal in its usual mode takes for a key, or keeps in no line: such a text goes the long way.
+# What a terminal in its usual mode takes for a key, or keeps in no line: such a text goes coded, in lines of a length
+# that each terminal keeps, as `printf %b` reads it.
 _ODD = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|[^\n]{1000}")
+# Nor a character of several bytes: bash would read on where a line ends in the middle of one.
+_CODED = re.compile(rb"[\x00-\x1f\x7f-\xff\\]")
+_CODED_LINE = re.compile(rb"(?:\\0[0-7]{3}|\\n|[^\\]){1,190}")
 
 
 # ---- the driver texts ----------------------------------------------------------------------------------------------
@@ -52,14 +56,14 @@ _ZSH = '[ -z "${ZSH_VERSION-}" ] || emulate -L sh'
 # Print a mark of $1, the nonce, and $2, what.
 _DEFINE_MARK = r"""__dpty_mark() { command printf '\036%s:%s\036' "$1" "$2"; }"""
 
-# Read $1 lines into __dpty_t, as they are. Some lines are gathered first: a shell copies all it has with each piece
-# that it appends to it, and the text may have 100,000 lines.
+# Read $1 lines into __dpty_t, as they are, with $2 between them. Some lines are gathered first: a shell copies all it
+# has with each piece that it appends to it, and the text may have 100,000 lines.
 _DEFINE_READ = (
     "__dpty_read() { " + _ZSH + "; __dpty_t= __dpty_p= __dpty_i=$1; "
     "while IFS= command read -r __dpty_l; do "
     "__dpty_p=$__dpty_p$__dpty_l __dpty_i=$((__dpty_i - 1)); "
     '[ "$__dpty_i" -gt 0 ] || break; '
-    "__dpty_p=$__dpty_p$__dpty_nl; "
+    "__dpty_p=$__dpty_p$2; "
     '[ "$((__dpty_i % 100))" -gt 0 ] || { __dpty_t=$__dpty_t$__dpty_p; __dpty_p=; }; '
     "done; __dpty_t=$__dpty_t$__dpty_p; }"
 )
@@ -97,7 +101,7 @@ _DEFINE_NEXT = (
     "while :; do "
     "__dpty_l=; IFS=' ' command read -r __dpty_l __dpty_k __dpty_i __dpty_e __dpty_in || exit 0; "
     'case $__dpty_l in "$__dpty_n") break;; "") exit 0;; esac; '
-    'done; __dpty_read "$__dpty_i"; __dpty_both "$__dpty_k" b; }'
+    'done; __dpty_read "$__dpty_i" "$__dpty_nl"; __dpty_both "$__dpty_k" b; }'
 )
 
 # A `break` in a command leaves the loop around it, `break 2` two of them. Then the next loop goes on, and comes to the
@@ -119,14 +123,14 @@ _LOOP = (
     + "done; " * _OUTER_LOOPS
 )
 
-# With terminal. The request's line calls this with the key, the number of lines and the way; then it hands the text to
-# `command eval` at the prompt, and calls `__dpty_end`. On the long way what follows is data, also what is a key for
-# the terminal: nothing is sent before the mark `go`.
+# With terminal. The request's line calls this with the key, the number of lines, how they are written, and whether we
+# wait; then it hands the text to `command eval` at the prompt, and calls `__dpty_end`.
 _DEFINE_BEGIN = (
-    "__dpty_begin() { "
-    'case $3 in long) __dpty_s=$(stty -g); stty -icanon -isig -icrnl -ixon; __dpty_mark "$1" go >&7;; esac; '
-    '__dpty_read "$2"; '
-    'case $3 in long) stty "$__dpty_s";; esac; '
+    "__dpty_begin() { " + _ZSH + "; "
+    'case $4 in waits) __dpty_mark "$1" go >&7;; esac; '
+    'case $3 in coded) __dpty_read "$2" ""; '
+    "__dpty_t=$(command printf '%b.' \"$__dpty_t\"); __dpty_t=${__dpty_t%.};; "
+    '*) __dpty_read "$2" "$__dpty_nl";; esac; '
     '__dpty_k=$1; __dpty_mark "$1" b >&7; }'
 )
 _DEFINE_END = '__dpty_end() { case $__dpty_k in ?*) __dpty_mark "$__dpty_k" "$1" >&7; __dpty_k=;; esac; }'
@@ -142,6 +146,10 @@ _NO_EDITOR = (
 # Where nothing is echoed, the end of a job interrupts ash's reading at its prompt, and it takes that for the end of its
 # input: it would end, with 0. So it says how to leave it, and goes on (1.35; 50 times between two commands).
 _KEEP_ASH = "case $__dpty_d in ash) set -o ignoreeof;; esac"
+
+
+# Where there is no stty, what is typed is shown, and it is said so.
+_NO_ECHO = "__dpty_echo=; stty -echo -onlcr 2>/dev/null || __dpty_echo=:echo"
 
 
 def driver(session: str) -> str:
@@ -160,9 +168,10 @@ def typed_driver(session: str, prompt: str | None = "$ ") -> bytes:
         prompt: PS1 from now on; None keeps what the shell has.
     """
     prompts = [] if prompt is None else [f"PS1={_quoted(prompt)} PS2='> '"]
-    ready = f'__dpty_dialect 2>/dev/null; {_KEEP_ASH}; __dpty_mark {session} "ready:$$:$__dpty_d" >&7'
+    said = '"ready:$$:$__dpty_d$__dpty_echo"'
+    ready = f"__dpty_dialect 2>/dev/null; {_KEEP_ASH}; __dpty_mark {session} {said} >&7"
     # Commands may point the shell's streams elsewhere: 7 is the terminal for as long as the shell lives.
-    start = [_NO_EDITOR, "stty -echo -onlcr", "exec 7<&0; __dpty_k=", *_COMMON, _DEFINE_BEGIN, _DEFINE_END]
+    start = [_NO_EDITOR, _NO_ECHO, "exec 7<&0; __dpty_k=", *_COMMON, _DEFINE_BEGIN, _DEFINE_END]
     # The blank before each line keeps it out of a history that leaves such lines out.
     return "".join(f" {line}\n" for line in [*start, *prompts, ready]).encode()
 
@@ -187,11 +196,12 @@ def refuse_foreign(shell: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The driver runs, and waits for a request."""
+    """The driver runs, and waits for a request. A terminal that nothing could keep from it `echoes` what is typed."""
 
     stream: int
     pid: int
     dialect: str
+    echoes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +287,11 @@ class Reader:
         """Wait for the mark that says that the shell is back, besides those of the command that it was kept from."""
         self._probe = key
 
+    @property
+    def asked(self) -> bool:
+        """Whether a command is sent that has not begun, or a probe that was not answered."""
+        return bool(self._probe or (self.key and not self.running))
+
     def feed(self, data: bytes) -> list[Event]:
         """Return what the next bytes of the stream say."""
         data = self.held + data if self.held else data
@@ -317,7 +332,7 @@ class Reader:
         if nonce == self._probe:
             return Probed(nonce) if what == "p" else None
         if nonce == self._session and (ready := _READY.fullmatch(what)):
-            return Ready(self._stream, int(ready[1]), ready[2])
+            return Ready(self._stream, int(ready[1]), ready[2], bool(ready[3]))
         return None
 
     def _follow(self, event: Event) -> None:
@@ -371,11 +386,13 @@ class Framing:
     Attributes:
         session: the nonce of the session, for `driver` and `typed_driver`.
         dialect: as `Ready` told it, or "".
+        echoes: the terminal shows what is typed, and a CR before each newline: there is no stty to hinder that.
     """
 
     def __init__(self, *, terminal: bool, nonce: Callable[[], str] = _nonce) -> None:
         self.session = nonce()
         self.dialect = ""
+        self.echoes = False
         self._nonce = nonce
         self._terminal = terminal
         streams = (STDOUT,) if terminal else (STDOUT, STDERR)
@@ -385,6 +402,11 @@ class Framing:
     def busy(self) -> bool:
         """Whether a command was sent whose end has not been seen on every stream."""
         return any(reader.key for reader in self._readers.values())
+
+    @property
+    def asked(self) -> bool:
+        """Whether the shell was sent something of ours that it has not come to."""
+        return any(reader.asked for reader in self._readers.values())
 
     @property
     def reading(self) -> bool:
@@ -416,9 +438,12 @@ class Framing:
         if not self._terminal:
             line = f"{self.session} {key} {lines} {'one' if merge else 'two'} {stdin}\n"
             return Request(key, line.encode(errors="surrogateescape") + text + b"\n")
-        way = "long" if _ODD.search(text) else "fast"
-        first = self._typed(key, lines, way, stdin)
-        return Request(key, first, text + b"\n") if way == "long" else Request(key, first + text + b"\n")
+        how = "plain"
+        if _ODD.search(text):
+            how, text = "coded", _coded(text)
+            lines = text.count(b"\n") + 1
+        first = self._typed(key, lines, how, stdin)
+        return Request(key, first, text + b"\n") if self._waits else Request(key, first + text + b"\n")
 
     def check(self, command: str | bytes, stdin: str = "") -> bytes:
         """Give the text of a command as it is sent.
@@ -432,7 +457,15 @@ class Framing:
             raise RuntimeError("a command runs in this shell: send the next when it has ended")
         return text
 
-    def _typed(self, key: str, lines: int, way: str, stdin: str) -> bytes:
+    @property
+    def _waits(self) -> bool:
+        """Whether the text is kept back until the shell reads it.
+
+        From a terminal that a program left raw all but ash take what is there for lines of their own, the text too.
+        """
+        return self.dialect != "ash"
+
+    def _typed(self, key: str, lines: int, how: str, stdin: str) -> bytes:
         """Make the line that is typed for a command. Not in a function: `set --` in it is to last."""
         # Stdin is named in any case: an `exec <file` in the command is taken back, else the shell would go on with
         # the file's lines.
@@ -442,8 +475,9 @@ class Framing:
         # A text that ends in an open quote, or with a backslash, leaves bash's parser, at a prompt, where the next word
         # begins no command: `{` is an ordinary word there (bash 5.2).
         first = ":; " if self.dialect == "bash" else ""
+        waits = "waits" if self._waits else "comes"
         return (
-            f" {first}{{ __dpty_begin {key} {lines} {way}; {_UNTRACED}; }} 2>/dev/null; "
+            f" {first}{{ __dpty_begin {key} {lines} {how} {waits}; {_UNTRACED}; }} 2>/dev/null; "
             f'{evaluate} "$__dpty_t" {source} 7>&-; {{ __dpty_end "$?"; }} 2>/dev/null\n'
         ).encode(errors="surrogateescape")
 
@@ -453,18 +487,26 @@ class Framing:
         for reader in self._readers.values():
             reader.expect_probe(key)
         # Two of them: where no process more is allowed, ash and dash drop the rest of a line that wanted one.
-        return f" stty sane -echo -onlcr\n __dpty_k=; __dpty_mark {key} p >&7\n".encode()
+        return f" stty sane -echo -onlcr 2>/dev/null\n __dpty_k=; __dpty_mark {key} p >&7\n".encode()
 
     def feed(self, data: bytes, stream: int = STDOUT) -> list[Event]:
         """Return what the next bytes of a stream say, in order."""
         events = self._readers[stream].feed(data)
         if not self.dialect:
-            self.dialect = next((event.dialect for event in events if isinstance(event, Ready)), "")
+            for event in events:
+                if isinstance(event, Ready):
+                    self.dialect, self.echoes = event.dialect, event.echoes
         return events
 
     def finish(self, stream: int = STDOUT) -> list[Event]:
         """Return the last bytes of a stream that has ended."""
         return self._readers[stream].finish()
+
+
+def _coded(text: bytes) -> bytes:
+    """Write a text as `printf %b` reads it, in lines that are to be joined."""
+    coded = _CODED.sub(lambda found: b"\\n" if found[0] == b"\n" else b"\\0%03o" % found[0][0], text)
+    return b"\n".join(_CODED_LINE.findall(coded))
 
 
 def _check(text: bytes, stdin: str) -> None:

@@ -143,7 +143,7 @@ def interrupt(shell: Recoverable, helper: Helper | None = None) -> Plan[bool]:
     """
     attempt = _Attempt(shell, helper)
     if shell.tty:
-        return (yield from attempt.by_key())
+        return (yield from attempt.by_key(_PROBE_S))
     yield from attempt.wait(0.0, lambda: False)
     if not shell.framing.busy or attempt.ended:
         return not attempt.ended
@@ -264,11 +264,11 @@ class _Attempt:
                 break
             self.asks_for_text = False
             # The key again: what was typed for the one that is killed is in the terminal still.
-            if (yield from self.by_key()):
+            if (yield from self.by_key(_PROBE_S)):
                 return How.KILLED
         return How.LOST
 
-    def by_key(self, patience: float = _PROBE_S) -> Plan[bool]:
+    def by_key(self, patience: float) -> Plan[bool]:
         """Interrupt once, and ask whether the shell is back."""
         if not (yield from self._type(_INTERRUPT)):
             return False

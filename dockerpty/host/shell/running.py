@@ -41,6 +41,8 @@ INTERRUPTED_CODE = 130
 
 # How often a key is tried, what it takes until the line behind it is not dropped with it, and until the shell is back.
 _TRIES, _KEY_S, _TRY_S = 3, 0.05, 0.5
+# The key that interrupts, as a terminal shows it.
+_KEY_SHOWN = b"^C"
 # Bytes of output that the prompts after an interrupt are among.
 _PROMPTS = 1024
 # For a program that was sent to the shell to give its terminal back, and how often that is looked at.
@@ -167,14 +169,18 @@ class Running:
         elif not back:
             yield from give_up(shell, "a command whose time was over could not be interrupted")
         held, self._held = self._held, None
-        own = self._without_prompts(bytes(held or b""))
+        own = bytes(held or b"")
+        if shell.framing.echoes:
+            # Behind the key all is what was typed to bring the shell back.
+            own = own.partition(_KEY_SHOWN)[0]
+        own = self._without_prompts(own)
         if own:
             self._output.take(STDOUT, own)
 
     def write(self, data: bytes) -> None:
         """Give it something to read: at its terminal, or through its fifo up to the end of its stdin."""
         if self._shell.tty:
-            self._shell.channel.write(data)
+            self._shell.type(data)
         elif self._feeder is not None:
             self._feeder.write(data)
 

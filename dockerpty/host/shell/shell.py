@@ -7,7 +7,8 @@ nothing is handed on twice.
 
 from __future__ import annotations
 
-from dockerpty.host.shell.framing import STDERR, STDOUT, End, Framing, Output, Probed, Ready, Spilled
+from dockerpty.host.shell.echo import Echo
+from dockerpty.host.shell.framing import STDERR, STDOUT, Begin, End, Framing, Output, Probed, Ready, Spilled
 from dockerpty.matching import Matcher
 
 TYPE_CHECKING = False
@@ -117,6 +118,8 @@ class Shell:
         self.prompt = (prompt or "").encode()
         self._prompt_is_due = False
         self._held = b""
+        self._echo = Echo()
+        self._asked = False
 
     @property
     def dialect(self) -> str:
@@ -153,11 +156,18 @@ class Shell:
         """What came and was not matched yet."""
         return self.matcher.buffer
 
+    def type(self, data: bytes) -> None:
+        """Write what is for a program, or for the shell as if somebody typed it."""
+        if self.framing.echoes:
+            self._echo.typed(data)
+        self.channel.write(data)
+
     def take(self) -> list[Event]:
         """Read what is there, hand output on to whose it is, and return all else that the shell says."""
         events: list[Event] = []
         for stream, data in self.channel.read():
             self.heard += len(data)
+            self._asked = self._asked or self.framing.asked
             events += self.framing.feed(data, STDOUT if self.tty else stream)
         if self.channel.ended and not self._finished:
             self._finished = True
@@ -176,8 +186,9 @@ class Shell:
     def _hand_on(self, event: Event) -> bool:
         """Hand output on, and say whether it was that."""
         if isinstance(event, Output):
-            if self.sink is not None:
-                self.sink(event.stream, event.data)
+            data = self._echo.without(event.data)
+            if self.sink is not None and data:
+                self.sink(event.stream, data)
             return True
         if isinstance(event, Spilled):
             self._spill(event.data)
@@ -188,12 +199,20 @@ class Shell:
             if self.is_ready:
                 # What an image says first is nobody's.
                 self.spilled.take()
+        if isinstance(event, (Begin, Probed)):
+            self._asked = False
         if isinstance(event, (Ready, End, Probed)):
             self._prompt_is_due = self.tty and bool(self.prompt)
             self._held = b""
+            self._echo.forget()
         return False
 
     def _spill(self, data: bytes) -> None:
+        if self.framing.echoes:
+            if self._asked:
+                # Up to its mark all is what was typed for it.
+                return
+            data = self._echo.without(data)
         self.spilled.add(data)
         if self.tty and self.is_ready:
             data = self._without_due_prompt(data)

@@ -48,7 +48,7 @@ def send(shell: Shell, text: str | bytes, *, encoding: str = "utf-8") -> Plan[No
     shell.catch_up()
     if not shell.channel.ended:
         shell.used = shell.touched = True
-        shell.channel.write(data)
+        shell.type(data)
     while not shell.channel.ended:
         if not shell.channel.unsent:
             return

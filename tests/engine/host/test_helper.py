@@ -84,8 +84,11 @@ class Held:
     def start(self, text: str) -> Plan[None]:
         self.output, self.begun = b"", False
         request = self.framing.request(text)
-        assert not request.rest
+        self.goes = False
         self.channel.write(request.first)
+        if request.rest:
+            yield from self.until(lambda: self.goes)
+            self.channel.write(request.rest)
         yield from self.until(lambda: self.begun)
 
     def run(self, text: str) -> Plan[bytes]:

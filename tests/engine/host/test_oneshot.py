@@ -334,7 +334,9 @@ def test_a_container_that_goes_is_told(how: str, run: Run, bench: Bench, colour:
 
     status = run("echo up; sleep 7116", 60 * SLACK, where=container, on_output=go)
     gone[0].join()
-    assert (status.output, status.status, status.retcode) == ("up", Status.Error, 137)
+    assert (status.output, status.status) == ("up", Status.Error)
+    # Podman may have forgotten the code with the container.
+    assert status.retcode in ((137, -1) if bench.is_podman else (137,))
     assert status.error in ("its container stopped", "its container was removed")
 
 

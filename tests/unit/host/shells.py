@@ -116,8 +116,9 @@ class Shell:
 
     def start(self, text: str | bytes, stdin: str = "") -> Ran:
         """Send a command and wait until it runs."""
-        self._unsent += self.framing.request(text, stdin).first
-        return self.wait(lambda ran: any(isinstance(event, Begin) for event in ran.events))
+        request = self.framing.request(text, stdin)
+        self._unsent += request.first
+        return self.wait(lambda ran: any(isinstance(event, Begin) for event in ran.events), request.rest)
 
     def probe(self) -> Ran:
         self._unsent += self.framing.probe()

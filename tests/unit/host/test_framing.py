@@ -98,21 +98,41 @@ def test_what_cannot_be_sent_can_be_known_before() -> None:
     assert not made.busy
 
 
-def test_with_a_terminal_a_plain_text_goes_with_its_line() -> None:
+def test_with_a_terminal_a_plain_text_goes_with_its_line_where_the_shell_does_not_read_ahead() -> None:
     made = framing_of(terminal=True)
-    made.feed(mark(SESSION, "ready:7:dash"))
+    made.feed(mark(SESSION, "ready:7:ash"))
     line, _, text = made.request("echo a\n\techo é").first.partition(b"\n")
     assert text == "echo a\n\techo é\n".encode()
-    assert line.startswith(f" {{ __dpty_begin {KEY} 2 fast; ".encode())
+    assert line.startswith(f" {{ __dpty_begin {KEY} 2 plain comes; ".encode())
     assert rb'\command eval "$__dpty_t" <&7 7>&-; ' in line
 
 
 @pytest.mark.parametrize("text", ["a\x03", "\x1b", "a\rb", "\x7f", "x" * 1000, "a\n" + "x" * 1000 + "\nb"])
-def test_with_a_terminal_a_text_with_keys_or_long_lines_waits_for_the_shell(text: str) -> None:
+def test_with_a_terminal_a_text_with_keys_or_long_lines_goes_coded_in_short_lines(text: str) -> None:
     request = framing_of(terminal=True).request(text)
-    assert f" {text.count(chr(10)) + 1} long; ".encode() in request.first
+    lines = request.rest.splitlines()
+    assert f" {len(lines)} coded waits; ".encode() in request.first
     assert request.first.count(b"\n") == 1
-    assert request.rest == text.encode() + b"\n"
+    assert max(map(len, lines)) < 1000
+    assert re.fullmatch(rb"[\x20-\x7e]+", b"".join(lines))
+    coded = b"".join(lines).replace(rb"\n", b"\n")
+    assert re.sub(rb"\\0(...)", lambda found: bytes((int(found[1], 8),)), coded) == text.encode()
+
+
+@pytest.mark.parametrize("dialect", ["bash", "dash", "zsh", "posix"])
+def test_with_a_terminal_a_shell_that_reads_ahead_is_sent_no_text_before_it_asks(dialect: str) -> None:
+    made = framing_of(terminal=True)
+    made.feed(mark(SESSION, f"ready:7:{dialect}"))
+    request = made.request("echo a")
+    assert request.first.count(b"\n") == 1
+    assert request.rest == b"echo a\n"
+
+
+def test_a_terminal_that_shows_what_is_typed_is_told() -> None:
+    for word, echoes in (("ready:7:ash", False), ("ready:7:ash:echo", True)):
+        made = framing_of(terminal=True)
+        assert made.feed(mark(SESSION, word)) == [Ready(STDOUT, 7, "ash", echoes)]
+        assert made.echoes is echoes
 
 
 def test_a_path_of_stdin_is_quoted_where_it_is_typed() -> None:
@@ -290,7 +310,7 @@ def test_a_shell_is_ready_once() -> None:
 def test_a_probe_tells_that_the_command_is_over_and_its_late_end_is_not_the_next_ones() -> None:
     made = running()
     line = made.probe()
-    assert line == f" stty sane -echo -onlcr\n __dpty_k=; __dpty_mark {NEXT} p >&7\n".encode()
+    assert line == f" stty sane -echo -onlcr 2>/dev/null\n __dpty_k=; __dpty_mark {NEXT} p >&7\n".encode()
     assert made.feed(b"^C\n$ " + mark(NEXT, "p")) == [Output(STDOUT, b"^C\n$ "), Probed(NEXT)]
     assert not made.busy
     key = made.request("echo next").key

@@ -172,6 +172,25 @@ def shells(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shells]:
     made.close()
 
 
+SOAK = os.environ.get("DPTY_SOAK") == "1"
+
+
+@pytest.fixture
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lose patience sooner with what does not end, but in a soak: else most of the time is spent on it."""
+    if not SOAK:
+        for name, seconds in HURRY.items():
+            monkeypatch.setattr(f"dockerpty.host.shell.recovery.{name}", seconds)
+
+
+HURRY = {
+    "_PROBE_S": 0.15,
+    "_LAST_PROBE_S": 0.2,
+    "_INT_S": 0.3,
+    "_TERM_S": 0.3,
+    "_ALONE_S": 0.1,
+    "LIMIT_S": 2.5,
+}
 STATE = "A=kept; f() { echo f; }; cd /; set -- one"
 
 
@@ -195,8 +214,11 @@ ENDLESS = {
 }
 
 
-@pytest.mark.parametrize("text", list(ENDLESS.values()), ids=list(ENDLESS))
-@pytest.mark.parametrize("helped", [True, False], ids=["helped", "alone"])
+KEYED = [(text, True) for text in ENDLESS.values()]
+KEYED += [(text, False) for name, text in ENDLESS.items() if SOAK or name in ("sleep", "a busy loop", "yes")]
+
+
+@pytest.mark.parametrize(("text", "helped"), KEYED)
 def test_with_a_terminal_a_command_is_interrupted_and_the_shell_is_kept(
     shells: Shells, text: str, helped: bool
 ) -> None:
@@ -216,6 +238,7 @@ def test_with_a_terminal_a_command_is_interrupted_and_the_shell_is_kept(
 
 
 @pytest.mark.parametrize("helped", [True, False], ids=["helped", "alone"])
+@pytest.mark.usefixtures("hurry")
 def test_a_script_that_goes_on_after_an_interrupt_is_interrupted_again(shells: Shells, helped: bool) -> None:
     shell = shells.open(tty=True)
     helper = shells.helper() if helped else None
@@ -245,6 +268,7 @@ RAW = {
 
 
 @pytest.mark.parametrize(("text", "sign"), list(RAW.values()), ids=list(RAW))
+@pytest.mark.usefixtures("hurry")
 def test_a_program_that_takes_the_interrupt_for_a_key_is_killed_and_the_shell_is_kept(
     shells: Shells, text: str, sign: str
 ) -> None:
@@ -267,6 +291,7 @@ def _is_away(shells: Shells, helper: Helper, shell: Held) -> bool:
     return found is not None and not found.is_the_shell
 
 
+@pytest.mark.usefixtures("hurry")
 def test_a_shell_that_is_busy_in_a_raw_terminal_is_interrupted_by_the_helper(shells: Shells) -> None:
     shell = shells.open(tty=True)
     helper = shells.helper()
@@ -277,6 +302,7 @@ def test_a_shell_that_is_busy_in_a_raw_terminal_is_interrupted_by_the_helper(she
     state_is_kept(shell)
 
 
+@pytest.mark.usefixtures("hurry")
 def test_a_shell_that_hears_nothing_is_killed(shells: Shells) -> None:
     shell = shells.open(tty=True)
     helper = shells.helper()
@@ -288,6 +314,7 @@ def test_a_shell_that_hears_nothing_is_killed(shells: Shells) -> None:
     wait_until_gone(shell.pid)
 
 
+@pytest.mark.usefixtures("hurry")
 def test_without_a_helper_a_shell_that_hears_nothing_is_told_so_and_can_be_killed(
     shells: Shells, tmp_path: Path
 ) -> None:
@@ -314,7 +341,7 @@ def test_after_a_command_that_ends_at_the_same_moment_the_next_result_is_the_nex
 ) -> None:
     shell = shells.open(tty=tty)
     helper = shells.helper()
-    for number in range(20):
+    for number in range(20 if SOAK else 5):
         shell.start(f"sleep 0.00{number % 10}; echo x; {SH} -c 'exit 7'")
         result = shells.recover(shell, helper)
         assert result.is_back
@@ -351,7 +378,8 @@ def test_a_shell_that_asks_for_a_text_that_nobody_sends_is_kept(shells: Shells) 
     helper = shells.helper()
     shell.run(STATE)
     request = shell.framing.request("echo \x03\necho wrong")
-    shell.channel.write(request.first)
+    # The line alone: ash is sent its text at once.
+    shell.channel.write(request.first.partition(b"\n")[0] + b"\n")
     result = shells.recover(shell, helper)
     assert result.is_back
     assert b"wrong" not in shell.output
@@ -362,11 +390,13 @@ def test_half_a_text_is_never_run(shells: Shells, tmp_path: Path) -> None:
     shell = shells.open(tty=True)
     helper = shells.helper()
     request = shell.framing.request(f"\x03; touch {tmp_path}/one\ntouch {tmp_path}/two\nsleep 777")
-    shell.channel.write(request.first)
-    shell.until(lambda: any(isinstance(event, Go) for event in shell.events))
-    assert shell.framing.reading
-    shell.channel.write(request.rest[: len(request.rest) // 2])
-    assert shells.recover(shell, helper).how is How.LOST
+    text = request.rest or request.first.partition(b"\n")[2]
+    shell.channel.write(request.first.partition(b"\n")[0] + b"\n")
+    if request.rest:
+        shell.until(lambda: any(isinstance(event, Go) for event in shell.events))
+        assert shell.framing.reading
+    shell.channel.write(text[: len(text) // 2])
+    assert (shells.recover(shell, helper).how is How.LOST) == bool(request.rest)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -376,12 +406,14 @@ def test_a_text_that_arrives_is_waited_for_and_then_interrupted(shells: Shells) 
     shell.run(STATE)
     request = shell.framing.request("echo begun # \x03\n" + "#" * 2000 + "\n" * 2000 + "sleep 777")
     shell.channel.write(request.first)
-    shell.until(lambda: any(isinstance(event, Go) for event in shell.events))
-    shell.channel.write(request.rest)
+    if request.rest:
+        shell.until(lambda: any(isinstance(event, Go) for event in shell.events))
+        shell.channel.write(request.rest)
     assert shells.recover(shell, helper).is_back
     state_is_kept(shell)
 
 
+@pytest.mark.usefixtures("hurry")
 def test_what_was_sent_to_a_program_and_not_read_by_it_is_never_run(shells: Shells, tmp_path: Path) -> None:
     shell = shells.open(tty=True)
     helper = shells.helper()
@@ -408,6 +440,7 @@ SIGNALLED = {
 
 
 @pytest.mark.parametrize(("text", "how"), list(SIGNALLED.values()), ids=list(SIGNALLED))
+@pytest.mark.usefixtures("hurry")
 def test_without_a_terminal_what_runs_is_signalled_and_the_shell_is_kept(
     shells: Shells, text: str, how: How
 ) -> None:
@@ -444,6 +477,7 @@ BUSY = {
 
 
 @pytest.mark.parametrize("text", list(BUSY.values()), ids=list(BUSY))
+@pytest.mark.usefixtures("hurry")
 def test_without_a_terminal_a_shell_that_is_busy_itself_is_killed(shells: Shells, text: str) -> None:
     shell = shells.open(tty=False)
     helper = shells.helper()
@@ -456,6 +490,7 @@ def test_without_a_terminal_a_shell_that_is_busy_itself_is_killed(shells: Shells
     wait_until_gone(shell.pid)
 
 
+@pytest.mark.usefixtures("hurry")
 def test_jobs_of_earlier_commands_are_spared(shells: Shells, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dockerpty.host.shell.helper._DOUBT_S", 0.0)
     shell = shells.open(tty=False)
@@ -517,6 +552,7 @@ def test_one_interrupt_ends_a_command_or_does_not_and_says_so(shells: Shells, tt
     state_is_kept(shell)
 
 
+@pytest.mark.usefixtures("hurry")
 def test_plans_that_know_of_no_helper_are_given_what_uses_the_one_of_the_moment(shells: Shells) -> None:
     shell = shells.open(tty=True)
     helper = shells.helper()

@@ -83,7 +83,10 @@ def test_a_command_that_reads_nothing_keeps_nobody_waiting(bench: Bench) -> None
 
 
 @pytest.mark.parametrize("told", [False, True])
-def test_the_fifo_is_nobody_elses_and_is_gone_without_a_command(bench: Bench, told: bool) -> None:
+def test_the_fifo_is_nobody_elses_and_is_gone_without_a_command(
+    bench: Bench, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dockerpty.host.shell.feeding._OPENED_S", 0.1)
     shell = bench.open()
     feeder = bench.drive(open_feeder(shell, Stdin(b"x")))
     mode = os.stat(feeder.path).st_mode

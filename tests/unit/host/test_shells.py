@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dockerpty.host.shell.framing import STDERR, STDOUT, Begin, End, Go
+from dockerpty.host.shell.framing import STDERR, STDOUT, Begin, End
 from tests.conftest import missing
 from tests.unit.host import corpus
 from tests.unit.host.shells import ALL, DEADLINE_S, HERE, Ran, Shell, environment
@@ -352,13 +352,19 @@ def test_binary_output_arrives_exactly(shell: Shell, tmp_path: Path) -> None:
     assert shell.run(f"cat {tmp_path}/data").out == data
 
 
-def test_with_a_terminal_plain_texts_take_the_fast_way_and_odd_ones_the_long_one(
-    bench: Bench, shell: Shell
-) -> None:
-    for text, long in ((b"echo a\n\techo b", False), (b"echo 'a\x03b'", True), (b"#" + b"x" * 1000, True)):
-        ran = shell.run(text)
-        assert ran.code == 0
-        assert any(isinstance(event, Go) for event in ran.events) == (long and bench.terminal), text
+def test_a_terminal_that_was_left_raw_takes_commands_all_the_same(shell: Shell) -> None:
+    for mode in ("raw", "raw echo", "-icanon min 1", "cbreak"):
+        shell.run(f"stty {mode}")
+        assert (
+            shell.run("stty sane -echo -onlcr\necho 'a\x03b'").out == b"a\x03b\n" if shell.terminal else True
+        )
+
+
+def test_a_text_with_keys_needs_no_program(shell: Shell) -> None:
+    shell.run("PATH=; stty() { echo mine; }")
+    assert shell.run(b"echo 'a\x03\x04\\b\xff'\necho '" + "é".encode() * 900 + b"'").out in (
+        b"a\x03\x04" + b + b"\xff\n" + "é".encode() * 900 + b"\n" for b in (b"\\b", b"\b")
+    )
 
 
 def test_both_streams_begin_and_end(bench: Bench, shell: Shell) -> None:
