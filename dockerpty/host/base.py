@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from dockerpty.engine.interface import Engine
+    from dockerpty.host.oneshot import Keep
     from dockerpty.host.resolve import Start
     from dockerpty.host.sessions import Environment
     from dockerpty.host.transfer.stop import Stop
@@ -40,6 +41,7 @@ class ContainerHost:
         size: of it, as (rows, cols).
         encoding, errors: of output as text.
         output_limit: bytes of each stream of a command that are kept.
+        keep: which of them: `head`, those it began with, or `tail`, those it ended with.
         start: what is done about a container that does not run: False raises, True starts it, a function (a coroutine
             function on a loop) is called to bring it up and gives an id, or nothing.
         name: for logs and messages.
@@ -78,11 +80,14 @@ class ContainerHost:
         encoding: str = "utf-8",
         errors: str = "replace",
         output_limit: int = OUTPUT_LIMIT,
+        keep: Keep = "head",
         start: Start = False,
         name: str | None = None,
         privileged: bool = False,
     ) -> None:
         given = {each: value for each, value in locals().items() if each not in ("self", "__class__")}
+        if keep not in ("head", "tail"):
+            raise ValueError(f"what is kept of much output is its head or its tail, not its {keep!r}")
         options = Options(
             user=user,
             workdir=workdir,
@@ -93,6 +98,7 @@ class ContainerHost:
             encoding=encoding,
             errors=errors,
             output_limit=output_limit,
+            keep=keep,
             privileged=privileged,
         )
         self.container_ref = container_id

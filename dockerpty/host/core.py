@@ -200,6 +200,7 @@ class HostCore:
                 environment=(*options.environment, *environment_list(env)),
                 privileged=options.privileged,
                 output_limit=options.output_limit,
+                keep=options.keep,
                 encoding=options.encoding,
                 errors=options.errors,
                 host=self.name,
@@ -232,6 +233,7 @@ class HostCore:
             expects=expects,
             timeout=timeout,
             output_limit=options.output_limit,
+            keep=options.keep,
             encoding=options.encoding,
             errors=options.errors,
             recover=self.helpers.recover,
@@ -264,6 +266,7 @@ class HostCore:
                 timeout=timeout,
                 merge=merge,
                 output_limit=options.output_limit,
+                keep=options.keep,
                 encoding=options.encoding,
                 errors=options.errors,
                 recover=self.helpers.recover,
@@ -335,20 +338,24 @@ class HostCore:
 
         def open_there(found: Resolved) -> Plan[Shell]:
             options, own = self.options, session.options
-            return open_shell(
-                found.id,
-                own.shell,
-                tty=own.tty,
-                user=own.user,
-                workdir=own.workdir,
-                environment=own.environment,
-                size=options.size,
-                privileged=options.privileged,
-                login=own.login,
-                prompt=own.prompt,
-                encoding=options.encoding,
-                errors=options.errors,
-                host=self.name,
+            if own.tty:
+                yield Meanwhile(self.helpers.begin(found.id, own.user))
+            return (
+                yield from open_shell(
+                    found.id,
+                    own.shell,
+                    tty=own.tty,
+                    user=own.user,
+                    workdir=own.workdir,
+                    environment=own.environment,
+                    size=options.size,
+                    privileged=options.privileged,
+                    login=own.login,
+                    prompt=own.prompt,
+                    encoding=options.encoding,
+                    errors=options.errors,
+                    host=self.name,
+                )
             )
 
         before = session.shell

@@ -25,7 +25,7 @@ from dockerpty.signals import marker
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any
+    from typing import Any, Literal
 
     from dockerpty.host.channel import Channel
     from dockerpty.host.requests import Plan
@@ -33,9 +33,13 @@ if TYPE_CHECKING:
 
     #: Is given the stream, 1 or 2, and bytes.
     OnOutput = Callable[[int, bytes], object]
+    #: Which end of an output is kept that is too much.
+    Keep = Literal["head", "tail"]
 
 #: Bytes of each stream that are kept.
 OUTPUT_LIMIT = 16 * 1024 * 1024
+# What is kept of an end, beyond twice that limit, before the rest is dropped.
+_TAIL_MORE = 64 * 1024
 
 # A shell of its own, so that what the text does with its streams is not undone, and `$0` is as without this.
 _MERGED_TEXT = 'exec sh -c "$0" 2>&1'
@@ -64,6 +68,7 @@ def oneshot(
     check: bool = False,
     on_output: OnOutput | None = None,
     output_limit: int = OUTPUT_LIMIT,
+    keep: Keep = "head",
     encoding: str = "utf-8",
     errors: str = "replace",
     host: str = "",
@@ -80,7 +85,8 @@ def oneshot(
         environment: `NAME=value`.
         check: raise `CommandFailed` if it does not go well.
         on_output: gets all that it writes, as it comes.
-        output_limit: bytes of each stream that are kept, from its beginning; what comes behind them is counted.
+        output_limit: bytes of each stream that are kept; all others are counted.
+        keep: which: those at its beginning, `head`, or at its end, `tail`.
         encoding, errors: of the output as text.
         host: the host's name, for the result.
 
@@ -97,7 +103,7 @@ def oneshot(
     text, argv = _spelled(command, merge)
     source = None if stdin is None else Stdin(stdin, encoding)
     try:
-        run = _Run(text, Output(on_output, output_limit), merge, encoding, errors, host)
+        run = _Run(text, Output(on_output, output_limit, keep), merge, encoding, errors, host)
         until = None if timeout is None else time.monotonic() + timeout
         opening = Open(
             container,
@@ -143,30 +149,46 @@ def _refuse_nul(word: str) -> None:
 
 
 class Output:
-    """What a command writes: the beginning of each stream is kept, all of it is handed on.
+    """What a command writes: the beginning of each stream is kept, or its end; all of it is handed on."""
 
-    Attributes:
-        dropped: bytes that were not kept.
-    """
-
-    def __init__(self, on_output: OnOutput | None, limit: int) -> None:
-        self.dropped = 0
+    def __init__(self, on_output: OnOutput | None, limit: int, keep: Keep = "head") -> None:
         self._on_output = on_output
         self._limit = limit
+        self._tail = keep == "tail"
         self._kept = {STDOUT: bytearray(), STDERR: bytearray()}
+        self._dropped = 0
 
     def take(self, stream: int, data: bytes) -> None:
         """Keep what there is room for."""
         kept = self._kept[stream]
-        room = max(0, self._limit - len(kept))
-        kept += data[:room]
-        self.dropped += max(0, len(data) - room)
+        if self._tail:
+            kept += data
+            # Not for each piece: what is kept moves each time.
+            if len(kept) > 2 * self._limit + _TAIL_MORE:
+                self._drop_head(kept)
+        else:
+            room = max(0, self._limit - len(kept))
+            kept += data[:room]
+            self._dropped += max(0, len(data) - room)
         if self._on_output is not None:
             self._on_output(stream, data)
 
     def kept(self, stream: int) -> bytes:
         """Return what was kept of a stream."""
+        self._drop_head(self._kept[stream])
         return bytes(self._kept[stream])
+
+    @property
+    def dropped(self) -> int:
+        """How many bytes were not kept."""
+        for kept in self._kept.values():
+            self._drop_head(kept)
+        return self._dropped
+
+    def _drop_head(self, kept: bytearray) -> None:
+        over = max(0, len(kept) - self._limit)
+        del kept[:over]
+        self._dropped += over
 
 
 class _Run:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     from dockerpty.host.channel import Channel
-    from dockerpty.host.oneshot import OnOutput
+    from dockerpty.host.oneshot import Keep, OnOutput
     from dockerpty.host.shell.shell import Shell
 
     Environment: TypeAlias = Mapping[str, str | None] | Sequence[str]
@@ -29,7 +29,7 @@ class Options:
         user, workdir: None is the container's own.
         environment: `NAME=value`.
         size: of terminals, as (rows, cols).
-        output_limit: bytes of each stream of a command that are kept.
+        output_limit, keep: how many bytes of each stream of a command are kept, and of which end; see `oneshot`.
     """
 
     user: str | None = None
@@ -41,6 +41,7 @@ class Options:
     encoding: str = "utf-8"
     errors: str = "replace"
     output_limit: int = OUTPUT_LIMIT
+    keep: Keep = "head"
     privileged: bool = False
 
 

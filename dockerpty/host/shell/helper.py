@@ -285,18 +285,15 @@ class Helper:
             self._channel.write(f"{self._session} - retire\n".encode())
 
 
-def open_helper(
-    container: str, *, shell: str = "sh", user: str = "", mark: str = "", register: Iterable[int] = ()
-) -> Plan[Helper | None]:
-    """Start the helper of a container.
+def begin_helper(container: str, *, shell: str = "sh", user: str = "", mark: str = "") -> Plan[Helper | None]:
+    """Start the helper of a container, and do not wait until it answers; `greet_helper` does.
 
     Args:
         shell: of sh's kind, in the container.
         user: whose processes it is to signal.
-        register: shells that end with it from the beginning: those of a helper that was lost.
 
     Returns:
-        None if the container can have none. Raises nothing: who has a session knows better what is wrong.
+        None if it cannot be started. Raises nothing: who has a session knows better what is wrong.
     """
     session = secrets.token_hex(8)
     command = (shell, "-c", DRIVER, "sh", session)
@@ -305,24 +302,42 @@ def open_helper(
     except DockerptyError as error:
         _log.debug("helper failed: %s", error)
         return None
-    helper = Helper(channel, session)
+    return Helper(channel, session)
+
+
+def greet_helper(helper: Helper | None, register: Iterable[int] = ()) -> Plan[Helper | None]:
+    """Wait until a helper that was begun answers; None if it does not.
+
+    Args:
+        register: shells that end with it from the beginning: those of a helper that was lost.
+    """
+    if helper is None:
+        return None
     try:
-        answer = yield from helper._listen(session, monotonic() + START_S)
+        answer = yield from helper._listen(helper._session, monotonic() + START_S)
     except GeneratorExit:
-        channel.close()
+        helper._channel.close()
         raise
     except BaseException:
-        yield Close(channel)
+        yield Close(helper._channel)
         raise
     # `none` comes with no word behind it.
     if not answer or not answer.words:
         _log.debug("helper failed: %s", "it cannot read /proc" if answer else "it did not start")
-        yield Close(channel)
+        yield Close(helper._channel)
         return None
     helper.pid = int(answer.words[0])
     for pid in register:
         yield from register_shell(helper, pid)
     return helper
+
+
+def open_helper(
+    container: str, *, shell: str = "sh", user: str = "", mark: str = "", register: Iterable[int] = ()
+) -> Plan[Helper | None]:
+    """Start the helper of a container, and wait until it answers; None if the container can have none."""
+    begun = yield from begin_helper(container, shell=shell, user=user, mark=mark)
+    return (yield from greet_helper(begun, register))
 
 
 def close_helper(helper: Helper | None) -> Plan[None]:

@@ -13,9 +13,11 @@ from dockerpty.host.requests import Alone, Wait
 from dockerpty.host.shell import recovery
 from dockerpty.host.shell.helper import (
     Helper,
+    begin_helper,
     close_helper,
     end_shell,
     foreground,
+    greet_helper,
     open_helper,
     register_shell,
     signal_group,
@@ -69,7 +71,26 @@ class Helpers:
     def __init__(self, shells: Callable[[], Iterable[Shell]]) -> None:
         self._shells = shells
         self._helped: dict[tuple[str, str], _Helped] = {}
+        # Those that were started, and have not been heard of.
+        self._begun: dict[tuple[str, str], Helper] = {}
+        # How often all were let go of; who was under way then is not kept.
+        self._era = 0
         self._closed = False
+
+    def begin(self, container: str, user: str) -> Plan[None]:
+        """Start the helper for a user whose first shell is about to open: both take their time, and at once less."""
+        yield Alone("helper", self._begin(container, user))
+
+    def _begin(self, container: str, user: str) -> Plan[None]:
+        key = container, user
+        if self._closed or key in self._helped or key in self._begun:
+            return
+        era = self._era
+        begun = yield from begin_helper(container, user=user, mark=marker())
+        if begun is not None and era == self._era:
+            self._begun[key] = begun
+        else:
+            yield from close_helper(begun)
 
     def of(self, shell: Shell) -> Plan[Helper | None]:
         """Give the helper for the user of a shell, started if need be; None if the container can have none."""
@@ -91,7 +112,14 @@ class Helpers:
                 del self._helped[other]
                 yield from close_helper(each.helper)
         pids = [each.pid for each in self._shells() if _key(each) == key]
-        opened = yield from open_helper(container, user=user, mark=marker(), register=pids)
+        # One that was begun may have gone with a container that was restarted meanwhile.
+        era = self._era
+        opened = yield from greet_helper(self._begun.pop(key, None), pids)
+        if opened is None:
+            opened = yield from open_helper(container, user=user, mark=marker(), register=pids)
+        if era != self._era:
+            yield from close_helper(opened)
+            return None
         self._helped[key] = _Helped(opened, monotonic() + _NO_HELPER_S if opened is None else 0.0)
         return opened
 
@@ -156,11 +184,18 @@ class Helpers:
         self._closed = True
         for helped in self._helped.values():
             yield from close_helper(helped.helper)
+        for begun in self._begun.values():
+            yield from close_helper(begun)
         self._helped.clear()
+        self._begun.clear()
 
     def let_go(self) -> set[int]:
         """End them without waiting; gives the shells that end with them."""
+        self._era += 1
         helped, self._helped = self._helped, {}
+        begun, self._begun = self._begun, {}
+        for helper in begun.values():
+            helper.let_go()
         ending: set[int] = set()
         for each in helped.values():
             if each.helper is not None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from dockerpty.host.oneshot import OnOutput
+    from dockerpty.host.oneshot import Keep, OnOutput
     from dockerpty.host.requests import Plan
     from dockerpty.host.shell.feeding import Feeder
     from dockerpty.host.shell.shell import Shell
@@ -72,6 +72,7 @@ class Running:
         merge: bool = False,
         feeds: bool = False,
         output_limit: int = OUTPUT_LIMIT,
+        keep: Keep = "head",
         on_output: OnOutput | None = None,
         encoding: str = "utf-8",
         errors: str = "replace",
@@ -82,7 +83,7 @@ class Running:
         self._shell = shell
         self._given = stdin if command.stdin is None else command.stdin
         self._merge, self._errors = merge, errors
-        self._output = Output(on_output, output_limit)
+        self._output = Output(on_output, output_limit, keep)
         # What comes on the one stream is no part of what comes on the other.
         listed = answers(expects if command.expects is None else command.expects)
         streams = (STDOUT, STDERR) if listed else ()
@@ -91,7 +92,8 @@ class Running:
         self._source: Stdin | None = None
         self._feeder: Feeder | None = None
         self._freed = self._began = self._interrupted = False
-        self._rest = b""
+        # Of the request, and of what it is to read: what waits for the shell to ask for its text.
+        self._rest = self._early = b""
         # The end of what comes as its shell is brought back: of that some is the shell's.
         self._held: bytearray | None = None
         self._vigil = Vigil(shell)
@@ -126,6 +128,8 @@ class Running:
                 self._began = True
             elif isinstance(event, Go):
                 shell.channel.write(self._rest)
+                self._rest = b""
+                self._type(b"")
             elif isinstance(event, End):
                 self.code = event.code
             elif isinstance(event, Probed):
@@ -180,7 +184,7 @@ class Running:
     def write(self, data: bytes) -> None:
         """Give it something to read: at its terminal, or through its fifo up to the end of its stdin."""
         if self._shell.tty:
-            self._shell.type(data)
+            self._type(data)
         elif self._feeder is not None:
             self._feeder.write(data)
 
@@ -188,15 +192,22 @@ class Running:
     def unsent(self) -> int:
         """How many bytes of what it is to read are still here."""
         if self._shell.tty:
-            return self._shell.channel.unsent
+            return len(self._early) + self._shell.channel.unsent
         return 0 if self._feeder is None else self._feeder.channel.unsent
 
     def close_stdin(self) -> None:
         """End what it reads: with a terminal by the key for that."""
         if self._shell.tty:
-            self._shell.channel.write(b"\x04")
+            self._type(b"\x04")
         elif self._feeder is not None:
             self._feeder.end()
+
+    def _type(self, data: bytes) -> None:
+        """Send keys behind the text, which a shell may not have asked for yet: it would take them for that."""
+        self._early += data
+        if not self._rest and self._early:
+            self._shell.type(self._early)
+            self._early = b""
 
     def leave(self) -> None:
         """Take no more of what it writes."""
@@ -308,6 +319,7 @@ def run_one(
     expects: Any = None,
     merge: bool = False,
     output_limit: int = OUTPUT_LIMIT,
+    keep: Keep = "head",
     on_output: OnOutput | None = None,
     encoding: str = "utf-8",
     errors: str = "replace",
@@ -323,7 +335,7 @@ def run_one(
         expects: what to answer to; see `results.answers`. Without a terminal through a fifo, up to the end of `stdin`.
             Each stream is searched, and counted, by itself.
         merge: stderr goes where stdout goes, in exact order.
-        output_limit: bytes that are kept of each stream, the first.
+        output_limit, keep: how much is kept of each stream, and of which end of it; see `oneshot.oneshot`.
         on_output: called with each piece of output, also of what is not kept, as (stream, bytes).
         encoding, errors: of `output`, of responses, and of `stdin` that is text.
         recover: brings the shell back when the time is over.
@@ -344,6 +356,7 @@ def run_one(
         expects=expects,
         merge=merge,
         output_limit=output_limit,
+        keep=keep,
         on_output=on_output,
         encoding=encoding,
         errors=errors,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from dockerpty.host.oneshot import Keep
     from dockerpty.host.requests import Plan
     from dockerpty.host.shell.running import HasTerminal, Recover
     from dockerpty.host.shell.sequence import Follower
@@ -113,6 +114,7 @@ def start(
     timeout: float | None = None,
     merge: bool = False,
     output_limit: int = OUTPUT_LIMIT,
+    keep: Keep = "head",
     encoding: str = "utf-8",
     errors: str = "replace",
     recover: Recover = by_keys,
@@ -129,7 +131,7 @@ def start(
     limit = check_timeout(timeout if command.timeout is None else command.timeout)
     pieces: deque[tuple[int, bytes]] = deque()
 
-    def keep(stream: int, data: bytes) -> Any:
+    def collect(stream: int, data: bytes) -> Any:
         pieces.append((stream, data))
 
     follower = None if follow is None else follow(command.cmd)
@@ -139,7 +141,8 @@ def start(
         merge=merge,
         feeds=command.stdin is None,
         output_limit=output_limit,
-        on_output=keep if follower is None else follower.also(keep),
+        keep=keep,
+        on_output=collect if follower is None else follower.also(collect),
         encoding=encoding,
         errors=errors,
     )

@@ -478,7 +478,7 @@ def test_a_socket_that_is_not_ours_to_use_names_the_group_to_join(tmp_path: Path
 
 
 @pytest.mark.usefixtures("either_client")
-def test_a_host_key_that_is_not_known_is_told_with_what_makes_it_known(
+def test_host_f15_a_host_key_that_is_not_known_is_told_with_what_makes_it_known(
     server: SshServer, tmp_path: Path
 ) -> None:
     async def main() -> None:
@@ -507,7 +507,7 @@ def test_what_the_hint_for_an_unknown_key_says_makes_it_known(server: SshServer,
 
 @pytest.mark.usefixtures("either_client")
 @pytest.mark.parametrize("kind", ["ed25519", "rsa"])
-def test_a_host_key_that_has_changed_is_told_with_what_forgets_the_old_one(
+def test_host_f15_a_host_key_that_has_changed_is_told_with_what_forgets_the_old_one(
     servers: Callable[..., SshServer], tmp_path: Path, kind: str
 ) -> None:
     server = servers()

@@ -14,7 +14,7 @@ from dockerpty.engine.calls import Call, Reply, inspect_container
 from dockerpty.errors import APIError, NotFound, SessionLost, StartRefused
 from dockerpty.host import oneshot as module
 from dockerpty.host.failure import CommandFailed
-from dockerpty.host.oneshot import oneshot
+from dockerpty.host.oneshot import Output, oneshot
 from dockerpty.host.requests import Close, Open, Wait
 from dockerpty.host.results import CommandStatus, Status
 from tests.unit.host.channels import CONTAINER, SILENCE, Here, LocalChannel, Scripted, reply
@@ -104,6 +104,17 @@ def test_the_head_of_much_output_is_kept_and_all_of_it_is_handed_on(here: Here) 
     assert (status.stdout, status.stderr) == (bytes(1000), bytes(5))
     assert (status.dropped_bytes, status.truncated) == (3000004 - 1000, True)
     assert seen == {1: 3000004, 2: 5}
+
+
+@pytest.mark.parametrize("limit", [0, 1, 1000, 300_000])
+def test_the_tail_of_much_output_is_kept_where_that_is_wanted(limit: int) -> None:
+    output, whole = Output(None, limit, "tail"), b""
+    for number in range(5000):
+        piece = b"%d\n" % number * (number % 7)
+        output.take(1, piece)
+        whole += piece
+    assert output.kept(1) == whole[max(0, len(whole) - limit) :]
+    assert (output.kept(2), output.dropped) == (b"", max(0, len(whole) - limit))
 
 
 def test_a_failure_that_is_checked_is_an_error_with_its_status(here: Here) -> None:

@@ -195,6 +195,12 @@ def test_the_beginning_of_much_output_is_kept_and_all_of_it_handed_on(bench: Ben
     assert done.ok
 
 
+def test_the_end_of_much_output_is_kept_where_that_is_wanted(bench: Bench) -> None:
+    done = bench.run("head -c 300000 /dev/zero; printf end", output_limit=5, keep="tail")
+    assert (done.stdout, done.truncated, done.dropped_bytes) == (b"\0\0end", True, 300000 + 3 - 5)
+    assert bench.run("printf end", output_limit=5, keep="tail").stdout == b"end"
+
+
 def test_each_stream_has_a_limit_of_its_own(pipes: Bench) -> None:
     done = pipes.run("echo 12345; echo 678 >&2", output_limit=5)
     assert (done.stdout, done.stderr, done.dropped_bytes) == (b"12345", b"678\n", 1)
