@@ -217,7 +217,7 @@ def test_the_test_files_of_a_page_pass(
             (tmp_path / f"test_{number}.py").write_text(block)
     options = ["-q", "-p", "no:cacheprovider", f"--capture={capture}"]
     # By name: this checkout need not be installed.
-    options += ["-p", "dockerpty.host.pytest_plugin", "--dpty-host", IMAGE]
+    options += ["-p", "dockerpty.pytest_plugin", "--dpty-host", IMAGE]
     code, said = said_by([sys.executable, "-m", "pytest", *options, "."], environment, tmp_path)
     assert code == 0, said
 

@@ -34,7 +34,7 @@ EVERY_MODULE = """
 import pkgutil, dockerpty
 names = [each.name for each in pkgutil.walk_packages(dockerpty.__path__, "dockerpty.")]
 for name in names:
-    if name != "dockerpty.host.pytest_plugin":  # which pytest loads, and there is none
+    if name != "dockerpty.pytest_plugin":  # which pytest loads, and there is none
         __import__(name)
 print(len(names))
 """

@@ -52,6 +52,8 @@ BRIDGE = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for folder in ("", "engine/", "container/")
     for path in (ROOT / "dockerpty").glob(f"{folder}[a-z]*.py")
+    # That is pytest's to load.
+    if path.stem != "pytest_plugin"
 )
 # Ways to an engine that a plain command line does not take. They may load what is dear in the standard library.
 RARE = {

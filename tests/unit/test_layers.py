@@ -379,7 +379,7 @@ ALLOWED["host.sync"] = _names(
     shell="shell",
     transfer="files filing getting inside look putting stop",
 )
-ALLOWED["host.pytest_plugin"] = _names(
+ALLOWED["pytest_plugin"] = _names(
     "errors", engine="calls client interface", container="ownership spec", host="aio base sessions sync"
 )
 ALLOWED["host"] = _names(
@@ -412,7 +412,7 @@ OUTSIDE = {
     "click": {"cli", "cli.*"},
     "rich": {"cli.*"},
     "asyncssh": {"host.ssh.login"},
-    "pytest": {"host.pytest_plugin"},
+    "pytest": {"pytest_plugin"},
 }
 
 # Pure: bytes and values. Nothing of the world outside, and no clock.

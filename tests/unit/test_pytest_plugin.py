@@ -1,4 +1,4 @@
-"""The plugin of pytest, as far as it goes without an engine; with one it is tests/engine/host/test_pytest_plugin.py."""
+"""The plugin of pytest, as far as it goes without an engine; with one it is tests/engine/test_pytest_plugin.py."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from pathlib import Path
 import pytest
 
 import dockerpty
-from dockerpty import log
-from dockerpty.host import pytest_plugin
-from dockerpty.host.pytest_plugin import LINES, Transcript, _Listener
+from dockerpty import log, pytest_plugin
+from dockerpty.pytest_plugin import LINES, Transcript, _Listener
 
 ROOT = Path(dockerpty.__file__).resolve().parents[1]
-PLUGIN = "dockerpty.host.pytest_plugin"
+PLUGIN = "dockerpty.pytest_plugin"
 
 
 def run(folder: Path, *arguments: str, source: str) -> subprocess.CompletedProcess[str]:
@@ -48,7 +47,7 @@ def test_a_run_that_does_not_use_it_loads_nothing_of_the_package_but_the_plugin(
     )
     done = run(tmp_path, "--dpty-host", "busybox", source=source)
     assert done.returncode == 0, done.stdout
-    assert json.loads((tmp_path / "loaded").read_text()) == ["dockerpty", "dockerpty.host", PLUGIN]
+    assert json.loads((tmp_path / "loaded").read_text()) == ["dockerpty", PLUGIN]
 
 
 def test_it_loads_nothing_that_pytest_has_not_loaded() -> None:
@@ -59,7 +58,7 @@ def test_it_loads_nothing_that_pytest_has_not_loaded() -> None:
     )
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     said = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == str(["dockerpty", "dockerpty.host", PLUGIN])
+    assert said.stdout.strip() == str(["dockerpty", PLUGIN])
 
 
 def test_pytest_finds_it_under_the_name_of_its_module() -> None:

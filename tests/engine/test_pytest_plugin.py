@@ -19,8 +19,8 @@ from tests.bed.engine import IMAGE
 from tests.bed.transports import Transport
 from tests.bed.waiting import SLACK, wait_for
 
-ROOT = Path(__file__).resolve().parents[3]
-PLUGIN = "dockerpty.host.pytest_plugin"
+ROOT = Path(__file__).resolve().parents[2]
+PLUGIN = "dockerpty.pytest_plugin"
 # Writes where the containers' names can be read after the run.
 NOTE = (
     "def note(*hosts):\n"
