@@ -44,7 +44,7 @@ def matching(engine: Engine, container: str, pattern: str) -> list[str]:
 
     def take(data: bytes) -> None:
         for event in reader.feed(data):
-            if isinstance(event, Member) and (event.kind == DIRECTORY or not pattern.endswith("/")):
+            if isinstance(event, Member) and (event.kind == DIRECTORY or not pattern.endswith(("/", "/."))):
                 parts = parts_of(event.name)[own:]
                 if _match(parts, steps):
                     found.add(posixpath.join(folder, *parts))

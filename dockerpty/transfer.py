@@ -17,7 +17,7 @@ from dockerpty.archive import DIRECTORY, FILE, HARDLINK, shown
 from dockerpty.engine import calls
 from dockerpty.engine.calls import no_engine
 from dockerpty.errors import APIError, ArchiveError, DockerptyError
-from dockerpty.tree import Unpacker, gathered, members
+from dockerpty.tree import Unpacker, pack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ def copy_in(
         return member.name not in left
 
     def pieces() -> Iterator[bytes]:
-        for piece in gathered(members(path, name, notice, alter=alter)):
+        for piece in pack(path, name, notice, alter=alter):
             yield piece
             moved(len(piece))
 

@@ -70,7 +70,9 @@ _KINDS = {
 }
 
 
-def pack(path: str, name: str, notice: Notice) -> Iterator[bytes]:
+def pack(
+    path: str, name: str, notice: Notice, *, alter: Callable[[Member], bool] | None = None
+) -> Iterator[bytes]:
     """Read what is at `path`, and all below it, as a tar archive in pieces of about a megabyte.
 
     Names are sorted, links stay links, several names of one file become hard links. Of the names of such files, and of
@@ -80,11 +82,12 @@ def pack(path: str, name: str, notice: Notice) -> Iterator[bytes]:
         path: of the root.
         name: of the root in the archive.
         notice: told what cannot be in an archive, or is gone before it is read.
+        alter: called with each member before it is written, which it may change; False leaves it out.
 
     Raises:
         DockerptyError: something cannot be read, or becomes shorter while it is.
     """
-    return gathered(members(path, name, notice))
+    return gathered(members(path, name, notice, alter=alter))
 
 
 def gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -115,9 +118,8 @@ def members(
     """Read what `pack` reads, without the archive's end: several trees may go into one.
 
     Args:
-        root, name, notice: as for `pack`.
+        root, name, notice, alter: as for `pack`.
         writer: makes the archive.
-        alter: called with each member before it is written, which it may change; False leaves it out.
         follow_links: of a link take what it leads to.
 
     Raises:

@@ -71,6 +71,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Iterator[Matching]:
         (".*", [".hidden.log"]),
         ("*", ["[a].log", "B.LOG", "a.log", "b.log", "c.txt", "d", "link.log", "odd\nname.log", "z"]),
         ("*/", ["d", "z"]),
+        ("[dc]*/.", ["d"]),
         ("*/*.log", ["d/x.log", "z/x.log"]),
         ("z/.*", ["z/.x.log"]),
         ("*/e/*", ["d/e/y.log"]),

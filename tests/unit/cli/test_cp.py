@@ -382,6 +382,18 @@ def test_quiet_or_on_a_terminal_that_cannot_draw_nothing_is_drawn(bench: Bench, 
     assert (plain.output, quiet.output) == (f"Successfully copied 64MB to {tmp_path}/f\r\n".encode(), b"")
 
 
+def test_when_the_engine_goes_away_the_others_are_not_tried(bench: Bench, tmp_path: Path) -> None:
+    def go(sock: socket.socket) -> None:
+        os.unlink(server.url.removeprefix("unix://"))
+        sock.shutdown(socket.SHUT_RDWR)
+
+    told = answer(200, b'{"Id": "1", "Config": {}, "State": {}}')
+    server = bench.engine(told, answer(200, tar(a=b"text")), go)
+    code, _, err = bench.run("web:/a", "web:/b", "web:/c", "web:/d", str(tmp_path))
+    assert (code, err.count(b"\n")) == (1, 1), err
+    assert (os.listdir(tmp_path), len(server.lines)) == (["a"], 3), (err, server.lines)
+
+
 def test_300_megabytes_go_either_way_in_the_memory_of_one(bench: Bench, tmp_path: Path) -> None:
     size = 300 * MB
     bench.engine(send(MB), send(size), send(size))
