@@ -70,7 +70,9 @@ _KINDS = {
 }
 
 
-def pack(path: str, name: str, notice: Notice) -> Iterator[bytes]:
+def pack(
+    path: str, name: str, notice: Notice, *, alter: Callable[[Member], bool] | None = None
+) -> Iterator[bytes]:
     """Read what is at `path`, and all below it, as a tar archive in pieces of about a megabyte.
 
     Names are sorted, links stay links, several names of one file become hard links. Of the names of such files, and of
@@ -80,11 +82,12 @@ def pack(path: str, name: str, notice: Notice) -> Iterator[bytes]:
         path: of the root.
         name: of the root in the archive.
         notice: told what cannot be in an archive, or is gone before it is read.
+        alter: called with each member before it is written, which it may change; False leaves it out.
 
     Raises:
         DockerptyError: something cannot be read, or becomes shorter while it is.
     """
-    return gathered(members(path, name, notice))
+    return gathered(members(path, name, notice, alter=alter))
 
 
 def gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -115,9 +118,8 @@ def members(
     """Read what `pack` reads, without the archive's end: several trees may go into one.
 
     Args:
-        root, name, notice: as for `pack`.
+        root, name, notice, alter: as for `pack`.
         writer: makes the archive.
-        alter: called with each member before it is written, which it may change; False leaves it out.
         follow_links: of a link take what it leads to.
 
     Raises:
@@ -260,7 +262,7 @@ class Unpacker:
     the member in work, and no more.
 
     Attributes:
-        members: how many were written.
+        members: how many were written, or left as they were.
         moved: bytes of files' data that were written.
     """
 
@@ -272,6 +274,8 @@ class Unpacker:
         *,
         keep_owner: bool = False,
         fresh: bool = False,
+        mode: int | None = None,
+        overwrite: bool = True,
     ) -> None:
         """Open the directory.
 
@@ -284,6 +288,8 @@ class Unpacker:
                 nobody rights: no set-id bits, no capabilities.
             fresh: the directory is empty: whatever an archive finds there is its own, and is refused, as is a member
                 whose directory has not come before it.
+            mode: the twelve bits of permission that all files get, in place of their own.
+            overwrite: False leaves what is there as it is; directories are filled all the same.
 
         Raises:
             OSError: it is no directory, or cannot be opened.
@@ -296,6 +302,10 @@ class Unpacker:
         # As cp(1): a program that runs as its owner was meant to be another's. Ours it would make whoever runs it us.
         self._bits = 0o7777 if self._keep_owner else 0o1777
         self._fresh = fresh
+        self._mode = mode
+        self._overwrite = overwrite
+        # What was left as it was.
+        self._left: set[Parts] = set()
         self._enter = _enter_to_write if fresh else _enter_or_make
         self._folders = _Folders(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
         # The directories of the archive around the member in work, outermost first.
@@ -383,6 +393,8 @@ class Unpacker:
             if self._around and self._around[-1][0] == parts:
                 self._around.pop()
             self._around.append((parts, member))
+        elif there is not None and not self._overwrite:
+            self._left.add(parts)
         elif member.kind == FILE:
             self._file = (os.open(self._name(), _NEW, 0o600, dir_fd=folder), parts[-1])
         elif member.kind == SYMLINK:
@@ -412,7 +424,7 @@ class Unpacker:
         if self._keep_owner:
             os.fchown(fd, member.uid, member.gid)
         # After the owner, whose change takes the set-id bits away.
-        os.fchmod(fd, member.mode & self._bits)
+        os.fchmod(fd, member.mode & self._bits if self._mode is None else self._mode)
         if member.capability and self._keep_owner:
             _set_capability(fd, member.capability)
         os.utime(fd, (member.mtime, member.mtime))
@@ -432,6 +444,11 @@ class Unpacker:
         other = self._place(member, parts_of(member.link))
         if not other:
             raise _refused(member, "it is a second name of the target itself")
+        if other in self._left:
+            self._notice(
+                f"skipped {shown(member.name)}: it is a second name of {shown(member.link)}, which was left as it was"
+            )
+            return
         # Where the other end is, opened beside the folder in work: both are needed at once.
         end = self._folders.walk(other[:-1], _enter_to_write)
         try:

@@ -37,7 +37,7 @@ _OPERANDS = {
     "replay": FILES,
 }
 # Of any number of operands those are completed that are no words of somebody else's.
-_COMPLETED = {"start": 1000}
+_COMPLETED = {"cp": 1000, "start": 1000}
 
 _SOURCES = {
     "context": CONTEXTS,
@@ -266,12 +266,12 @@ def _add_operands(found: Wish, command: Command, line: Line) -> None:
         found.files = ":" not in found.text.partition("/")[0]
         if here or not found.files:
             found.source = ""
-        # One side is here and the other is not.
-        for other in found.taken:
-            if _is_here(other):
-                found.files = False
-            else:
-                found.source = ""
+        # One side is here and the other is not. Of files here there may be several before the container's turn.
+        sides = {_is_here(other) for other in found.taken}
+        if False in sides:
+            found.source = ""
+        if len(sides) == 2 or "-" in found.taken:
+            found.files = False
 
 
 def _is_here(word: str) -> bool:

@@ -63,7 +63,7 @@ RARE = {
     "dockerpty.engine.tls",
 }
 # ... and the way of files, which only `dpty cp` goes.
-RARE |= {"dockerpty.archive", "dockerpty.tree", "dockerpty.transfer"}
+RARE |= {"dockerpty.archive", "dockerpty.tree", "dockerpty.transfer", "dockerpty.patterns"}
 # ... and attached processes for programs, which have a loop of asyncio.
 RARE |= {"dockerpty.pool", "dockerpty.process", "dockerpty.streams"}
 
@@ -104,6 +104,12 @@ def test_no_module_of_the_bridge_loads_what_is_too_dear(module: str) -> None:
     if module in RARE:
         dear = {name for name in dear if name.partition(".")[0] not in sys.stdlib_module_names}
     assert dear == set()
+
+
+def test_a_copy_of_one_source_does_not_load_what_several_need() -> None:
+    loaded = loaded_by("dockerpty.cli.cp")
+    assert "dockerpty.transfer" in loaded
+    assert not loaded & {"dockerpty.cli.several", "dockerpty.patterns"}
 
 
 # What a plain command line needs of the standard library. Whoever adds one says here what it takes: `re` took 6 ms.

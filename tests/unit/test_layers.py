@@ -200,6 +200,7 @@ ALLOWED["container.leftovers"] = {
 ALLOWED["archive"] = {"errors"}
 ALLOWED["tree"] = {"errors", "archive"}
 ALLOWED["transfer"] = {"errors", "engine.calls", "archive", "tree", "engine.interface"}
+ALLOWED["patterns"] = {"engine.calls", "archive", "transfer", "engine.interface"}
 # Attached processes for programs, on a loop of asyncio: beside the bridge, and not above it.
 ALLOWED["pool"] = {"engine.calls", "engine.client", "engine.interface"}
 ALLOWED["streams"] = {

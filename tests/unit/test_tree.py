@@ -46,10 +46,10 @@ def same(member: Member, parts: tuple[str, ...]) -> tuple[str, ...]:
     return parts
 
 
-def unpack(folder: Path, *pieces: bytes, keep_owner: bool = False) -> list[str]:
+def unpack(folder: Path, *pieces: bytes, **options: Any) -> list[str]:
     """Unpack, and give what was said meanwhile."""
     said: list[str] = []
-    unpacker = Unpacker(str(folder), same, said.append, keep_owner=keep_owner)
+    unpacker = Unpacker(str(folder), same, said.append, **options)
     try:
         for piece in pieces:
             unpacker.take(piece)
@@ -650,3 +650,51 @@ def test_what_is_placed_nowhere_is_left_out_with_its_data(folder: Path) -> None:
     unpacker.close()
     assert os.listdir(folder) == ["b"]
     assert (unpacker.members, unpacker.moved) == (1, 1)
+
+
+# What is there already, and a mode for all
+
+
+def test_what_is_there_is_left_as_it_is_when_asked(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/old").write_text("old")
+    (tmp_path / "link").symlink_to("nowhere")
+    said = unpack(
+        tmp_path,
+        tar(
+            Member("d", DIRECTORY, mode=0o755),
+            (Member("d/old"), b"other"),
+            (Member("d/new"), b"new"),
+            Member("d/second", HARDLINK, link="d/new"),
+            Member("d/third", HARDLINK, link="d/old"),
+            (Member("link"), b"other"),
+        ),
+        overwrite=False,
+    )
+    assert sorted(os.listdir(tmp_path / "d")) == ["new", "old", "second"]
+    assert (tmp_path / "d/old").read_text() == "old"
+    assert (tmp_path / "d/new").read_text() == (tmp_path / "d/second").read_text() == "new"
+    assert os.readlink(tmp_path / "link") == "nowhere"
+    # It would get what the archive does not mean.
+    assert said == ["skipped d/third: it is a second name of d/old, which was left as it was"]
+
+
+def test_left_as_it_is_or_not_a_directory_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    with pytest.raises(ArchiveError, match="a directory of that name is there"):
+        unpack(tmp_path, tar((Member("x"), b"")), overwrite=False)
+
+
+def test_a_mode_for_all_is_that_of_files_only(tmp_path: Path) -> None:
+    data = tar(
+        Member("d", DIRECTORY, mode=0o750), (Member("d/f", mode=0o600), b""), (Member("g", mode=0o4755), b"")
+    )
+    unpack(tmp_path, data, mode=0o444)
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("d", "d/f", "g")] == [
+        0o750,
+        0o444,
+        0o444,
+    ]
+    unpack(tmp_path, data, mode=0o4711)
+    # It was asked for by name: then the set-id bit is meant.
+    assert stat.S_IMODE((tmp_path / "g").stat().st_mode) == 0o4711

@@ -58,6 +58,7 @@ LINES = [
     ("start", "--reconnect one two"),
     ("shell", "-l -- id"),
     ("cp", "-aL web:/etc -"),
+    ("cp", "-n --mode 640 --owner=1:2 --progress never a b web:/etc"),
     ("script", "-kx --timeout 2 web -"),
     ("script", "-c one -c two --answer x=y -T web"),
     ("watch", "--latest --wait=2.5"),

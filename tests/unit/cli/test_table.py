@@ -209,6 +209,10 @@ PROMISED: dict[str, tuple[list[str], list[Row]]] = {
         [
             ("-a --archive", "bool", False),
             ("-L --follow-link", "bool", False),
+            ("-n --no-clobber", "bool", False),
+            ("--mode", "text", None),
+            ("--owner", "text", None),
+            ("--progress", "auto always never", "auto"),
             ("-q --quiet", "bool", False),
             HELP,
         ],
