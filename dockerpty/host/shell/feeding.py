@@ -113,6 +113,8 @@ def open_feeder(shell: Shell, source: Stdin | None) -> Plan[Feeder]:
         if not feeder.path:
             raise _no_fifo()
     except GeneratorExit:
+        # Nobody answers any more.
+        channel.close()
         raise
     except BaseException:
         yield Close(channel)

@@ -105,6 +105,8 @@ def open_shell(
         # With a terminal nothing else ends a shell that is given up.
         yield from killing_on_error(channel, _greet(opened, prompt, timeout))
     except GeneratorExit:
+        # Nobody answers any more.
+        channel.close()
         raise
     except BaseException:
         opened.over = True
