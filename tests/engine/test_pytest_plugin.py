@@ -14,7 +14,7 @@ import docker.errors
 import pytest
 
 from dockerpty.container import leftovers
-from dockerpty.engine.client import Engine
+from dockerpty.engine.client import Engine, from_environment
 from tests.bed.engine import IMAGE
 from tests.bed.transports import Transport
 from tests.bed.waiting import SLACK, wait_for
@@ -185,6 +185,14 @@ def test_ctrl_c_removes_the_container(runs: Runs) -> None:
     process.communicate(timeout=60 * SLACK)
     assert process.returncode == 2
     assert runs.left() == []
+
+
+@pytest.fixture
+def client(transport: Transport) -> Iterator[Engine]:
+    """The engine as the bridge finds it."""
+    found = from_environment()
+    yield found
+    found.close()
 
 
 def test_what_a_killed_pytest_leaves_is_found_by_prune(runs: Runs, client: Engine) -> None:

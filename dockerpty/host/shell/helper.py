@@ -216,7 +216,7 @@ class Helper:
         self._channel = channel
         self._session = session
         self._buffer = b""
-        self._given_up = False
+        self._given_up = self._left = False
         # Never waited for: a plan that does not get it pauses, and asks again. Sessions may be in several threads.
         self._lock = threading.Lock()
 
@@ -262,19 +262,22 @@ class Helper:
                 self._give_up(f"no answer to {words[0]}")
         finally:
             self._lock.release()
+            if self._left:
+                self._channel.close()
         if lost:
             yield Close(self._channel)
         return answer
 
     def let_go(self) -> None:
         """End it with all that is registered, without waiting, from any thread; who asks it just now is told that."""
-        self._given_up = True
+        self._given_up = self._left = True
         if self._lock.acquire(blocking=False):
             try:
                 self._channel.close()
             finally:
                 self._lock.release()
         else:
+            # Closed by who asks: whether it is answered, or given up itself.
             self._channel.cut()
 
     def _give_up(self, why: str) -> None:
@@ -315,21 +318,21 @@ def greet_helper(helper: Helper | None, register: Iterable[int] = ()) -> Plan[He
         return None
     try:
         answer = yield from helper._listen(helper._session, monotonic() + START_S)
+        # `none` comes with no word behind it.
+        if answer and answer.words:
+            helper.pid = int(answer.words[0])
+            for pid in register:
+                yield from register_shell(helper, pid)
+            return helper
     except GeneratorExit:
         helper._channel.close()
         raise
     except BaseException:
         yield Close(helper._channel)
         raise
-    # `none` comes with no word behind it.
-    if not answer or not answer.words:
-        _log.debug("helper failed: %s", "it cannot read /proc" if answer else "it did not start")
-        yield Close(helper._channel)
-        return None
-    helper.pid = int(answer.words[0])
-    for pid in register:
-        yield from register_shell(helper, pid)
-    return helper
+    _log.debug("helper failed: %s", "it cannot read /proc" if answer else "it did not start")
+    yield Close(helper._channel)
+    return None
 
 
 def open_helper(

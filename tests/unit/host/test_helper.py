@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from dockerpty import plan
 from dockerpty.errors import CannotStart
 from dockerpty.host.requests import Close, Open, Wait
 from dockerpty.host.shell import helper as helpers
@@ -37,8 +38,11 @@ from dockerpty.host.shell.helper import (
 )
 from tests.bed.waiting import wait_for
 from tests.conftest import missing
-from tests.unit.host.channels import CONTAINER, Heard, Here, LocalChannel, Scripted
+from tests.unit.host.channels import CONTAINER, SILENCE, Heard, Here, LocalChannel, Scripted
 from tests.unit.host.shells import ALL, HERE, environment
+
+if TYPE_CHECKING:
+    from dockerpty.host.requests import Request
 
 GONE_S = 2.0
 """How soon a shell has to be gone after its client. The bed's slack is for slower machines."""
@@ -317,6 +321,41 @@ def test_names_of_mounts_are_what_they_were_before_the_kernel_escaped_them(
     assert here.drive(read_mounts(helper)) == (
         Mount("/dev/a", "/with blank\\and\tmore", "ext4", ("rw", "noatime")),
     )
+
+
+def test_a_helper_that_is_given_up_while_it_starts_leaves_no_connection_at_any_moment(here: Here) -> None:
+    def until(moment: int) -> Callable[[Request], Any]:
+        asked = iter(range(moment))
+
+        def answer(request: Request) -> Any:
+            if not isinstance(request, Close) and next(asked, None) is None:
+                raise KeyboardInterrupt
+            return here.answer(request)
+
+        return answer
+
+    for moment in range(100):
+        try:
+            helper = plan.drive(open_helper(CONTAINER, register=[os.getpid()]), until(moment))
+        except KeyboardInterrupt:
+            assert here.closed == here.opened
+        else:
+            here.drive(close_helper(helper))
+            break
+    # To be started, to be heard, to be told of a shell.
+    assert moment >= 3
+
+
+def test_who_is_let_go_of_under_the_hands_of_who_asks_is_closed_by_that(here: Here) -> None:
+    channel = Scripted([Heard(b"key ready"), SILENCE])
+    helper = Helper(cast("Any", channel), "session")
+    asking = register_shell(helper, 1)
+    next(asking)
+    helper.let_go()
+    assert not channel.closed
+    with pytest.raises(KeyboardInterrupt):
+        asking.throw(KeyboardInterrupt())
+    assert channel.closed
 
 
 # The dead man's switch
