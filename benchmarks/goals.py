@@ -61,6 +61,7 @@ GOALS = (
     Goal("host", "a command", "ratio", ">=", 60, "run, terminal"),
     Goal("host", "a command", "ratio", ">=", 1.0, "oneshot"),
     Goal("host", "the first command", "ratio", "<=", 1.5, "run"),
+    Goal("host", "the first command", "ratio", "<=", 1.5, "run, terminal"),
     Goal("host", "output of one command", "ratio", ">=", 0.7, "run"),
     Goal("host", "output of one command", "ratio", ">=", 0.7, "run, on a loop"),
     Goal("host", "put of a large file", "ratio", ">=", 1.0, "run"),
