@@ -15,7 +15,7 @@ from benchmarks.contenders import contenders
 from benchmarks.figures import Cell
 from benchmarks.stage import Stage
 
-BENCHES = ("start", "echo", "out", "in", "wire", "rate", "scale", "growth", "library", "ways")
+BENCHES = ("start", "echo", "out", "in", "wire", "rate", "scale", "growth", "library", "ways", "host")
 
 
 def main() -> int:

@@ -248,7 +248,7 @@ class Tree:
 
     def __init__(self) -> None:
         self._bytes = io.BytesIO()
-        self._tar = tarfile.open(fileobj=self._bytes, mode="w")  # noqa: SIM115, closed by done()
+        self._tar = tarfile.open(fileobj=self._bytes, mode="w")  # noqa: SIM115  # closed by done()
 
     def folder(self, name: str, mode: int = 0o755) -> None:
         """Add a directory."""

@@ -274,9 +274,13 @@ class Writer:
     """An archive in the making, as pax where ustar has no room: what an engine reads.
 
     For each member `begin`, its data in pieces through `data`, then `end`; after the last one the bytes `END`.
+
+    Args:
+        gnu: in GNU's form instead, which every `tar` reads, but which has no room for capabilities.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, gnu: bool = False) -> None:
+        self._gnu = gnu
         self._member: Member | None = None
         self._left = 0
 
@@ -298,6 +302,8 @@ class Writer:
             header.pax_headers = {_CAPABILITY: _text(member.capability)}
         header.size = member.size if member.kind == FILE else 0
         self._member, self._left = member, header.size
+        if self._gnu:
+            return header.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
         return header.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
     def data(self, piece: bytes) -> bytes:

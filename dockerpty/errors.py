@@ -2,7 +2,7 @@
 
 Detach, end of input and a non-zero exit are results and are not here. Errors of the engine are also
 docker-py's when that is loaded: the twin classes are made in `engine.twins`, never here, since this file leans
-on nothing but the shape of a result.
+on nothing but the shape of a result. The branches of the layers above stand in those: `host.errors`.
 
 DockerptyError
 ├── DetachKeysError (ValueError)                a detach sequence that nobody can type

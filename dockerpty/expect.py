@@ -1,8 +1,7 @@
 r"""A script that types in place of a person: what to wait for, what to send.
 
 Pure, but for `load`: the script is text, what a container writes comes in as bytes, and what is to be typed goes out
-as bytes. Who moves them is `typist`. The searching is pexpect's, without its terminal: it is fed by us. A script has a
-line each:
+as bytes. Who moves them is `typist`, and who looks for what is waited for is `matching`. A script has a line each:
 
     expect REGEX [SECONDS]   wait until this is in the output; 10 seconds if no number ends the line
     send TEXT                type this; \n \t \r \\ \xNN and ${NAME}, a variable's value, are understood
@@ -21,7 +20,6 @@ from dockerpty.errors import DockerptyError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Any
 
 #: Seconds, unless a line says otherwise: those of expect(1).
 TIMEOUT_S = 10.0
@@ -118,7 +116,7 @@ class Machine:
     """
 
     def __init__(self, script: Script, clock: Callable[[], float] = time.monotonic) -> None:
-        import codecs
+        from dockerpty.matching import Matcher
 
         self.to_send = b""
         self.input_ends = False
@@ -128,10 +126,8 @@ class Machine:
         self._next = 0
         self._clock = clock
         self._until: float | None = None
-        self._searcher: Any = None
-        self._text = ""
-        decoder: Any = codecs.getincrementaldecoder("utf-8")("replace")
-        self._decode = decoder.decode
+        # One character more than it searches, by which `^` is known from the edge of the window.
+        self._matcher = Matcher(window=WINDOW, limit=WINDOW + 1)
 
     def begin(self) -> None:
         """Do what comes before the first wait."""
@@ -139,11 +135,9 @@ class Machine:
 
     def feed(self, data: bytes | memoryview) -> None:
         """Look at what the process wrote, and do what the script says about it."""
-        if self._searcher is None:
-            return
-        text = self._decode(bytes(data))
-        self._text += text
-        self._search(len(text))
+        if self._matcher.waits and self._matcher.feed(data) is not None:
+            self._found()
+            self._go_on()
 
     def expire(self) -> None:
         """Give up waiting if the deadline has passed."""
@@ -167,17 +161,17 @@ class Machine:
         return data
 
     def _waits_for(self) -> Step | None:
-        return None if self._searcher is None else self._script.steps[self._next]
+        return self._script.steps[self._next] if self._matcher.waits else None
 
     def _go_on(self) -> None:
         """Take the steps up to the next wait."""
         steps = self._script.steps
-        while self._next < len(steps) and self._searcher is None and self.code is None:
+        while self._next < len(steps) and not self._matcher.waits and self.code is None:
             step = steps[self._next]
             if step.kind == EXPECT:
-                self._searcher = _searcher(step)
                 self._until = self._clock() + step.seconds
-                self._look(len(self._text))
+                if self._matcher.expect(step.pattern) is not None:
+                    self._found()
                 continue
             if step.kind == SEND:
                 self.to_send += step.data
@@ -189,25 +183,17 @@ class Machine:
         if self._next == len(steps) or self.code is not None:
             self.input_ends = True
 
-    def _search(self, fresh: int) -> None:
-        self._look(fresh)
-        if self._searcher is None:
-            self._go_on()
-
-    def _look(self, fresh: int) -> None:
-        if self._searcher.search(self._text, fresh) >= 0:
-            self._text = self._text[self._searcher.end :]
-            self._searcher = self._until = None
-            self._next += 1
-        else:
-            self._text = self._text[-WINDOW:]
+    def _found(self) -> None:
+        self._until = None
+        self._next += 1
 
     def _fail(self, step: Step, why: str) -> None:
-        seen = self._text[-_SHOWN:]
+        self._matcher.timeout()
+        seen = self._matcher.before[-_SHOWN:]
         what = f"the last that came is {seen!r}" if seen else "nothing came"
         assert step.pattern is not None
         self.failure = f"{step.pattern.pattern!r} (line {step.number} of {self._script.name}): {why}; {what}"
-        self._searcher = self._until = None
+        self._until = None
         self.input_ends = True
 
 
@@ -229,13 +215,6 @@ def load(path: str) -> Script:
     if len(text) > _LARGEST:
         raise DockerptyError("read", path, f"a script of more than {_LARGEST} characters is something else")
     return Script(text, path, os.environ)
-
-
-def _searcher(step: Step) -> Any:
-    from pexpect.expect import searcher_re
-
-    assert step.pattern is not None
-    return searcher_re([step.pattern])
 
 
 def _step(number: int, word: str, rest: str, variables: Mapping[str, str], before: Sequence[Step]) -> Step:

@@ -534,7 +534,7 @@ def _read_ahead(source: Any, fd: int) -> bytes:
         try:
             held = reader.peek()
         finally:
-            del raw.readinto  # type: ignore[union-attr]
+            del raw.readinto  # type: ignore[union-attr]  # it is there: we have just set it
     return bytes(reader.read(len(held))) if held else b""
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # Lines kept while a terminal is raw; the oldest give way, for a session may last for days.
 HELD_LINES = 1000
 
-_DEBUG, _WARNING = 10, 30
+_DEBUG, _INFO, _WARNING = 10, 20, 30
 _raw_terminals: list[None] = []
 _held: list[tuple[logging.Logger, logging.LogRecord]] = []
 
@@ -36,7 +36,18 @@ class Log:
         """Tell what went wrong and did not end the operation."""
         self._log(_WARNING, message, args)
 
-    def _log(self, level: int, message: str, args: tuple[object, ...]) -> None:
+    def info(self, message: str, *args: object, **more: object) -> None:
+        """Tell what somebody asked to be told, with `more` as attributes of the record."""
+        self._log(_INFO, message, args, more)
+
+    def enabled_for_info(self) -> bool:
+        """Say whether anybody wants such a line, for who has work to do for one."""
+        logging = sys.modules.get("logging")
+        return logging is not None and bool(logging.getLogger(self.name).isEnabledFor(_INFO))
+
+    def _log(
+        self, level: int, message: str, args: tuple[object, ...], more: dict[str, object] | None = None
+    ) -> None:
         logging = sys.modules.get("logging")
         if logging is None:
             return
@@ -45,7 +56,7 @@ class Log:
             return
         # The line is the caller's: two frames of this file are left out.
         file, line, function, stack = logger.findCaller(False, 3)
-        record = logger.makeRecord(self.name, level, file, line, message, args, None, function, None, stack)
+        record = logger.makeRecord(self.name, level, file, line, message, args, None, function, more, stack)
         if _raw_terminals:
             _held.append((logger, record))
             del _held[:-HELD_LINES]

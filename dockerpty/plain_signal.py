@@ -4,7 +4,7 @@ The standard module makes an enum of each number at each call, which takes milli
 and loading it takes as long as a sixth of a start. What it wraps has the same names.
 """
 
-# ruff: noqa: F403
+# ruff: noqa: F403  # all its names, whatever this system has
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
-import time
 
 from dockerpty import log, unstarted
 from dockerpty.container import attachment, ending
@@ -25,7 +24,7 @@ from dockerpty.errors import APIError, DockerptyError, NotFound, SessionLost, St
 from dockerpty.frames import encode
 from dockerpty.plan import drive_on_loop
 from dockerpty.pool import way_to
-from dockerpty.signals import Resizer, marker, name_of, reap
+from dockerpty.signals import STARTS_WITHIN_S, Resizer, end_unseen, marker, name_of, reap
 from dockerpty.streams import Output, Writer
 
 TYPE_CHECKING = False
@@ -59,8 +58,6 @@ _END_FOLLOWS_S = 2.0
 _RESIZE_LIMIT_S = 10.0
 #: For the exec that signals another one. Nobody sits at a terminal and waits.
 _REAP_PATIENCE_S = 10.0
-#: An exec runs a moment after its start was answered: some 40 ms on a quiet machine.
-_STARTS_WITHIN_S = 2.0
 #: What `communicate` writes at once.
 _PIECE = 64 * 1024
 
@@ -389,7 +386,7 @@ class _Exec(Process):
 
     async def _started(self, size: tuple[int, int] | None) -> None:
         """Wait until it runs, or could not be started, and give its terminal the first size."""
-        until, pause = self._loop.time() + _STARTS_WITHIN_S, 0.015
+        until, pause = self._loop.time() + STARTS_WITHIN_S, 0.015
         try:
             if size is not None:
                 await self._first_size(size)
@@ -599,7 +596,7 @@ async def exec_(
 
         def take_back(engine: Engine, transport: Transport) -> None:
             transport.close()
-            _end_unseen(engine, exec_id, mark, user)
+            end_unseen(engine, exec_id, mark, user, _REAP_PATIENCE_S)
 
         about: Any = {
             "container": reference,
@@ -626,7 +623,7 @@ async def exec_(
             # Nobody will have a hold of it.
             process._settle(error=SessionLost("go on with", name, "its start was cancelled"))
             process._hang_up()
-            way.ask(lambda engine: _end_unseen(engine, exec_id, mark, user))
+            way.ask(lambda engine: end_unseen(engine, exec_id, mark, user, _REAP_PATIENCE_S))
             raise
         return process
     finally:
@@ -691,24 +688,6 @@ def _attach(
 def _is_new(state: dict[str, Any]) -> bool:
     """Say whether a container has never run; Podman's word for that is another one."""
     return state.get("Status") in ("created", "configured")
-
-
-def _end_unseen(engine: Engine, exec_id: str, mark: str, user: str) -> None:
-    """Kill a process that nobody waits for any more, as soon as it runs."""
-    until = time.monotonic() + _STARTS_WITHIN_S
-    try:
-        while True:
-            info = engine.send(calls.inspect_exec(exec_id)).json()
-            if info.get("Pid") or info["ExitCode"] is not None or time.monotonic() >= until:
-                break
-            time.sleep(0.02)
-    except DockerptyError as error:
-        _log.debug("not ended: %s", error)
-        return
-    problem = reap(
-        engine, str(info.get("ContainerID") or ""), mark, [9], user=user, patience=_REAP_PATIENCE_S
-    )
-    _log.debug("ended: %s", problem or "yes")
 
 
 async def _complete(wait: Pending) -> None:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
+    from dockerpty.loop import Watched
+
 __all__ = [
     "ExecOperation",
     "Operation",
@@ -58,11 +60,20 @@ class PseudoTerminal:
         result: a `SessionResult` once `start` was called, also when it raised.
     """
 
-    def __init__(self, client: Any, operation: Any, *, notice: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        client: Any,
+        operation: Any,
+        *,
+        notice: Callable[[str], None] | None = None,
+        beside: Watched | None = None,
+    ) -> None:
         self.client = client
         self.operation = operation
         self.result: SessionResult | None = None
         self._notice = notice
+        # Served in the session's loop: what it raises there ends the session, as what a signal handler raises does.
+        self._beside = beside
 
     def sockets(self) -> Any:
         """Attach now, so that nothing is missed of what the caller starts afterwards."""
@@ -88,6 +99,8 @@ class PseudoTerminal:
         result = self.result = SessionResult()
         places = (operation.stdout, operation.stdin, operation.stderr)
         loop = Loop()
+        if self._beside is not None:
+            loop.watch(self._beside)
         options = getattr(operation, "_options", None) or Options()
         result.size = options.size or first_size(*places)
         # Also where the size is not known yet: somebody may be about to set it.

@@ -317,7 +317,7 @@ class Recording:
             with suppress(OSError):
                 if self._is_file:
                     os.ftruncate(stream.fileno(), self._whole)
-            with suppress(OSError):
+            with suppress(OSError):  # the first error is told
                 stream.abandon()
 
     def _is_no_file(self) -> bool:

@@ -55,7 +55,7 @@ _ENDED_SILENCE_S = 0.3
 
 # The login shell of the user that we are, unless it is there to keep people out, or the best of the others. With
 # nothing but what every sh has built in: there may be no other program.
-_PROBE = r"""
+PROBE = r"""
 uid=
 while read -r key _ effective _; do
   case $key in Uid:) uid=$effective;; esac
@@ -79,7 +79,7 @@ done
 echo sh
 """
 # Where there is no `sh` on the PATH: each with a way to start it and do nothing.
-_ELSEWHERE = tuple((path, "-c", ":") for path in ("/bin/sh", "/bin/bash", "/busybox/sh", "/bin/ash"))
+ELSEWHERE = tuple((path, "-c", ":") for path in ("/bin/sh", "/bin/bash", "/busybox/sh", "/bin/ash"))
 _WINDOWS = (("powershell", "-Command", "exit"), ("cmd", "/c", "exit"))
 
 # A toolbox's first process: says whose the target's is, then waits until whoever attached to it has gone.
@@ -91,7 +91,7 @@ while read -r line; do :; done
 [ -z "$2" ] || sleep "$2"
 """
 _SAID = b"\n.\n"
-_LOOK = 'cd "$1" 2>/dev/null || exit 126\n' + _PROBE
+_LOOK = 'cd "$1" 2>/dev/null || exit 126\n' + PROBE
 _ENTER = 'cd "$1$2" 2>/dev/null || cd "$1" || exit 126; shift 2; exec "$@"'
 
 
@@ -123,11 +123,11 @@ def find_shell(
         return _ask(client, container, exec_config(words, False, False, variables, user, None, privileged))
 
     who, variables = name_for(container), list(environment)
-    answer = ask(["sh", "-c", _PROBE])
+    answer = ask(["sh", "-c", PROBE])
     if answer.started:
         return answer.shell(who)
     info = client.send(calls.inspect_container(identity(container)), subject=who).json()
-    for shell, *does_nothing in _WINDOWS if info.get("Platform") == "windows" else _ELSEWHERE:
+    for shell, *does_nothing in _WINDOWS if info.get("Platform") == "windows" else ELSEWHERE:
         if ask([shell, *does_nothing]).started:
             return shell
     raise CannotStart("open a shell in", who, "it has none")
@@ -228,7 +228,7 @@ class Toolbox:
         try:
             self.ended = self.ended or not self._stream.recv(4096)
         except BlockingIOError:
-            return
+            return  # it lives
         except OSError as error:
             _log.debug("toolbox lost: %s", error)
             self.ended = True

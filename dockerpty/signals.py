@@ -320,6 +320,8 @@ class Resizer:
 #: An environment variable with a random value marks the processes of an exec: the API has no kill for them.
 MARKER = "DPTY_EXEC"
 _REAP_LIMIT_S = 2.0
+#: An exec runs a moment after its start was answered: some 40 ms on a quiet machine.
+STARTS_WITHIN_S = 2.0
 _REAP = (
     'for p in /proc/[0-9]*; do if tr "\\0" "\\n" <"$p/environ" 2>/dev/null | grep -qx "$1"; '
     'then for s in $2; do kill -s "$s" "${p#/proc/}" 2>/dev/null; done; fi; done; echo done'
@@ -393,6 +395,26 @@ def reap(
     how = "with an exit code that nobody knows" if end.code is None else f"with {end.code}"
     said = _on_one_line(without_afterword(out + err))[-400:].lstrip()
     return said or str(end.error or f"the search for it ended {how}")
+
+
+def end_unseen(engine: Engine, exec_id: str, mark: str, user: str, patience: float = _REAP_LIMIT_S) -> None:
+    """Kill an exec that nobody waits for any more, as soon as it runs.
+
+    Args:
+        patience: as `reap` takes it.
+    """
+    until = time.monotonic() + STARTS_WITHIN_S
+    try:
+        while True:
+            info = engine.send(calls.inspect_exec(exec_id)).json()
+            if info.get("Pid") or info["ExitCode"] is not None or time.monotonic() >= until:
+                break
+            time.sleep(0.02)
+    except DockerptyError as error:
+        _log.debug("not ended: %s", error)
+        return
+    problem = reap(engine, str(info.get("ContainerID") or ""), mark, [9], user=user, patience=patience)
+    _log.debug("ended: %s", problem or "yes")
 
 
 def _on_one_line(said: bytes) -> str:

@@ -247,7 +247,7 @@ class Output:
         try:
             count = transport.recv_into(self._buffer[:room])
         except BlockingIOError:
-            return
+            return  # asked again when it is readable
         except OSError as error:
             self._broken(error)
             return
@@ -433,7 +433,7 @@ class Writer:
             try:
                 self._transport.flush()
             except BlockingIOError:
-                return
+                return  # again when there is room
             except OSError:
                 self.lose()
         self._go_on()

@@ -13,7 +13,7 @@ import os
 import posixpath
 import stat
 
-from dockerpty.archive import DIRECTORY, shown
+from dockerpty.archive import DIRECTORY, FILE, HARDLINK, shown
 from dockerpty.engine import calls
 from dockerpty.engine.calls import no_engine
 from dockerpty.errors import APIError, ArchiveError, DockerptyError
@@ -49,13 +49,17 @@ class PathStat:
     Attributes:
         mode: Go's bits.
         link: for a link, the path in the container that it leads to; else empty.
+        size: bytes, of a file.
+        mtime: when it was changed, as RFC 3339 has it.
     """
 
-    __slots__ = ("link", "mode")
+    __slots__ = ("link", "mode", "mtime", "size")
 
-    def __init__(self, mode: int, link: str) -> None:
+    def __init__(self, mode: int, link: str, size: int = 0, mtime: str = "") -> None:
         self.mode = mode
         self.link = link
+        self.size = size
+        self.mtime = mtime
 
     @property
     def is_directory(self) -> bool:
@@ -68,22 +72,31 @@ class PathStat:
         return bool(self.mode & _GO_LINK)
 
 
-def stat_path(engine: Engine, container: str, path: str) -> PathStat | None:
+def stat_path(engine: Engine, container: str, path: str, *, timeout: float = TIMEOUT_S) -> PathStat | None:
     """Ask what a path of a container is; `None` where there is nothing, or no such container.
+
+    Args:
+        timeout: seconds: it waits for who reads an archive of the container.
 
     Raises:
         EngineUnreachable, ProtocolError: no engine answered.
     """
     try:
-        reply = engine.send(calls.stat_archive(container, path), timeout=TIMEOUT_S)
+        reply = engine.send(calls.stat_archive(container, path), timeout=timeout)
     except APIError:
         # It has no words in it: the call that follows will be told why.
         return None
     try:
         told = json.loads(base64.b64decode(reply.headers["x-docker-container-path-stat"]))
-        return PathStat(int(told["mode"]), str(told.get("linkTarget") or ""))
+        link, mtime = str(told.get("linkTarget") or ""), str(told.get("mtime") or "")
+        return PathStat(int(told["mode"]), link, int(told.get("size") or 0), mtime)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise no_engine("there is nothing about the path in it") from error
+
+
+def is_pattern(engine: Engine, container: str, path: str) -> bool:
+    """Say whether a path has signs of a pattern in it, and nothing in the container has that very name."""
+    return any(sign in path for sign in "*?[") and stat_path(engine, container, path) is None
 
 
 def copy_out(
@@ -94,6 +107,8 @@ def copy_out(
     *,
     follow_link: bool = False,
     keep_owner: bool = False,
+    mode: int | None = None,
+    overwrite: bool = True,
     moved: Moved,
     notice: Notice,
 ) -> str:
@@ -104,6 +119,8 @@ def copy_out(
         target: here. A directory that exists gets the source inside, any other name is the copy's.
         follow_link: of a source that is a link copy what it leads to, under the link's name.
         keep_owner: give the files to the numbers that own them in the container, where we are root.
+        mode: the permissions of all files, in place of their own.
+        overwrite: False leaves files that are there as they are; directories are filled all the same.
         moved: told how many bytes of archive have come.
         notice: told what is left out.
 
@@ -129,6 +146,12 @@ def copy_out(
         # With root's name under it a set-id bit of anybody's would give the rights of root.
         notice("Podman does not tell who owns a file: what is copied is yours")
         keep_owner = False
+    final = os.path.join(folder, name or inside)
+    if not overwrite and not whole and os.path.lexists(final) and not os.path.isdir(final):
+        known = stat_path(engine, container, source)
+        if known is not None and not known.is_directory:
+            # All of it would come only to be left out.
+            return target
     came = False
 
     def place(member: Member, parts: Parts) -> Parts:
@@ -153,7 +176,7 @@ def copy_out(
         return (name or inside, *parts)
 
     try:
-        unpacker = Unpacker(folder, place, notice, keep_owner=keep_owner)
+        unpacker = Unpacker(folder, place, notice, keep_owner=keep_owner, mode=mode, overwrite=overwrite)
     except OSError as error:
         raise DockerptyError("write to", shown(folder), error.strerror or str(error)) from error
     try:
@@ -193,6 +216,9 @@ def copy_in(
     *,
     follow_link: bool = False,
     keep_owner: bool = False,
+    mode: int | None = None,
+    owner: tuple[int, int] | None = None,
+    overwrite: bool = True,
     moved: Moved,
     notice: Notice,
 ) -> str:
@@ -204,6 +230,9 @@ def copy_in(
             is the copy's.
         follow_link: of a source that is a link copy what it leads to, under the link's name.
         keep_owner: what docker calls `copyUIDGID`.
+        mode: the permissions of all files, in place of their own.
+        owner: numbers of the user and the group that shall own all that is copied.
+        overwrite: False leaves files that are there as they are; directories are filled all the same.
         moved: told how many bytes of archive the engine has taken.
         notice: told what is left out.
 
@@ -219,8 +248,20 @@ def copy_in(
         if known is None and engine.is_podman:
             _check_folder(engine, container, folder)
 
+    # Asked before: while the engine takes an archive, it answers nothing else about the container.
+    left = set() if overwrite else _already_there(engine, container, folder, path, name)
+    if left and not is_directory:
+        return f"{container}:{there}"
+
+    def alter(member: Member) -> bool:
+        if mode is not None and member.kind in (FILE, HARDLINK):
+            member.mode = mode
+        if owner is not None:
+            member.uid, member.gid = owner
+        return member.name not in left
+
     def pieces() -> Iterator[bytes]:
-        for piece in pack(path, name, notice):
+        for piece in pack(path, name, notice, alter=alter):
             yield piece
             moved(len(piece))
 
@@ -237,12 +278,61 @@ def stream_in(
     if known is None:
         # Which of the two it is, only this tells.
         engine.send(calls.inspect_container(container))
-    if known is None or not known.is_directory:
-        reason = "there is no such directory" if known is None else "it is no directory"
+    if reason := _no_directory_for(known):
         raise DockerptyError(
             "unpack into", f"{container}:{target}", reason, "a tar archive needs one that exists"
         )
     engine.upload(calls.put_archive(container, there, keep_owner=keep_owner), pieces, timeout=TIMEOUT_S)
+
+
+def check_directory(engine: Engine, container: str, target: str) -> None:
+    """Raise DockerptyError unless a target is a directory that exists, which several sources need.
+
+    Args:
+        container: that it is in; empty for one here.
+    """
+    if container:
+        reason = _no_directory_for(_target_in(engine, container, target)[1])
+    elif os.path.isdir(target):
+        reason = ""
+    else:
+        reason = "it is no directory" if os.path.lexists(target) else "there is no such directory"
+    if reason:
+        where = f"{container}:{target}" if container else shown(target)
+        raise DockerptyError("copy several files to", where, reason, "they need one that exists")
+
+
+def name_of(source: str, *, here: bool) -> str:
+    """Give the name that a source gets in a directory; empty for one that is copied without its own."""
+    full = os.path.abspath(source) if here else clean("/" + source)
+    return "" if _is_dot(source) or full == "/" else base(full)
+
+
+def _no_directory_for(known: PathStat | None) -> str:
+    if known is None:
+        return "there is no such directory"
+    return "" if known.is_directory else "it is no directory"
+
+
+def _already_there(engine: Engine, container: str, folder: str, path: str, name: str) -> set[str]:
+    """Name the members of a tree whose place in the container is taken, by anything but a directory."""
+    found = set()
+    to_do = [(path, name)]
+    while to_do:
+        here, inside = to_do.pop()
+        known = stat_path(engine, container, posixpath.join(folder, inside))
+        if known is None:
+            # Nor is there anything below it.
+            continue
+        try:
+            if not stat.S_ISDIR(os.lstat(here).st_mode):
+                if not known.is_directory:
+                    found.add(inside)
+            elif known.is_directory:
+                to_do += [(os.path.join(here, each), f"{inside}/{each}") for each in os.listdir(here)]
+        except OSError:
+            continue  # as it will be told when it is read
+    return found
 
 
 def _download(engine: Engine, container: str, source: str, take: Callable[[bytes], None]) -> None:
@@ -327,7 +417,7 @@ def _check_target(target: str) -> None:
     try:
         mode = os.stat(target).st_mode
     except FileNotFoundError:
-        return
+        return  # it will be made
     except OSError as error:
         raise DockerptyError("copy to", shown(target), (error.strerror or str(error)).lower()) from error
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):

@@ -35,7 +35,7 @@ from dockerpty.errors import ArchiveError, DockerptyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from typing import TypeAlias
 
     Parts: TypeAlias = tuple[str, ...]
@@ -70,7 +70,9 @@ _KINDS = {
 }
 
 
-def pack(path: str, name: str, notice: Notice) -> Iterator[bytes]:
+def pack(
+    path: str, name: str, notice: Notice, *, alter: Callable[[Member], bool] | None = None
+) -> Iterator[bytes]:
     """Read what is at `path`, and all below it, as a tar archive in pieces of about a megabyte.
 
     Names are sorted, links stay links, several names of one file become hard links. Of the names of such files, and of
@@ -80,22 +82,54 @@ def pack(path: str, name: str, notice: Notice) -> Iterator[bytes]:
         path: of the root.
         name: of the root in the archive.
         notice: told what cannot be in an archive, or is gone before it is read.
+        alter: called with each member before it is written, which it may change; False leaves it out.
 
     Raises:
         DockerptyError: something cannot be read, or becomes shorter while it is.
     """
-    gathered = bytearray()
-    for piece in _pieces(path, name, notice):
-        gathered += piece
-        if len(gathered) >= _GATHERED:
-            yield bytes(gathered)
-            gathered.clear()
-    yield bytes(gathered + END)
+    return gathered(members(path, name, notice, alter=alter))
 
 
-def _pieces(root: str, name: str, notice: Notice) -> Iterator[bytes]:
-    writer = Writer()
+def gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Give an archive of these members: small pieces are put together, and its end follows."""
+    kept = bytearray()
+    for piece in pieces:
+        is_large = len(piece) >= _GATHERED
+        if not is_large:
+            kept += piece
+        if kept and (is_large or len(kept) >= _GATHERED):
+            yield bytes(kept)
+            kept.clear()
+        if is_large:
+            # As it is: to copy it would take longer than to send it.
+            yield piece
+    yield bytes(kept + END)
+
+
+def members(
+    root: str,
+    name: str,
+    notice: Notice,
+    *,
+    writer: Writer | None = None,
+    alter: Callable[[Member], bool] | None = None,
+    follow_links: bool = False,
+) -> Iterator[bytes]:
+    """Read what `pack` reads, without the archive's end: several trees may go into one.
+
+    Args:
+        root, name, notice, alter: as for `pack`.
+        writer: makes the archive.
+        follow_links: of a link take what it leads to.
+
+    Raises:
+        DockerptyError: as `pack`; or links lead in a circle.
+    """
+    writer = writer or Writer()
     linked: dict[tuple[int, int], str] = {}
+    # Of the directories around the one in work, outermost first: what a link may not lead back to.
+    trail: list[tuple[int, int]] = []
+    enter = _enter_link if follow_links else _enter
     folders: _Folders | None = None
     to_do: list[Parts] = [()]
     try:
@@ -104,8 +138,8 @@ def _pieces(root: str, name: str, notice: Notice) -> Iterator[bytes]:
             here = os.path.join(root, *parts)
             try:
                 # The root by the caller's name for it, all others in the directory that they were found in.
-                folder, step = (folders.open(parts[:-1], _enter), parts[-1]) if folders else (None, root)
-                status = os.stat(step, dir_fd=folder, follow_symlinks=False)
+                folder, step = (folders.open(parts[:-1], enter), parts[-1]) if folders else (None, root)
+                status = os.stat(step, dir_fd=folder, follow_symlinks=follow_links)
                 member = _member_of(step, folder, "/".join((name, *parts)), status)
                 if member is None:
                     notice(f"skipped {shown(here)}: a socket cannot be copied")
@@ -114,15 +148,24 @@ def _pieces(root: str, name: str, notice: Notice) -> Iterator[bytes]:
                 if member.kind == FILE and file in linked:
                     member.kind, member.link, member.size = HARDLINK, linked[file], 0
                 if member.kind == FILE and member.size:
-                    yield from _file(writer, step, folder, here, member)
+                    flags = _SOURCE & ~os.O_NOFOLLOW if follow_links else _SOURCE
+                    written = yield from _file(writer, step, folder, flags, here, member, alter)
                 else:
-                    yield writer.begin(member) + writer.end()
+                    written = alter is None or alter(member)
+                    if written:
+                        yield writer.begin(member) + writer.end()
+                if not written:
+                    continue
                 if member.kind == FILE and status.st_nlink > 1:
                     # Now that it is in the archive: one that was gone before could not be another name's other end.
                     linked[file] = member.name
                 if member.kind == DIRECTORY:
-                    folders = folders or _Folders(_enter(None, root))
-                    inside = sorted(os.listdir(folders.open(parts, _enter)), reverse=True)
+                    del trail[len(parts) :]
+                    if file in trail:
+                        raise _circle(here)
+                    trail.append(file)
+                    folders = folders or _Folders(enter(None, root))
+                    inside = sorted(os.listdir(folders.open(parts, enter)), reverse=True)
                     to_do += [(*parts, each) for each in inside]
             except FileNotFoundError:
                 # Of a directory that is in use things come and go; what was asked for by name must be there.
@@ -161,14 +204,24 @@ def _member_of(step: str, folder: int | None, name: str, status: os.stat_result)
     return member
 
 
-def _file(writer: Writer, step: str, folder: int | None, here: str, member: Member) -> Iterator[bytes]:
-    with open(os.open(step, _SOURCE, dir_fd=folder), "rb", buffering=0) as file:
+def _file(
+    writer: Writer,
+    step: str,
+    folder: int | None,
+    flags: int,
+    here: str,
+    member: Member,
+    alter: Callable[[Member], bool] | None,
+) -> Generator[bytes, None, bool]:
+    with open(os.open(step, flags, dir_fd=folder), "rb", buffering=0) as file:
         # As it is now; the name may have got another file since it was looked at.
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise _changed(here, "it is no file any more")
         left = member.size = status.st_size
         member.capability = _capability(file.fileno())
+        if alter is not None and not alter(member):
+            return False
         yield writer.begin(member)
         while left:
             piece = file.read(min(PIECE, left))
@@ -177,6 +230,7 @@ def _file(writer: Writer, step: str, folder: int | None, here: str, member: Memb
             left -= len(piece)
             yield writer.data(piece)
         yield writer.end()
+        return True
 
 
 def _capability(fd: int) -> bytes:
@@ -208,37 +262,51 @@ class Unpacker:
     the member in work, and no more.
 
     Attributes:
-        members: how many were written.
+        members: how many were written, or left as they were.
+        moved: bytes of files' data that were written.
     """
 
     def __init__(
         self,
         folder: str,
-        place: Callable[[Member, Parts], Parts],
+        place: Callable[[Member, Parts], Parts | None],
         notice: Notice,
         *,
         keep_owner: bool = False,
+        fresh: bool = False,
+        mode: int | None = None,
+        overwrite: bool = True,
     ) -> None:
         """Open the directory.
 
         Args:
             folder: where to write. This one may be a link: it is the caller's own name.
             place: says where below it a member belongs, and raises for one that belongs nowhere; called with the name
-                of a hard link's other end, too. No steps are the directory itself.
+                of a hard link's other end, too. No steps are the directory itself, and None leaves it out.
             notice: told what is left out.
             keep_owner: give files to the owners that the archive names, where we are root; else they are ours, and give
                 nobody rights: no set-id bits, no capabilities.
+            fresh: the directory is empty: whatever an archive finds there is its own, and is refused, as is a member
+                whose directory has not come before it.
+            mode: the twelve bits of permission that all files get, in place of their own.
+            overwrite: False leaves what is there as it is; directories are filled all the same.
 
         Raises:
             OSError: it is no directory, or cannot be opened.
         """
-        self.members = 0
+        self.members = self.moved = 0
         self._reader = Reader()
         self._place = place
         self._notice = notice
         self._keep_owner = keep_owner and os.geteuid() == 0
         # As cp(1): a program that runs as its owner was meant to be another's. Ours it would make whoever runs it us.
         self._bits = 0o7777 if self._keep_owner else 0o1777
+        self._fresh = fresh
+        self._mode = mode
+        self._overwrite = overwrite
+        # What was left as it was.
+        self._left: set[Parts] = set()
+        self._enter = _enter_to_write if fresh else _enter_or_make
         self._folders = _Folders(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
         # The directories of the archive around the member in work, outermost first.
         self._around: list[tuple[Parts, Member]] = []
@@ -291,6 +359,7 @@ class Unpacker:
     def _write(self, data: memoryview) -> None:
         assert self._file is not None
         fd, name = self._file
+        self.moved += len(data)
         try:
             while len(data):
                 data = data[os.write(fd, data) :]
@@ -299,6 +368,8 @@ class Unpacker:
 
     def _begin(self, member: Member) -> None:
         parts = self._place(member, parts_of(member.name))
+        if parts is None:
+            return
         self._leave(parts)
         if member.kind in (CHARACTER, BLOCK_DEVICE, FIFO):
             self._notice(f"skipped {shown(member.name)}: a {member.kind} is not copied")
@@ -310,8 +381,10 @@ class Unpacker:
             if member.name.strip("/") == "" and not self._around:
                 self._around.append((parts, member))
             return
-        folder = self._folders.open(parts[:-1], _enter_or_make)
+        folder = self._folder_for(member, parts)
         there = _kind_at(folder, parts[-1])
+        if self._fresh and there is not None:
+            raise _refused(member, "it comes twice")
         if (there == DIRECTORY) != (member.kind == DIRECTORY) and there is not None:
             raise _refused(member, f"a {there} of that name is there", "remove that first")
         if member.kind == DIRECTORY:
@@ -320,6 +393,8 @@ class Unpacker:
             if self._around and self._around[-1][0] == parts:
                 self._around.pop()
             self._around.append((parts, member))
+        elif there is not None and not self._overwrite:
+            self._left.add(parts)
         elif member.kind == FILE:
             self._file = (os.open(self._name(), _NEW, 0o600, dir_fd=folder), parts[-1])
         elif member.kind == SYMLINK:
@@ -334,6 +409,14 @@ class Unpacker:
             self._link(member, folder, parts[-1])
         self.members += 1
 
+    def _folder_for(self, member: Member, parts: Parts) -> int:
+        try:
+            return self._folders.open(parts[:-1], self._enter)
+        except FileNotFoundError:
+            if not self._fresh:
+                raise
+            raise _refused(member, "its directory did not come before it") from None
+
     def _end(self, member: Member) -> None:
         if self._file is None:
             return
@@ -341,7 +424,7 @@ class Unpacker:
         if self._keep_owner:
             os.fchown(fd, member.uid, member.gid)
         # After the owner, whose change takes the set-id bits away.
-        os.fchmod(fd, member.mode & self._bits)
+        os.fchmod(fd, member.mode & self._bits if self._mode is None else self._mode)
         if member.capability and self._keep_owner:
             _set_capability(fd, member.capability)
         os.utime(fd, (member.mtime, member.mtime))
@@ -361,6 +444,11 @@ class Unpacker:
         other = self._place(member, parts_of(member.link))
         if not other:
             raise _refused(member, "it is a second name of the target itself")
+        if other in self._left:
+            self._notice(
+                f"skipped {shown(member.name)}: it is a second name of {shown(member.link)}, which was left as it was"
+            )
+            return
         # Where the other end is, opened beside the folder in work: both are needed at once.
         end = self._folders.walk(other[:-1], _enter_to_write)
         try:
@@ -402,7 +490,7 @@ class Unpacker:
 
     def _finish(self, parts: Parts, member: Member) -> None:
         def step(member: Member) -> None:
-            fd = self._folders.open(parts, _enter_or_make)
+            fd = self._folders.open(parts, self._enter)
             if self._keep_owner:
                 os.fchown(fd, member.uid, member.gid)
             os.fchmod(fd, member.mode & self._bits)
@@ -458,6 +546,10 @@ def _enter(folder: int | None, step: str) -> int:
     return os.open(step, _FOLDER, dir_fd=folder)
 
 
+def _enter_link(folder: int | None, step: str) -> int:
+    return os.open(step, _FOLDER & ~os.O_NOFOLLOW, dir_fd=folder)
+
+
 def _enter_to_write(folder: int, step: str) -> int:
     try:
         return os.open(step, _FOLDER, dir_fd=folder)
@@ -478,6 +570,10 @@ def _enter_or_make(folder: int, step: str) -> int:
     except FileNotFoundError:
         os.mkdir(step, _IMPLIED_MODE, dir_fd=folder)
         return os.open(step, _FOLDER, dir_fd=folder)
+
+
+def _circle(here: str) -> DockerptyError:
+    return DockerptyError("copy", shown(here), "its links lead in a circle", "copy the links themselves")
 
 
 def _changed(here: str, reason: str) -> DockerptyError:

@@ -15,6 +15,12 @@ def missing(what: str) -> NoReturn:
     pytest.skip(what)
 
 
+def needs_root(why: str) -> None:
+    """Go on as root only; `why` says what nobody else can do."""
+    if os.geteuid() != 0:
+        missing(f"only root {why}")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say at the end which tests were not run for want of something, and of what."""
     reasons: dict[str, int] = {}

@@ -173,5 +173,6 @@ def kept(words):
     return max(exec_(words[1:], control) for _ in range(int(words[0])))
 
 
-words = sys.argv[1:]
-sys.exit({"exec": exec_, "run": run, "kept": kept}[words[0]](words[1:]))
+if __name__ == "__main__":
+    words = sys.argv[1:]
+    sys.exit({"exec": exec_, "run": run, "kept": kept}[words[0]](words[1:]))

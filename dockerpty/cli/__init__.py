@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         the exit code. A death by a signal (our reader has gone, Ctrl-C) is really died: this does not return then.
     """
-    command, debug = COMMON, False
+    command, debug, common = COMMON, False, None
     try:
         common = read(COMMON, sys.argv[1:] if argv is None else argv)
         debug = common.values["debug"]
@@ -49,6 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         flush()
     except BaseException as error:  # noqa: BLE001  # whatever it is, it becomes a line and a code here
         code = code_of(error, command, debug)
+    if common is not None and common.way is not None:
+        common.way.close()
     return finish(code)
 
 
@@ -68,6 +70,8 @@ def _function_of(name: str) -> Callable[[Line], int]:
         from dockerpty.cli.cp import command
     elif name == "shell":
         from dockerpty.cli.shell import command
+    elif name == "script":
+        from dockerpty.cli.script import command
     elif name == "watch":
         from dockerpty.cli.watch import command
     elif name == "replay":

@@ -268,9 +268,10 @@ def _asked(engine: Engine, wanted: Wish) -> Words:
 def _users(engine: Engine, wanted: Wish) -> Words:
     """Give the users that the container's own file of them names."""
     from dockerpty.archive import Reader
+    from dockerpty.cli.engine import container_named
     from dockerpty.engine import calls
 
-    container = wanted.container
+    container = container_named(engine, wanted.container)
     if wanted.latest:
         from dockerpty.readiness import newest
 

@@ -30,13 +30,14 @@ _OPERANDS = {
     "attach": RUNNING,
     "watch": RUNNING,
     "shell": RUNNING,
+    "script": RUNNING,
     "start": STOPPED,
     "run": IMAGES,
     "cp": PATHS,
     "replay": FILES,
 }
 # Of any number of operands those are completed that are no words of somebody else's.
-_COMPLETED = {"start": 1000}
+_COMPLETED = {"cp": 1000, "start": 1000}
 
 _SOURCES = {
     "context": CONTEXTS,
@@ -52,6 +53,7 @@ _SOURCES = {
 # What a flag is likely to be given, where it takes other values as well.
 _LIKELY = {
     ("", "host"): ("unix://", "tcp://", "ssh://"),
+    ("", "ssh_client"): ("openssh", "asyncssh", "paramiko"),
     ("run", "attach"): ("stdin", "stdout", "stderr"),
     ("ps", "format"): ("table", "json"),
     **{
@@ -251,6 +253,9 @@ def _add_operands(found: Wish, command: Command, line: Line) -> None:
         found.words = [(each.name, each.summary) for each in COMMANDS.values()]
     elif command.name == "completion":
         _add(found, _SHELLS)
+    elif command.name == "script" and at:
+        found.files = not line.values["command"]
+        return
     found.source = _OPERANDS.get(command.name, "")
     found.taken = [word for word in line.words if word != _PROBE]
     if found.source == FILES:
@@ -261,12 +266,12 @@ def _add_operands(found: Wish, command: Command, line: Line) -> None:
         found.files = ":" not in found.text.partition("/")[0]
         if here or not found.files:
             found.source = ""
-        # One side is here and the other is not.
-        for other in found.taken:
-            if _is_here(other):
-                found.files = False
-            else:
-                found.source = ""
+        # One side is here and the other is not. Of files here there may be several before the container's turn.
+        sides = {_is_here(other) for other in found.taken}
+        if False in sides:
+            found.source = ""
+        if len(sides) == 2 or "-" in found.taken:
+            found.files = False
 
 
 def _is_here(word: str) -> bool:

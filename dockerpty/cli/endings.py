@@ -17,18 +17,21 @@ _HARMLESS = getattr(signal, "SIGINFO", 0)
 class Endings:
     """Each of them is an interruption like that of Ctrl-C, once; whoever put things in order then dies by it.
 
+    Args:
+        more: others which are to do that, too, though they are ignored.
+
     Attributes:
         number: the one that came; SIGINT, as long as none did.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *more: int) -> None:
         self.number = int(signal.SIGINT)
         self._interrupts = True
         self._before: dict[int, Any] = {}
-        for number in forwardable() - {_HARMLESS}:
+        for number in (forwardable() - {_HARMLESS}) | {*more}:
             before = signal.getsignal(number)
             # One that is ignored, as under nohup, stays so.
-            if before in (signal.SIG_DFL, signal.default_int_handler):
+            if number in more or before in (signal.SIG_DFL, signal.default_int_handler):
                 self._before[number] = before
                 signal.signal(number, self._end)
 

@@ -153,9 +153,10 @@ class Line:
         words: the operands.
         common: the line of the global options before it, which `main` sets; itself, if it is that.
         configuration: docker's client configuration, once somebody has asked for it. That of `common` counts.
+        way: to an engine, where one has to be closed with the command. That of `common` counts.
     """
 
-    __slots__ = ("command", "common", "configuration", "values", "words")
+    __slots__ = ("command", "common", "configuration", "values", "way", "words")
 
     def __init__(self, command: Command, values: dict[str, Any], words: list[str]) -> None:
         self.command = command
@@ -163,6 +164,7 @@ class Line:
         self.words = words
         self.common = self
         self.configuration: Any = None
+        self.way: Any = None
 
 
 def read(command: Command, argv: Sequence[str]) -> Line:

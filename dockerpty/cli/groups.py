@@ -9,6 +9,7 @@ _MANY = 12
 
 # Where a flag stands in the help of a command that has many, by its `dest`. What is in none comes last.
 GROUPS = {
+    "The commands": ("command", "keep_going", "trace", "answer"),
     "Terminal and streams": (
         *("interactive", "tty", "no_input", "no_stdin", "attach", "detach"),
         *("detach_keys", "sig_proxy"),
@@ -18,12 +19,23 @@ GROUPS = {
         *("shell", "login", "toolbox"),
     ),
     "The container": (
-        *("latest", "wait", "rm", "name", "cidfile", "pull", "platform", "disable_content_trust", "hostname"),
+        *(
+            "latest",
+            "wait",
+            "start",
+            "rm",
+            "name",
+            "cidfile",
+            "pull",
+            "platform",
+            "disable_content_trust",
+            "hostname",
+        ),
         *("label", "label_file", "init", "restart", "stop_signal", "stop_timeout"),
     ),
     "The session": (
         *("timeout", "idle_timeout", "reconnect", "no_reap", "record", "record_input", "force", "expect"),
-        *("size", "json", "quiet"),
+        *("budget", "size", "json", "quiet"),
     ),
     "Network": (
         *("network", "publish", "publish_all", "expose", "network_alias", "ip", "ip6", "link_local_ip"),
@@ -58,7 +70,7 @@ GROUPS = {
     ),
     "The engine": (
         *("host", "context", "config", "tls", "tlsverify", "tlscacert", "tlscert", "tlskey"),
-        *("ssh_client", "connect_timeout"),
+        *("jump", "ssh_client", "connect_timeout"),
     ),
 }
 OTHERS = "Options"

@@ -33,7 +33,7 @@ _EXIT_STATUS = (
     ("127", f"{_OF_A_PROCESS}: the command was not found in the container."),
     ("126", "... it was found and cannot be executed."),
     ("125", "... an error of ours or of the engine, or no such container. For every command: bad usage."),
-    ("124", "--timeout or --idle-timeout has passed, or what --expect waits for has not come."),
+    ("124", "--timeout, --idle-timeout or --budget has passed, or what --expect waits for has not come."),
     ("255", "The session was lost, and the exit code of the process is not known."),
     (
         "0",

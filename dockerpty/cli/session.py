@@ -6,7 +6,7 @@ import os
 import sys
 
 from dockerpty import keys
-from dockerpty.cli.engine import configuration_of
+from dockerpty.cli.engine import configuration_of, container_named
 from dockerpty.cli.grammar import UsageError
 from dockerpty.cli.outcome import SIGPIPE, say
 from dockerpty.container.spec import environment
@@ -47,6 +47,7 @@ def container_of(engine: Engine, line: Line, action: str = "attach to") -> tuple
         container, words = newest(engine), line.words
     else:
         container, *words = line.words
+        container = container_named(engine, container)
     if values["wait"] is not None:
         from dockerpty.readiness import until_running
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from dockerpty.cli.engine import engine_of
+from dockerpty.cli.engine import container_named, engine_of
 from dockerpty.cli.grammar import UsageError
 from dockerpty.cli.outcome import FAILED, code_of, show
 from dockerpty.cli.session import START_LIMIT_S, bridge, keywords, refuse_session_flags
@@ -39,7 +39,8 @@ def command(line: Line) -> int:
             return _start(engine, containers, line)
         interactive = values["interactive"] and not values["no_input"]
         session = keywords(line, interactive and is_terminal(sys.stdin))
-        operation = RunOperation(engine, containers[0], interactive, logs=False, **session)
+        container = container_named(engine, containers[0])
+        operation = RunOperation(engine, container, interactive, logs=False, **session)
         return bridge(engine, operation, line)
     finally:
         engine.close()
@@ -50,6 +51,7 @@ def _start(engine: Engine, containers: list[str], line: Line) -> int:
     codes = set()
     for container in containers:
         try:
+            container = container_named(engine, container)
             engine.send(calls.start_container(container), subject=container, timeout=START_LIMIT_S)
         except EngineUnreachable:
             raise  # nor would it answer for the others

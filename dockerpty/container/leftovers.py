@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dockerpty.engine.interface import Engine
 
 #: What ends with the process that made it. Another role has its deadline, or belongs to the user.
-_ENDS_WITH_OWNER = ("run-rm", "toolbox")
+_ENDS_WITH_OWNER = ("run-rm", "test", "toolbox")
 #: ... but that its user may have detached from, of which only that user's own notes tell.
 _MAY_BE_DETACHED = "run-rm"
 _THE_USERS = "run"

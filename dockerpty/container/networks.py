@@ -121,7 +121,7 @@ def address(flag: str, text: str, families: Sequence[int] = (socket.AF_INET, soc
         try:
             packed = socket.inet_pton(family, text.strip())
         except (OSError, ValueError):
-            continue
+            continue  # of the other family, or none
         if packed[:12] == bytes(10) + b"\xff\xff":
             # Go gives out an IPv4 address in IPv6's clothes without them.
             return socket.inet_ntop(socket.AF_INET, packed[12:])

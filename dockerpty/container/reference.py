@@ -8,6 +8,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+#: How a text begins that is no id and no name, but says which labels a container has: no name has a colon.
+COMPOSE, LABEL = "compose://", "label:"
+BY_LABELS = (COMPOSE, LABEL)
+
 
 def identity(container: Any) -> str:
     """Return the id or name in whatever names a container."""

@@ -265,8 +265,8 @@ class DirectEngine(Engine):
         try:
             if call.light and not self._answered:
                 patience = time.monotonic() + self._patience
-                exchange.until(lambda: answer.head_done, min(deadline, patience))
-            exchange.until(done, deadline)
+                exchange.until(lambda: answer.head_done, min(deadline, patience), self.stop)
+            exchange.until(done, deadline, self.stop)
             self._answered = True
         except EngineUnreachable as error:
             if exchange.taken == 0 or call.light:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from dockerpty.engine.endpoint import Endpoint
+    from dockerpty.engine.transport import Stopping
 else:
     import _socket as socket  # as in `transport`
 
@@ -122,12 +123,13 @@ class Exchange:
                 return
             self.answer.feed(data)
 
-    def until(self, done: Callable[[], bool], deadline: float) -> None:
+    def until(self, done: Callable[[], bool], deadline: float, stop: Stopping | None = None) -> None:
         """Serve until `done()`, waiting in poll.
 
         Args:
             done: asked after each step; `True` ends the waiting.
             deadline: by `time.monotonic`.
+            stop: ends a wait, by what it raises.
 
         Raises:
             EngineUnreachable: as `serve`, or the deadline passed.
@@ -135,7 +137,11 @@ class Exchange:
         """
         self.serve()
         while not done():
-            if not wait_for(self.interest(), deadline) and not self.transport.pending():
+            interest = self.interest()
+            if stop is not None:
+                stop.check()
+                interest.append((stop.fileno(), select.POLLIN))
+            if not wait_for(interest, deadline) and not self.transport.pending():
                 raise unreachable(
                     self.transport.name, "it did not answer in time", "is it stuck, or very busy?"
                 )

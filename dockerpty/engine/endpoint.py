@@ -69,11 +69,12 @@ class Endpoint:
         host, port, user: tcp and ssh; port 0 and user "" leave it to ssh.
         base: tcp: what stands before every path, for an engine behind a proxy.
         program: ssh: what is run in place of `ssh`.
+        jump: ssh: hosts on the way, as `ssh -J` takes them, or "".
         tls: tcp: how, or `None` for none.
         client: paramiko: the connected `SSHClient`, which stays its owner's.
     """
 
-    __slots__ = ("base", "client", "host", "kind", "name", "path", "port", "program", "tls", "user")
+    __slots__ = ("base", "client", "host", "jump", "kind", "name", "path", "port", "program", "tls", "user")
 
     def __init__(
         self,
@@ -98,6 +99,7 @@ class Endpoint:
         self.tls = tls
         self.client = client
         self.program = "ssh"
+        self.jump = ""
 
     def __repr__(self) -> str:
         return f"Endpoint({self.name})"

@@ -240,7 +240,7 @@ class ForeignControl(Control):
                 try:
                     wake.write(b"\0")
                 except BrokenPipeError:
-                    return
+                    return  # nobody waits any more
 
 
 class ObjectTransport(SocketTransport):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from dockerpty.engine.calls import Call, Reply
-    from dockerpty.engine.transport import Transport
+    from dockerpty.engine.transport import Stopping, Transport
     from dockerpty.errors import DockerptyError
 
     Done = Callable[[Reply | DockerptyError], None]
@@ -28,12 +28,14 @@ class Engine:
         api_version: what it speaks, known after the first answer.
         is_podman: whether it is Podman's service, known after the first answer.
         is_local: it is reached by a socket of this machine: what runs there began after the machine's last boot.
+        stop: what may end a call under way, and with it its connection; not those from inside a loop.
     """
 
     name: str = ""
     is_local: bool = False
     api_version: tuple[int, int] | None = None
     is_podman: bool | None = None
+    stop: Stopping | None = None
 
     def send(self, call: Call, *, subject: str = "", timeout: float = TIMEOUT) -> Reply:
         """Make a call and wait for its answer. A call that the engine may have seen is never repeated, but a GET.

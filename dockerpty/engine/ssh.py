@@ -177,6 +177,8 @@ def arguments(endpoint: Endpoint, timeout: float) -> list[str]:
     options = ["-T", "-o", f"ConnectTimeout={max(1, round(timeout))}"]
     if endpoint.user:
         options += ["-l", endpoint.user]
+    if endpoint.jump:
+        options += ["-J", endpoint.jump]
     if endpoint.port:
         options += ["-p", str(endpoint.port)]
     remote = "docker system dial-stdio"
@@ -188,5 +190,6 @@ def arguments(endpoint: Endpoint, timeout: float) -> list[str]:
 
 def _login(endpoint: Endpoint) -> str:
     port = f"-p {endpoint.port} " if endpoint.port else ""
+    jump = f"-J {endpoint.jump} " if endpoint.jump else ""
     user = f"{endpoint.user}@" if endpoint.user else ""
-    return f"{endpoint.program} {port}{user}{endpoint.host}"
+    return f"{endpoint.program} {jump}{port}{user}{endpoint.host}"

@@ -159,7 +159,7 @@ class TLSTransport(SocketTransport):
             try:
                 sent = super().send(self._out)
             except BlockingIOError:
-                return
+                return  # the rest stays in `_out`
             self._out = self._out[sent:]
 
     def _flush_quietly(self) -> None:
@@ -180,13 +180,13 @@ class TLSTransport(SocketTransport):
                     break
                 self._ahead += data
         except ssl.SSLWantReadError:
-            pass
+            pass  # the rest of a record is on its way
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             self._end = True
         try:
             self._object.unwrap()
         except ssl.SSLWantReadError:
-            pass
+            pass  # their farewell is not waited for
         except ssl.SSLError as error:
             if not self._end:
                 raise BrokenPipeError(error.errno, f"TLS failed: {error.reason}") from error

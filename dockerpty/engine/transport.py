@@ -12,7 +12,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Protocol
+
+    class Stopping(Protocol):
+        """What ends calls from another thread."""
+
+        def fileno(self) -> int:
+            """Give a descriptor that can be read from once they are to end."""
+
+        def check(self) -> None:
+            """Raise what ends them, if they are to end."""
+
 else:
     # What `socket` wraps, without its enums and selectors, which take longer to load than a connection to be made.
     import _socket as socket

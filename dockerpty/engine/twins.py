@@ -63,6 +63,7 @@ _KNOWN = (
 )
 # Said in these words alone, where what is missing is what the call is on: the message names that already.
 _MISSING = ("no such container", "no such exec")
+_PODMANS_MISSING = "does not exist in database: no such container"
 
 # Characters of the engine's words in a message, of which the first and the last tell most.
 _WORDS = 400
@@ -228,7 +229,8 @@ def _api_error(call: Call, subject: str, status: int, explanation: str, response
     code = _start_code(call, status, explanation)
     if code:
         ours, more = StartRefused, {"exit_code": code}
-    elif status == 404:
+    elif status == 404 or (status == 500 and _PODMANS_MISSING in lower):
+        # With 500 Podman says it of a container that goes away while it is looked at.
         ours = ImageNotFound if any(words in lower for words in _NO_IMAGE) else NotFound
     return ours(
         call.action,

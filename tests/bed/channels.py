@@ -110,7 +110,7 @@ class Tls:
                 try:
                     return self._object.read(CHUNK)
                 except ssl.SSLWantReadError:
-                    pass
+                    pass  # more is on its way
                 except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
                     return b""
             self._more()

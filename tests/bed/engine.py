@@ -198,7 +198,7 @@ def _remove(container: Container) -> None:
             container.remove(force=True, v=True)
             return
         except docker.errors.NotFound:
-            return
+            return  # as it should be
         except docker.errors.APIError as error:
             # 409: somebody else's removal (--rm) is under way.
             if error.status_code != 409 or time.monotonic() > deadline:

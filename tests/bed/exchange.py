@@ -37,14 +37,14 @@ def exchange(
             else:
                 transport.flush()
         except BlockingIOError:
-            pass
+            pass  # no room now
         if not view and not ended:
             transport.half_close()
             ended = True
         try:
             got = transport.recv_into(buffer)
         except BlockingIOError:
-            continue
+            continue  # nothing now
         if not got:
             return
         count += got

@@ -191,7 +191,7 @@ class Proxy:
 
     def on(self, method: str = ".*", path: str = "", **what: object) -> Rule:
         """Add a rule (see `Rule`) and return it; the first one that fits a request applies."""
-        rule = Rule(method, path, **what)  # type: ignore[arg-type]
+        rule = Rule(method, path, **what)  # type: ignore[arg-type]  # a Rule checks none, a wrong name is a TypeError
         self.rules.append(rule)
         return rule
 

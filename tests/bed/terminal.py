@@ -431,7 +431,7 @@ class Terminal:
         """Wait for the program to end, and take all its output: its exit code, or minus the signal's number."""
         self._until(lambda: self.process.poll() is not None, timeout, "the end of the program")
         for which, outlet in self._outlets.items():
-            self._until(lambda outlet=outlet: outlet.ended, timeout, f"the end of {which}")  # type: ignore[misc]
+            self._until(lambda outlet=outlet: outlet.ended, timeout, f"the end of {which}")  # type: ignore[misc]  # mypy cannot infer a lambda with defaults
         self._until(self._read_reports, 0.2, "")
         if self.reading:
             self.drain()
@@ -609,7 +609,7 @@ def _session(leader: int) -> list[int]:
                 if os.getsid(int(entry)) == leader:
                     found.append(int(entry))
             except ProcessLookupError:
-                continue
+                continue  # it has ended
     return found
 
 
@@ -617,4 +617,4 @@ def _kill(pid: int, number: int) -> None:
     try:
         os.kill(pid, number)
     except ProcessLookupError:
-        pass
+        pass  # it has ended

@@ -71,7 +71,7 @@ class Transport(ABC):
         finally:
             _set(old)
 
-    def close(self) -> None:  # noqa: B027 - most have started nothing
+    def close(self) -> None:  # noqa: B027  # most have started nothing
         """Stop what was started for it."""
 
 
@@ -335,7 +335,7 @@ def _kill(pid: int) -> None:
     try:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
-        pass
+        pass  # it has ended
 
 
 KINDS: dict[str, Callable[[Path], Transport]] = {

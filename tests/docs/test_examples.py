@@ -216,6 +216,8 @@ def test_the_test_files_of_a_page_pass(
         if language == "test":
             (tmp_path / f"test_{number}.py").write_text(block)
     options = ["-q", "-p", "no:cacheprovider", f"--capture={capture}"]
+    # By name: this checkout need not be installed.
+    options += ["-p", "dockerpty.pytest_plugin", "--dpty-host", IMAGE]
     code, said = said_by([sys.executable, "-m", "pytest", *options, "."], environment, tmp_path)
     assert code == 0, said
 
@@ -277,6 +279,14 @@ def test_every_command_has_a_page_that_names_all_its_flags() -> None:
         for flag in command.flags
         if not re.search(rf"{flag.names[-1]}\b", shared + text_of(f"commands/{command.name}.md"))
     ] == []
+
+
+def test_each_feature_of_a_host_names_tests_that_are_there() -> None:
+    rows = [line for line in text_of("host/features.md").splitlines() if line.startswith("|")][2:]
+    named = [re.findall(r"`(\S+\.py)`", row.rsplit("|", 2)[1]) for row in rows]
+    assert len(named) > 10
+    assert all(named)
+    assert [each for row in named for each in row if not (ROOT / "tests" / each).is_file()] == []
 
 
 def test_the_reference_has_every_public_name() -> None:

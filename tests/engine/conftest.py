@@ -32,7 +32,7 @@ HERE = Path(__file__).parent
 # In a soak what is counted is tried more often, on ways that are slower.
 TIME_LIMIT_S = 120 if wanted() == ("unix",) else 600
 NO_SHELL = f"dpty-bed-bare-{os.getpid()}"
-OWN_WAY = {"proxy", "tls", "fake_ssh", "ways"}
+OWN_WAY = {"proxy", "tls", "fake_ssh", "ways", "docker_user"}
 """Fixtures that are a way to the engine themselves."""
 
 

@@ -23,7 +23,7 @@ from dockerpty.recording import Cast
 from tests.bed.engine import Bench, short_directory
 from tests.bed.proxy import Proxy
 from tests.bed.terminal import PIPE, ROOT, Terminal
-from tests.conftest import missing
+from tests.conftest import missing, needs_root
 from tests.engine.command import DETACH
 from tests.engine.conftest import Sessions
 
@@ -196,8 +196,7 @@ class Guest:
 
 @pytest.fixture
 def guest(nobody: Nobody, proxy: Proxy, sessions: Sessions) -> Guest:
-    if os.getuid() != 0:
-        missing("only root can be somebody else")
+    needs_root("can be somebody else")
     engine = proxy.unix()
     path = Path(engine.removeprefix("unix://"))
     path.chmod(0o666)

@@ -6,15 +6,19 @@ import hashlib
 import os
 import stat
 import tarfile
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from docker import DockerClient
 from docker.models.containers import Container
 
 from tests.bed.engine import Bench, engine_url
 from tests.bed.terminal import TTY
+from tests.bed.transports import Transport
+from tests.conftest import needs_root
 from tests.engine.command import Done, docker, dpty, shell, typed
 from tests.engine.conftest import Sessions
 
@@ -123,17 +127,17 @@ def with_sources(bench: Bench) -> Container:
 
 
 @pytest.fixture(scope="module")
-def box(judge: object, transport: object) -> object:
+def box(judge: DockerClient, transport: Transport) -> Iterator[Container]:
     """A container with the sources in it."""
-    bench = Bench(judge)  # type: ignore[arg-type]
+    bench = Bench(judge)
     yield with_sources(bench)
     bench.close()
 
 
 @pytest.fixture(scope="module")
-def dockers(engine: object) -> object:
+def dockers(engine: DockerClient) -> Iterator[Container]:
     """The same on Docker's engine, whichever is under test."""
-    bench = Bench(engine)  # type: ignore[arg-type]
+    bench = Bench(engine)
     yield with_sources(bench)
     bench.close()
 
@@ -312,11 +316,11 @@ def test_much_data_comes_back_as_it_went(box: Container, sessions: Sessions, tmp
     assert (tmp_path / "back").read_bytes() == (tmp_path / "big").read_bytes()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 @pytest.mark.parametrize("flags", [[], ["-a"]])
 def test_owners_go_in_as_with_docker(
     flags: list[str], box: Container, bench: Bench, sessions: Sessions, tmp_path: Path
 ) -> None:
+    needs_root("gives files away")
     (tmp_path / "f").touch()
     os.chown(tmp_path / "f", 1234, 2345)
     bench.run_inside(box, "mkdir -p /o/docker /o/dpty")
@@ -327,8 +331,8 @@ def test_owners_go_in_as_with_docker(
     assert ours == theirs
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_owners_come_out_only_with_archive(bench: Bench, sessions: Sessions, tmp_path: Path) -> None:
+    needs_root("gives files away")
     box = bench.container(start=True)
     bench.run_inside(box, "echo x >/f; chown 1234:2345 /f; chmod 6755 /f")
     for name, flags in (("ours", []), ("theirs", ["-a"])):
@@ -340,10 +344,10 @@ def test_owners_come_out_only_with_archive(bench: Bench, sessions: Sessions, tmp
     assert (theirs.st_uid, theirs.st_gid, stat.S_IMODE(theirs.st_mode)) == kept
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="of root's programs only root's copies are dangerous")
 def test_a_container_hands_nobody_here_the_rights_of_root(
     bench: Bench, sessions: Sessions, tmp_path: Path
 ) -> None:
+    needs_root("makes copies that have root's rights")
     box = bench.container(start=True)
     bench.run_inside(box, "mkdir -p /s/d; cp /bin/busybox /s/su; chmod 4755 /s/su; chmod 2755 /s/d")
     assert dpty(sessions, "cp", f"{name_of(box)}:/s", str(tmp_path)).returncode == 0

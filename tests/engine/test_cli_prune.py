@@ -10,13 +10,13 @@ import uuid
 from pathlib import Path
 
 import docker.errors
-import pytest
 from docker.models.containers import Container
 
 from dockerpty.container.ownership import owner
 from tests.bed.engine import Bench, id_of
 from tests.bed.proxy import Proxy
 from tests.bed.terminal import ROOT, Terminal
+from tests.conftest import missing
 from tests.engine.command import DETACH, dpty, typed
 from tests.engine.conftest import Sessions
 
@@ -76,7 +76,7 @@ def test_what_an_earlier_boot_has_left_is_removed_from_this_machine_and_no_other
     bench: Bench, proxy: Proxy, sessions: Sessions
 ) -> None:
     if ":" not in owner().partition("/")[0]:
-        pytest.skip("this machine has no id, by which it would be known again")
+        missing("this machine has no id, by which it would be known again")
     left = made(bench, "run-rm", changed(boot=str(uuid.uuid4())))
     here, sessions.env["DOCKER_HOST"] = sessions.env["DOCKER_HOST"], proxy.tcp()
     assert prune(sessions, "-f")[0] == 0

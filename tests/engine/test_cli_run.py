@@ -40,7 +40,7 @@ def name(bench: Bench) -> Iterator[str]:
     yield name
     # One of --rm may be on its way out.
     if left := found(bench, name):
-        with suppress(docker.errors.NotFound):
+        with suppress(docker.errors.NotFound):  # it is gone
             bench.adopt(str(left.id))
 
 

@@ -215,7 +215,7 @@ def toolboxes(bench: Bench, target: Container) -> list[str]:
             with gone_is_not_found():
                 host = bench.api.inspect_container(listed["Id"])["HostConfig"]
         except docker.errors.NotFound:
-            continue
+            continue  # another test's, and gone
         if host["NetworkMode"] == f"container:{id_of(target)}":
             found.append(listed["Id"])
     return found

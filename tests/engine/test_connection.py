@@ -131,6 +131,6 @@ def test_a_connection_can_be_left_while_the_command_runs(route: tuple[str, Engin
         try:
             transport.unread(transport.recv(100))
         except BlockingIOError:
-            continue
+            continue  # nothing now
     transport.close()
     assert engine.send(calls.inspect_exec(made)).json()["Running"] is True

@@ -119,6 +119,6 @@ def test_the_same_error_comes_by_our_connection_and_by_docker_pys(
         ours.send(calls.create_container(config))
     ours.close()
     with pytest.raises(docker.errors.ImageNotFound) as by_docker_py:
-        judge.api.create_container_from_config(config)  # type: ignore[no-untyped-call]
+        judge.api.create_container_from_config(config)  # type: ignore[no-untyped-call]  # docker-py's own has no types
     assert by_us.value.status_code == by_docker_py.value.status_code == 404
     assert by_us.value.explanation == by_docker_py.value.explanation

@@ -53,9 +53,7 @@ class Person(Sessions):
 
 
 @pytest.fixture
-def person(transport: Way, tmp_path: Path) -> Iterator[Person]:
-    if not transport.host_url.startswith("unix:"):
-        pytest.skip("contexts are tried on the engine's own socket")
+def docker_user(transport: Way, tmp_path: Path) -> Iterator[Person]:
     made = Person(tmp_path, transport)
     made.makes("good", f"host={transport.host_url}")
     made.makes("bad", f"host={NOBODY}")
@@ -91,34 +89,36 @@ GOOD = "GOOD"
     ],
 )
 def test_it_is_the_engine_that_docker_takes(
-    current: str, env: dict[str, str], flags: list[str], reached: bool, person: Person, box: Container
+    current: str, env: dict[str, str], flags: list[str], reached: bool, docker_user: Person, box: Container
 ) -> None:
-    person.uses(current)
-    person.sets(**{name: person.host if value == GOOD else value for name, value in env.items()})
-    words = [person.host if word == GOOD else word for word in flags]
-    assert (docker(person, *words, "inspect", "-f", "x", str(box.id)).returncode == 0) is reached
-    assert person.reaches(box, *words) is reached
+    docker_user.uses(current)
+    docker_user.sets(**{name: docker_user.host if value == GOOD else value for name, value in env.items()})
+    words = [docker_user.host if word == GOOD else word for word in flags]
+    assert (docker(docker_user, *words, "inspect", "-f", "x", str(box.id)).returncode == 0) is reached
+    assert docker_user.reaches(box, *words) is reached
 
 
-def test_the_directory_that_is_named_counts(person: Person, box: Container, tmp_path: Path) -> None:
-    person.uses("good")
-    person.sets(DOCKER_CONFIG=str(tmp_path / "none"))
-    assert not person.reaches(box, "-c", "good")
-    assert person.reaches(box, "--config", str(person.folder), "-c", "good")
-    assert person.reaches(box, "--config", str(person.folder))
+def test_the_directory_that_is_named_counts(docker_user: Person, box: Container, tmp_path: Path) -> None:
+    docker_user.uses("good")
+    docker_user.sets(DOCKER_CONFIG=str(tmp_path / "none"))
+    assert not docker_user.reaches(box, "-c", "good")
+    assert docker_user.reaches(box, "--config", str(docker_user.folder), "-c", "good")
+    assert docker_user.reaches(box, "--config", str(docker_user.folder))
 
 
-def test_a_near_name_of_a_context_is_given(person: Person, box: Container) -> None:
-    done = dpty(person, "-c", "god", "exec", str(box.id), "true")
+def test_a_near_name_of_a_context_is_given(docker_user: Person, box: Container) -> None:
+    done = dpty(docker_user, "-c", "god", "exec", str(box.id), "true")
     assert done.stderr.decode() == (
-        f"dpty: cannot use the context 'god': {person.folder} has none of that name; did you mean good?\n"
+        f"dpty: cannot use the context 'god': {docker_user.folder} has none of that name; did you mean good?\n"
     )
 
 
-def test_detach_keys_are_read_in_the_same_directory(person: Person, box: Container) -> None:
-    (person.folder / "config.json").write_text('{"currentContext": "good", "detachKeys": "ctrl-x,x"}')
+def test_detach_keys_are_read_in_the_same_directory(docker_user: Person, box: Container) -> None:
+    (docker_user.folder / "config.json").write_text('{"currentContext": "good", "detachKeys": "ctrl-x,x"}')
     options = {"env": {"DOCKER_CONFIG": "/no/such"}}
-    terminal = typed(person, "--config", str(person.folder), "exec", "-it", str(box.id), "sh", **options)
+    terminal = typed(
+        docker_user, "--config", str(docker_user.folder), "exec", "-it", str(box.id), "sh", **options
+    )
     terminal.expect("# ")
     terminal.send(b"\x18x")
     terminal.expect("detached from")
@@ -127,27 +127,29 @@ def test_detach_keys_are_read_in_the_same_directory(person: Person, box: Contain
 
 def test_a_context_brings_its_certificates(tls: TlsTransport, tmp_path: Path, box: Container) -> None:
     folder = tmp_path / "config"
-    person = Person(folder, tls)
+    docker_user = Person(folder, tls)
     for name in ("DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"):
-        person.env[name] = None
+        docker_user.env[name] = None
     files = tls.certificates
     address = f"host={tls.host_url}"
     ours = f"cert={files.cert},key={files.key}"
-    person.makes("whole", f"{address},ca={files.ca},{ours}")
-    person.makes("trusting", f"{address},{ours},skip-tls-verify=true")
-    person.makes("anonymous", f"{address},ca={files.ca}")
-    person.makes("plain", address)
-    reached = {name: person.reaches(box, "-c", name) for name in ("whole", "trusting", "anonymous", "plain")}
+    docker_user.makes("whole", f"{address},ca={files.ca},{ours}")
+    docker_user.makes("trusting", f"{address},{ours},skip-tls-verify=true")
+    docker_user.makes("anonymous", f"{address},ca={files.ca}")
+    docker_user.makes("plain", address)
+    reached = {
+        name: docker_user.reaches(box, "-c", name) for name in ("whole", "trusting", "anonymous", "plain")
+    }
     assert reached == {"whole": True, "trusting": True, "anonymous": False, "plain": False}
     for name, expected in reached.items():
-        done = docker(person, "-c", name, "inspect", "-f", "x", str(box.id))
+        done = docker(docker_user, "-c", name, "inspect", "-f", "x", str(box.id))
         assert (done.returncode == 0) is expected
 
 
 def test_tls_is_had_by_flags_alone(tls: TlsTransport, box: Container, tmp_path: Path) -> None:
-    person = Person(tmp_path / "config", tls)
+    docker_user = Person(tmp_path / "config", tls)
     for name in ("DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"):
-        person.env[name] = None
+        docker_user.env[name] = None
     files, host = tls.certificates, ("-H", tls.host_url)
     ours = ("--tlscert", str(files.cert), "--tlskey", str(files.key))
     for flags, expected in (
@@ -157,19 +159,19 @@ def test_tls_is_had_by_flags_alone(tls: TlsTransport, box: Container, tmp_path: 
         (("--tls",), False),
         ((), False),
     ):
-        assert person.reaches(box, *host, *flags) is expected, flags
+        assert docker_user.reaches(box, *host, *flags) is expected, flags
 
 
 def test_a_context_may_be_on_another_machine(fake_ssh: FakeSsh, box: Container, tmp_path: Path) -> None:
-    person = Person(tmp_path / "config", fake_ssh)
-    person.makes("far", f"host={fake_ssh.host_url}")
-    assert person.reaches(box, "-c", "far")
+    docker_user = Person(tmp_path / "config", fake_ssh)
+    docker_user.makes("far", f"host={fake_ssh.host_url}")
+    assert docker_user.reaches(box, "-c", "far")
     assert "someone" in fake_ssh.arguments.read_text()
 
 
 def test_another_program_may_stand_for_ssh(fake_ssh: FakeSsh, box: Container, tmp_path: Path) -> None:
-    person = Person(tmp_path / "config", fake_ssh)
+    docker_user = Person(tmp_path / "config", fake_ssh)
     other = tmp_path / "my ssh"
     (fake_ssh.directory / "ssh").rename(other)
-    assert person.reaches(box, "--ssh-client", str(other), "-H", fake_ssh.host_url)
-    assert not person.reaches(box, "--ssh-client", str(tmp_path / "none"), "-H", fake_ssh.host_url)
+    assert docker_user.reaches(box, "--ssh-client", str(other), "-H", fake_ssh.host_url)
+    assert not docker_user.reaches(box, "--ssh-client", str(tmp_path / "none"), "-H", fake_ssh.host_url)

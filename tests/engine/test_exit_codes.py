@@ -63,7 +63,7 @@ class Lines:
     def close(self) -> None:
         """Let the bench remove also what `run` has made, if it is still there."""
         for name in self._names:
-            with contextlib.suppress(docker.errors.NotFound):
+            with contextlib.suppress(docker.errors.NotFound):  # it is gone
                 self._bench.adopt(name)
 
 

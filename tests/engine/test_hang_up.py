@@ -116,7 +116,7 @@ def test_the_signal_alone_is_passed_on_and_we_stay(kind: str, bench: Bench, sess
     container = bench.adopt(name)
     for times in (1, 2):
         terminal.signal(signal.SIGHUP)
-        terminal.wait_until(lambda times=times: heard(bench, container) == b"h" * times, what="the signal")  # type: ignore[misc]
+        terminal.wait_until(lambda times=times: heard(bench, container) == b"h" * times, what="the signal")  # type: ignore[misc]  # mypy cannot infer a lambda with defaults
     terminal.drain()
     terminal.expect("up")
     assert terminal.process.poll() is None

@@ -17,7 +17,7 @@ from docker.models.containers import Container
 from dockerpty.recording import Cast
 from tests.bed.engine import IMAGE, Bench
 from tests.bed.terminal import NULL, PIPE, Terminal
-from tests.conftest import missing
+from tests.conftest import missing, needs_root
 from tests.engine.command import DETACH, DPTY, dpty, environment, shell, typed
 from tests.engine.conftest import Sessions
 
@@ -261,8 +261,7 @@ def test_a_signal_that_is_not_passed_on_is_ours_and_the_container_goes_on(
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system with room for 64 KiB."""
-    if os.getuid() != 0:
-        missing("only root can mount a small file system")
+    needs_root("can mount a small file system")
     folder = tmp_path / "small"
     folder.mkdir()
     done = subprocess.run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from typing import Any
 
 import pytest
 from docker.models.containers import Container
@@ -23,11 +24,11 @@ def seen(done: Done) -> tuple[int, bytes, bytes]:
     return done.returncode, done.stdout, done.stderr
 
 
-def limited(sessions: Sessions, limit: str, *argv: str, **options: object) -> Terminal:
+def limited(sessions: Sessions, limit: str, *argv: str, **options: Any) -> Terminal:
     """`dpty` at a terminal, with `ulimit LIMIT` before it."""
     words = ["sh", "-c", f'ulimit {limit}; exec "$@"', "sh", *DPTY, *argv]
     env = {**sessions.env, "DOCKER_CONFIG": None}
-    return sessions.add(Terminal(words, env=env, **options))  # type: ignore[arg-type]
+    return sessions.add(Terminal(words, env=env, **options))
 
 
 def containers(bench: Bench, name: str) -> list[str]:
@@ -298,7 +299,7 @@ def read_slowly(terminal: Terminal, seconds: float) -> None:
         try:
             terminal.transcript += os.read(terminal.master, 50)
         except BlockingIOError:
-            pass
+            pass  # nothing now
         time.sleep(0.05)
 
 

@@ -180,7 +180,7 @@ def test_a_terminal_has_its_size_and_gets_another_one(client: Engine, box: Conta
         started = await exec_(client, box, ["sh", "-c", script], tty=True, stdin=True, size=(31, 97))
         assert (started.stderr, started.stdin is None) == (None, False)
         for size in (b"31 97", b"40 120"):
-            started.stdin.write(b"\n")  # type: ignore[union-attr]
+            started.stdin.write(b"\n")  # type: ignore[union-attr]  # the assertion above says it
             assert size + b"\r\n" in [await started.stdout.readline() for _ in range(2)]
             await started.resize(40, 120)
         assert await started.communicate() == (b"", None)
@@ -193,7 +193,7 @@ def test_ctrl_c_and_the_end_of_input_are_typed_at_a_terminal(client: Engine, box
     async def main() -> None:
         started = await exec_(client, box, SLEEPER, tty=True, stdin=True)
         assert started.stdin is not None
-        (await up(started)).stdin.write(b"\x03")  # type: ignore[union-attr]
+        (await up(started)).stdin.write(b"\x03")  # type: ignore[union-attr]  # it was asked for
         assert await started.wait() == 130
         started = await exec_(client, box, ["cat"], tty=True, stdin=True)
         out, _ = await started.communicate(b"half a line")
@@ -317,7 +317,7 @@ def test_a_start_that_is_given_up_leaves_no_process_whenever_that_is(
             try:
                 await (await starting).kill()
             except asyncio.CancelledError:
-                pass
+                pass  # it had not started
         await until(lambda: not threads(), "the threads to end")
         assert not any("sleep 303" in each for each in bench.processes(box))
 
@@ -361,7 +361,7 @@ def test_descriptors_above_1024_are_as_good_as_others(client: Engine, box: Conta
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
-    files = [open("/dev/null", "rb") for _ in range(1100)]  # noqa: SIM115
+    files = [open("/dev/null", "rb") for _ in range(1100)]  # noqa: SIM115  # closed below, all of them
 
     async def main() -> None:
         started = await exec_(client, box, ["cat"], stdin=True)

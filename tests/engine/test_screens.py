@@ -80,7 +80,7 @@ def start(bench: Bench, sessions: Sessions) -> Iterator[Start]:
 
     yield begin
     for name in made:
-        with contextlib.suppress(docker.errors.NotFound):
+        with contextlib.suppress(docker.errors.NotFound):  # it is gone
             bench.adopt(name)
 
 

@@ -34,7 +34,8 @@ EVERY_MODULE = """
 import pkgutil, dockerpty
 names = [each.name for each in pkgutil.walk_packages(dockerpty.__path__, "dockerpty.")]
 for name in names:
-    __import__(name)
+    if name != "dockerpty.pytest_plugin":  # which pytest loads, and there is none
+        __import__(name)
 print(len(names))
 """
 
@@ -191,6 +192,21 @@ def test_pipx_shows_the_manual_page_too(by_pipx: Path, installed: Path) -> None:
 
 def test_every_module_can_be_imported_with_what_the_package_asks_for(installed: Path, tmp_path: Path) -> None:
     assert int(run(installed / "bin" / "python", "-I", "-W", "error", "-c", EVERY_MODULE, cwd=tmp_path)) > 50
+
+
+def test_pytest_finds_the_plugin_by_itself_and_loads_no_more_for_it(
+    built: Built, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    place = tmp_path_factory.mktemp("plugin")
+    python = environment(place / "venv", built.wheel, "pytest") / "python"
+    (place / "test_it.py").write_text(
+        "import sys\n"
+        "def test_it():\n"
+        "    assert not {'docker', 'pexpect', 'dockerpty.host.sync'} & {*sys.modules}\n"
+    )
+    assert "1 passed" in run(python, "-m", "pytest", "-q", cwd=place)
+    assert "--dpty-host=IMAGE" in run(python, "-m", "pytest", "--help", cwd=place)
+    assert "dpty_host_async" in run(python, "-m", "pytest", "--fixtures", cwd=place)
 
 
 def test_the_manual_page_is_found_and_reads_well(installed: Path) -> None:

@@ -22,7 +22,7 @@ import requests
 from dockerpty import __version__
 from tests.bed.engine import engine_url, short_directory
 from tests.bed.terminal import ROOT, Terminal
-from tests.conftest import missing
+from tests.conftest import missing, needs_root
 
 SECONDS = 240
 NOT_COPIED = (
@@ -140,8 +140,7 @@ def test_what_it_cannot_do_is_said_by_dpty_itself(ready: Path) -> None:
 
 
 def nobodys(*argv: str) -> list[str]:
-    if os.getuid() != 0:
-        missing("only root can be somebody else")
+    needs_root("can be somebody else")
     return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *argv]
 
 

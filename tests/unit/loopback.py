@@ -23,7 +23,7 @@ class Server:
             try:
                 sock, _ = self.listener.accept()
             except OSError:
-                return
+                return  # closed
             thread = threading.Thread(target=self._serve, args=(sock,))
             self._threads.append(thread)
             thread.start()

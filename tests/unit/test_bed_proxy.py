@@ -36,7 +36,7 @@ class EchoEngine:
             try:
                 sock, _ = self._listener.accept()
             except OSError:
-                return
+                return  # closed
             self._sockets.append(sock)
             self._threads.append(threading.Thread(target=self._serve, args=(sock,)))
             self._threads[-1].start()
@@ -78,7 +78,7 @@ class EchoEngine:
             try:
                 sock.shutdown(socket.SHUT_RDWR)
             except OSError:
-                continue
+                continue  # the other side was first
         for thread in self._threads:
             thread.join(5)
             assert not thread.is_alive()

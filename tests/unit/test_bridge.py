@@ -54,7 +54,7 @@ class Deaf(Operation):
 
 def bridge(operation: Operation, notice: Any = print, **chosen: Any) -> Any:
     options = Options(sig_proxy=True, **chosen)
-    return Bridge(operation, Loop(), None, SessionResult(), options, notice)  # type: ignore[arg-type]
+    return Bridge(operation, Loop(), None, SessionResult(), options, notice)  # type: ignore[arg-type]  # a loop that is played
 
 
 def test_bytes_of_the_very_turn_in_which_the_clock_ran_out_are_no_silence() -> None:

@@ -37,12 +37,13 @@ def drawn_tree(text: str) -> dict[str, set[str]]:
     path: list[str] = []
     bases: dict[str, set[str]] = {}
     for line in text.splitlines():
-        match = re.match(r"([│├└─ ]*)([A-Z]\w+)(?: \((\w+)\))?(?:  |$)", line)
+        match = re.match(r"([│├└─ ]*)([A-Z]\w+)(?: \(([\w, ]+)\))?(?:  |$)", line)
         if match is None:
             continue
         depth = len(match[1]) // 4
         path = [*path[:depth], match[2]]
-        bases[match[2]] = {each for each in (path[-2] if depth else "Exception", match[3]) if each}
+        others = match[3].split(", ") if match[3] else []
+        bases[match[2]] = {path[-2] if depth else "Exception", *others}
     return bases
 
 
@@ -60,12 +61,12 @@ def test_the_page_of_errors_draws_and_explains_the_same_ones() -> None:
 
 
 def test_the_drawn_tree_is_read_with_its_branches() -> None:
-    text = "Top\n├── Left (ValueError)    why\n└── Right\n    └── Leaf (OSError)    why\n"
+    text = "Top\n├── Left (ValueError)    why\n└── Right\n    └── Leaf (OSError, EOF)  why\n"
     assert drawn_tree(text) == {
         "Top": {"Exception"},
         "Left": {"Top", "ValueError"},
         "Right": {"Top"},
-        "Leaf": {"Right", "OSError"},
+        "Leaf": {"Right", "OSError", "EOF"},
     }
 
 
@@ -135,7 +136,7 @@ def test_an_answer_of_the_engine_carries_its_status_and_its_words() -> None:
 @pytest.mark.parametrize(
     "kind", [DockerptyError, DetachKeysError, SessionLost, SessionTimeout, EngineUnreachable]
 )
-def test_an_error_crosses_processes_whole(kind: type[DockerptyError], remade) -> None:  # type: ignore[no-untyped-def]
+def test_an_error_crosses_processes_whole(kind: type[DockerptyError], remade) -> None:  # type: ignore[no-untyped-def]  # mypy does not know what a parameter of a test is
     error = kind("attach to", "web-1", "it is paused", "unpause it")
     error.result = SessionResult()
     error.result.bytes_out = 12
@@ -159,7 +160,7 @@ def test_an_answer_of_the_engine_crosses_processes_whole() -> None:
 
 # What is made once docker-py is loaded; here it only matters that such a class can be and keeps our values.
 # Their words may be None; ours never are.
-class BothNotFound(NotFound, docker.errors.NotFound):  # type: ignore[misc]
+class BothNotFound(NotFound, docker.errors.NotFound):  # type: ignore[misc]  # both have an explanation, and theirs may be None
     pass
 
 

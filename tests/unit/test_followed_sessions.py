@@ -93,7 +93,7 @@ def run() -> Iterator[Run]:
         return PseudoTerminal(None, operation, notice=notices.append).start(), operation
 
     notices: list[str] = []
-    call.notices = notices  # type: ignore[attr-defined]
+    call.notices = notices  # type: ignore[attr-defined]  # a function's own, for `notices_of`
     nulls: list[int] = []
 
     def open_null() -> int:
@@ -108,7 +108,7 @@ def run() -> Iterator[Run]:
 
 
 def notices_of(run: Run) -> list[str]:
-    return run.notices  # type: ignore[attr-defined,no-any-return]
+    return run.notices  # type: ignore[attr-defined,no-any-return]  # set by `run`
 
 
 def events(path: Path) -> list[tuple[float, str, str]]:

@@ -76,7 +76,7 @@ def ends(request: pytest.FixtureRequest) -> Iterator[Ends]:
     ends = make()
     yield ends
     for fd in ends:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # the test has closed it
             os.close(fd)
 
 
@@ -257,7 +257,7 @@ def test_a_stdout_whose_descriptor_is_closed_is_closed(ends: Ends) -> None:
 @pytest.mark.parametrize("text", [True, False])
 def test_what_a_reader_has_read_ahead_comes_first(ends: Ends, own: bool, text: bool) -> None:
     fd = os.dup(ends.reading)
-    reader: Any = open(fd, "rb", closefd=own)  # noqa: SIM115
+    reader: Any = open(fd, "rb", closefd=own)  # noqa: SIM115  # closed by the test
     holder: Any = io.TextIOWrapper(reader) if text else reader
     os.write(ends.writing, b"line\nahead ")
     assert reader.readline() == b"line\n"
@@ -409,7 +409,7 @@ def test_an_output_that_takes_nothing_makes_nobody_wait(
     taken = bytearray()
 
     def take() -> bool:
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(BlockingIOError):  # nothing now
             taken.extend(os.read(ends.reading, 65536))
         if stream.needs_write() and select([], [stream])[1]:
             stream.do_write()
@@ -532,13 +532,13 @@ def test_a_named_pipe_without_a_reader_is_broken(tmp_path: Path) -> None:
 
 def test_a_caller_with_text_for_a_pipe_without_a_reader_gets_no_other_error(ends: Ends) -> None:
     os.close(ends.reading)
-    target = open(ends.writing, "w", closefd=False)  # noqa: SIM115
+    target = open(ends.writing, "w", closefd=False)  # noqa: SIM115  # its descriptor is the pair's
     target.write("never read")
     stream = open_output(target, "stdout")
     with pytest.raises(BrokenPipeError):
         stream.write(b"x")
     stream.abandon()
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(BrokenPipeError):  # nobody reads what it holds
         target.close()
 
 
@@ -552,11 +552,11 @@ def test_a_full_disk_is_an_error_that_says_so() -> None:
 
 
 def test_a_full_disk_is_seen_also_with_what_the_caller_wrote_before() -> None:
-    full = open("/dev/full", "w")  # noqa: SIM115
+    full = open("/dev/full", "w")  # noqa: SIM115  # closed below, which fails
     full.write("before")
     with pytest.raises(DockerptyError, match="cannot write to stdout: No space left on device"):
         open_output(full, "stdout")
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # what it holds has no room
         full.close()
 
 

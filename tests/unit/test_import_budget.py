@@ -52,6 +52,8 @@ BRIDGE = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for folder in ("", "engine/", "container/")
     for path in (ROOT / "dockerpty").glob(f"{folder}[a-z]*.py")
+    # That is pytest's to load.
+    if path.stem != "pytest_plugin"
 )
 # Ways to an engine that a plain command line does not take. They may load what is dear in the standard library.
 RARE = {
@@ -61,7 +63,7 @@ RARE = {
     "dockerpty.engine.tls",
 }
 # ... and the way of files, which only `dpty cp` goes.
-RARE |= {"dockerpty.archive", "dockerpty.tree", "dockerpty.transfer"}
+RARE |= {"dockerpty.archive", "dockerpty.tree", "dockerpty.transfer", "dockerpty.patterns"}
 # ... and attached processes for programs, which have a loop of asyncio.
 RARE |= {"dockerpty.pool", "dockerpty.process", "dockerpty.streams"}
 
@@ -104,6 +106,12 @@ def test_no_module_of_the_bridge_loads_what_is_too_dear(module: str) -> None:
     assert dear == set()
 
 
+def test_a_copy_of_one_source_does_not_load_what_several_need() -> None:
+    loaded = loaded_by("dockerpty.cli.cp")
+    assert "dockerpty.transfer" in loaded
+    assert not loaded & {"dockerpty.cli.several", "dockerpty.patterns"}
+
+
 # What a plain command line needs of the standard library. Whoever adds one says here what it takes: `re` took 6 ms.
 NEEDED = {
     *("__future__", "_collections_abc", "_json", "_socket", "_stat", "_struct", "binascii", "errno"),
@@ -137,3 +145,11 @@ def test_what_a_plain_command_line_may_load_is_not_dear() -> None:
 def test_the_check_sees_what_is_too_dear() -> None:
     assert {"logging", "typing"} <= too_dear(loaded_by("json", "logging", "typing"))
     assert too_dear(loaded_by("json", "socket", "select", "struct", "termios")) == set()
+
+
+def test_only_the_commands_of_a_host_load_what_a_host_needs() -> None:
+    # Help has no more than click, which is not ours to load here.
+    apart = {"script", "reference", "help"}
+    others = {path.stem for path in (ROOT / "dockerpty" / "cli").glob("[a-z]*.py")} - apart
+    loaded = loaded_by(*(f"dockerpty.cli.{each}" for each in sorted(others)))
+    assert {name for name in loaded if name.startswith("dockerpty.host")} - {"dockerpty.host_io"} == set()

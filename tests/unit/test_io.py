@@ -29,6 +29,7 @@ from dockerpty.io import (
     select,
     set_blocking,
 )
+from tests.conftest import missing
 from tests.unit import strategies
 
 
@@ -145,7 +146,7 @@ class Taker:
 
 def fill(sock: socket.socket) -> None:
     """Send until the far side takes no more."""
-    with contextlib.suppress(BlockingIOError):
+    with contextlib.suppress(BlockingIOError):  # it is full
         while True:
             sock.send(bytes(65536))
 
@@ -157,7 +158,7 @@ def drained(demuxer: Demuxer, n: int = 4096) -> list[tuple[int, bytes]]:
         try:
             frame = demuxer.read_frame(n)
         except BlockingIOError:
-            continue
+            continue  # no whole frame yet
         if frame is None:
             return frames
         frames.append(frame)
@@ -263,7 +264,7 @@ def test_plaintext_that_no_poll_sees_counts_as_readable_at_once(pair: Pair, laye
 def test_numbers_above_1024_are_served(pair: Pair) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < 1200:
-        pytest.skip("this system gives no 1200 descriptors")
+        missing("this system gives no 1200 descriptors")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1200), hard))
     null = os.open(os.devnull, os.O_RDONLY)
     opened = [null]
@@ -832,7 +833,7 @@ def test_in_place_and_by_read_all_arrives_in_order_and_where_it_belongs(
         try:
             frame = source.read_frame(20)
         except BlockingIOError:
-            continue
+            continue  # no whole frame yet
         if frame is None:
             pump.end()
         else:

@@ -391,7 +391,7 @@ def test_a_lingering_turn_ends_at_its_deadline_however_much_passes(
         while turn_.stays:
             far.send(b"k")
             time.sleep(0.001)
-            with suppress(BlockingIOError):
+            with suppress(BlockingIOError):  # nothing now
                 os.read(read_fd, 100)
     assert time.monotonic() >= limit
     # What moved may have moved the deadline: only the next turn, which asks again, calls.
@@ -412,7 +412,7 @@ def test_a_lingering_turn_ends_when_its_pump_has_more_to_do_than_to_read(
     try:
         with Staying(loop) as turn_:
             while turn_.stays:
-                with suppress(BlockingIOError):
+                with suppress(BlockingIOError):  # it is full
                     far.send(bytes(65536))
         assert out.backlog()
     finally:
@@ -500,7 +500,7 @@ def test_the_short_way_loses_and_turns_round_nothing(
     try:
         for _ in range(300):
             data = chance.randbytes(chance.randint(*sizes))
-            with suppress(BlockingIOError):
+            with suppress(BlockingIOError):  # no room now
                 sent += data[: far.send(data)]
             turn(loop, 0)
             # Often less than came: the pipe is full, half of a piece goes, and the rest has to wait.
@@ -508,7 +508,7 @@ def test_the_short_way_loses_and_turns_round_nothing(
                 taken += os.read(read_fd, chance.randint(1, sizes[1]))
         while len(taken) < len(sent):
             turn(loop, 0)
-            with suppress(BlockingIOError):
+            with suppress(BlockingIOError):  # nothing now
                 taken += os.read(read_fd, 65536)
         assert taken == sent
         assert pump.moved == len(sent)

@@ -130,7 +130,7 @@ class Stream:
             while data := sock.recv(65536):
                 self.got += data
         except OSError:
-            pass
+            pass  # closed
         self.ended.set()
 
     def end(self) -> None:
@@ -384,7 +384,7 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_asked(
 def test_a_start_that_takes_long_is_not_waited_for_for_ever(
     scripted: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "_STARTS_WITHIN_S", 0.0)
+    monkeypatch.setattr(process, "STARTS_WITHIN_S", 0.0)
     stream = Stream()
     engine, _ = scripted(CREATED, stream, STARTS, over())
 

@@ -100,7 +100,7 @@ def test_dir_shows_names_that_were_never_used() -> None:
 
 def test_an_unknown_name_is_an_attribute_error_that_names_it() -> None:
     with pytest.raises(AttributeError, match="module 'dockerpty' has no attribute 'stat'"):
-        getattr(dockerpty, "stat")  # noqa: B009 (a checker would refuse the plain spelling)
+        getattr(dockerpty, "stat")  # noqa: B009  # a checker would refuse the plain spelling
 
 
 def test_what_a_checker_imports_and_what_is_resolved_are_the_same() -> None:

@@ -64,7 +64,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
             raise end
         self.result.reason = "detached" if end is None else "exited"
         self.result.exit_code = end
-        return end  # type: ignore[no-any-return]
+        return end  # type: ignore[no-any-return]  # what the test put there
 
     monkeypatch.setattr(PseudoTerminal, "start", start)
 

@@ -45,7 +45,7 @@ def program(path: Path) -> str:
 def probed(words: list[str], tmp_path: Path, passwd: str, path: str) -> str:
     file = tmp_path / "passwd"
     file.write_text(passwd)
-    script = shell._PROBE.replace("/etc/passwd", str(file))
+    script = shell.PROBE.replace("/etc/passwd", str(file))
     command = [shutil.which(words[0]) or "", *words[1:], "-c", script]
     done = subprocess.run(command, env={"PATH": path}, capture_output=True, text=True, check=True)
     return done.stdout.removesuffix("\n")

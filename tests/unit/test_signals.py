@@ -352,7 +352,7 @@ def resizer() -> tuple[Resizer, Control]:
     def call(rows: int, cols: int) -> Call:
         return resize_container("id", rows, cols)
 
-    return Resizer(control, call, 2.0), control  # type: ignore[arg-type]
+    return Resizer(control, call, 2.0), control  # type: ignore[arg-type]  # a connection that is played
 
 
 def test_one_request_is_in_flight_and_the_last_size_is_always_sent() -> None:

@@ -551,3 +551,67 @@ def test_a_stream_goes_in_as_it_is_and_only_into_a_directory(scripted: Scripted)
 def test_a_chunked_request_says_so_and_has_no_length() -> None:
     head = request("PUT", "/x", [("Host", "h")], chunked=True)
     assert head == b"PUT /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+# Mode, owner, and what is there already
+
+
+def heads(server: ScriptedEngine) -> list[str]:
+    return [
+        line.partition("path=")[2].replace("%2F", "/") for line in server.lines if line.startswith("HEAD")
+    ]
+
+
+def test_files_get_the_mode_and_all_that_goes_in_the_owner(
+    scripted: Scripted, copy: Copy, tmp_path: Path
+) -> None:
+    (tmp_path / "s/d").mkdir(parents=True, mode=0o750)
+    (tmp_path / "s/d").chmod(0o750)
+    (tmp_path / "s/d/f").touch()
+    os.link(tmp_path / "s/d/f", tmp_path / "s/g")
+    (tmp_path / "s/l").symlink_to("g")
+    sink = Sink()
+    engine, _ = scripted(stat_answer(GO_DIRECTORY | 0o755), sink)
+    copy_in(engine, "web", f"{tmp_path}/s", "/t", mode=0o640, owner=(7, 8), **copy.options)
+    found = [event for event in Reader().feed(sink.body) if isinstance(event, Member)]
+    assert {(each.uid, each.gid) for each in found} == {(7, 8)}
+    modes = {each.name: oct(each.mode) for each in found if each.kind != SYMLINK}
+    assert modes["s/d"] == "0o750"
+    assert (modes["s/d/f"], modes["s/g"]) == ("0o640", "0o640")
+
+
+def test_what_is_there_is_asked_for_only_where_something_is(
+    scripted: Scripted, copy: Copy, tmp_path: Path
+) -> None:
+    for name in ("s/old", "s/both/old", "s/both/new", "s/none/a", "s/none/b"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    folder, file = stat_answer(GO_DIRECTORY | 0o755), stat_answer()
+    there = {"/t": folder, "/t/s": folder, "/t/s/old": file, "/t/s/both": folder, "/t/s/both/old": file}
+    sink = Sink()
+
+    def look(sock: socket.socket) -> None:
+        sock.sendall(there.get(heads(server)[-1], NOTHING))
+
+    engine, server = scripted(*[look] * 7, sink)
+    copy_in(engine, "web", f"{tmp_path}/s", "/t", overwrite=False, **copy.options)
+    assert sorted(heads(server)) == sorted([*there, "/t/s/both/new", "/t/s/none"])
+    assert sink.names() == ["s", "s/both", "s/both/new", "s/none", "s/none/a", "s/none/b"]
+
+
+def test_of_a_file_that_is_there_nothing_is_sent(scripted: Scripted, copy: Copy, tmp_path: Path) -> None:
+    (tmp_path / "f").touch()
+    engine, server = scripted(stat_answer(GO_DIRECTORY | 0o755), stat_answer(), stat_answer(), stat_answer())
+    for target in ("/t", "/t/f"):
+        copy_in(engine, "web", f"{tmp_path}/f", target, overwrite=False, **copy.options)
+    assert {line.split()[0] for line in server.lines} == {"HEAD"}
+
+
+def test_nor_does_it_come(scripted: Scripted, copy: Copy, tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("old")
+    engine, server = scripted(stat_answer(), stat_answer(), answer(200, tar((Member("g"), b"new"))))
+    for target in (tmp_path, tmp_path / "f"):
+        copy_out(engine, "web", "/s/f", str(target), overwrite=False, **copy.options)
+    assert {line.split()[0] for line in server.lines} == {"HEAD"}
+    copy_out(engine, "web", "/s/g", str(tmp_path), overwrite=False, **copy.options)
+    assert ((tmp_path / "f").read_text(), (tmp_path / "g").read_text()) == ("old", "new")

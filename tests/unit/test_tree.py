@@ -27,7 +27,8 @@ from dockerpty.archive import (
     Writer,
 )
 from dockerpty.errors import ArchiveError, DockerptyError
-from dockerpty.tree import PIECE, Unpacker, pack
+from dockerpty.tree import PIECE, Unpacker, gathered, members, pack
+from tests.conftest import missing, needs_root
 
 Pair = tuple[Member, bytes]
 
@@ -45,10 +46,10 @@ def same(member: Member, parts: tuple[str, ...]) -> tuple[str, ...]:
     return parts
 
 
-def unpack(folder: Path, *pieces: bytes, keep_owner: bool = False) -> list[str]:
+def unpack(folder: Path, *pieces: bytes, **options: Any) -> list[str]:
     """Unpack, and give what was said meanwhile."""
     said: list[str] = []
-    unpacker = Unpacker(str(folder), same, said.append, keep_owner=keep_owner)
+    unpacker = Unpacker(str(folder), same, said.append, **options)
     try:
         for piece in pieces:
             unpacker.take(piece)
@@ -541,8 +542,8 @@ def test_a_full_disk_leaves_nothing_and_says_what_it_was(
 # Owners, and what only root gives
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives capabilities")
 def test_what_a_program_may_do_is_kept_with_its_owner_only(folder: Path) -> None:
+    needs_root("gives capabilities")
     # net_raw, permitted and effective (linux/capability.h, revision 2).
     value = struct.pack("<5I", 0x02000001, 1 << 13, 0, 0, 0)
     data = tar(
@@ -551,7 +552,7 @@ def test_what_a_program_may_do_is_kept_with_its_owner_only(folder: Path) -> None
     try:
         os.setxattr(folder, "user.x", b"x")
     except OSError:
-        pytest.skip("no attributes on this filesystem")
+        missing("no attributes on this filesystem")
     unpack(folder, data)
     assert os.listxattr(folder / "x") == []
     unpack(folder, data, keep_owner=True)
@@ -561,8 +562,8 @@ def test_what_a_program_may_do_is_kept_with_its_owner_only(folder: Path) -> None
     assert [e.capability for e in events if isinstance(e, Member)] == [b"", value, b""]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_owners_are_kept_where_that_was_asked_for_and_ours_else(folder: Path) -> None:
+    needs_root("gives files away")
     data = tar(
         Member("d", DIRECTORY, mode=0o3775, uid=5, gid=6),
         (Member("d/x", FILE, mode=0o6755, uid=5, gid=6), b"x"),
@@ -583,3 +584,117 @@ def test_who_is_not_root_keeps_no_owner_and_no_set_id_bits(
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     unpack(folder, tar((Member("x", mode=0o6755), b"x")), keep_owner=True)
     assert stat.S_IMODE((folder / "x").stat().st_mode) == 0o755
+
+
+def test_links_are_followed_where_that_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "f").write_text("there")
+    here = tmp_path / "d"
+    here.mkdir()
+    (here / "l").symlink_to("../outside")
+    (here / "f").symlink_to("../outside/f")
+    (here / "none").symlink_to("nowhere")
+    said: list[str] = []
+    archive = b"".join(gathered(members(str(here), "d", said.append, follow_links=True)))
+    found = {each.name: each.kind for each in Reader().feed(archive) if isinstance(each, Member)}
+    assert found == {"d": DIRECTORY, "d/f": FILE, "d/l": DIRECTORY, "d/l/f": FILE}
+    assert len(said) == 1
+    assert "none" in said[0]
+
+
+def test_links_in_a_circle_end(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "up").symlink_to("..")
+    (tmp_path / "a" / "twin").symlink_to("b")
+    with pytest.raises(DockerptyError, match="circle"):
+        list(members(str(tmp_path / "a"), "a", print, follow_links=True))
+
+
+def test_a_directory_that_two_links_lead_to_is_no_circle(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "one").symlink_to("b")
+    (tmp_path / "a" / "two").symlink_to("b")
+    archive = b"".join(gathered(members(str(tmp_path / "a"), "a", print, follow_links=True)))
+    names = [each.name for each in Reader().feed(archive) if isinstance(each, Member)]
+    assert names == ["a", "a/b", "a/one", "a/two"]
+
+
+def test_a_member_can_be_changed_or_left_out_before_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    for name in ("a", "b", "c"):
+        (tmp_path / "d" / name).write_text(name)
+    os.link(tmp_path / "d" / "b", tmp_path / "d" / "second")
+
+    def alter(member: Member) -> bool:
+        member.uid = 77
+        return member.name != "d/b"
+
+    archive = b"".join(gathered(members(str(tmp_path / "d"), "d", print, alter=alter)))
+    found = [each for each in Reader().feed(archive) if isinstance(each, Member)]
+    # Of a file that was left out under its first name, the second one has the content.
+    assert [(each.name, each.kind) for each in found[1:]] == [
+        ("d/a", FILE),
+        ("d/c", FILE),
+        ("d/second", FILE),
+    ]
+    assert {each.uid for each in found} == {77}
+
+
+def test_what_is_placed_nowhere_is_left_out_with_its_data(folder: Path) -> None:
+    def place(member: Member, parts: tuple[str, ...]) -> tuple[str, ...] | None:
+        return None if member.name == "a" else parts
+
+    unpacker = Unpacker(str(folder), place, print)
+    unpacker.take(tar((Member("a"), b"x" * 600), (Member("b"), b"y")))
+    unpacker.eof()
+    unpacker.close()
+    assert os.listdir(folder) == ["b"]
+    assert (unpacker.members, unpacker.moved) == (1, 1)
+
+
+# What is there already, and a mode for all
+
+
+def test_what_is_there_is_left_as_it_is_when_asked(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/old").write_text("old")
+    (tmp_path / "link").symlink_to("nowhere")
+    said = unpack(
+        tmp_path,
+        tar(
+            Member("d", DIRECTORY, mode=0o755),
+            (Member("d/old"), b"other"),
+            (Member("d/new"), b"new"),
+            Member("d/second", HARDLINK, link="d/new"),
+            Member("d/third", HARDLINK, link="d/old"),
+            (Member("link"), b"other"),
+        ),
+        overwrite=False,
+    )
+    assert sorted(os.listdir(tmp_path / "d")) == ["new", "old", "second"]
+    assert (tmp_path / "d/old").read_text() == "old"
+    assert (tmp_path / "d/new").read_text() == (tmp_path / "d/second").read_text() == "new"
+    assert os.readlink(tmp_path / "link") == "nowhere"
+    # It would get what the archive does not mean.
+    assert said == ["skipped d/third: it is a second name of d/old, which was left as it was"]
+
+
+def test_left_as_it_is_or_not_a_directory_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    with pytest.raises(ArchiveError, match="a directory of that name is there"):
+        unpack(tmp_path, tar((Member("x"), b"")), overwrite=False)
+
+
+def test_a_mode_for_all_is_that_of_files_only(tmp_path: Path) -> None:
+    data = tar(
+        Member("d", DIRECTORY, mode=0o750), (Member("d/f", mode=0o600), b""), (Member("g", mode=0o4755), b"")
+    )
+    unpack(tmp_path, data, mode=0o444)
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("d", "d/f", "g")] == [
+        0o750,
+        0o444,
+        0o444,
+    ]
+    unpack(tmp_path, data, mode=0o4711)
+    # It was asked for by name: then the set-id bit is meant.
+    assert stat.S_IMODE((tmp_path / "g").stat().st_mode) == 0o4711

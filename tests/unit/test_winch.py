@@ -104,7 +104,7 @@ def test_every_burst_is_followed_by_a_call() -> None:
     with WINCHHandler(pseudo_terminal):
         for number in range(1, 4):
             change()
-            wait_for(lambda number=number: len(pseudo_terminal.calls) == number, pause=0.001)  # type: ignore[misc]
+            wait_for(lambda number=number: len(pseudo_terminal.calls) == number, pause=0.001)  # type: ignore[misc]  # mypy cannot infer a lambda with defaults
 
 
 def test_a_storm_from_another_process_is_survived_and_ends_with_a_call() -> None:
@@ -181,7 +181,7 @@ def test_start_and_stop_may_be_called_twice_and_again() -> None:
         handler.start()
         handler.start()
         change()
-        wait_for(lambda number=number: len(pseudo_terminal.calls) == number, pause=0.001)  # type: ignore[misc]
+        wait_for(lambda number=number: len(pseudo_terminal.calls) == number, pause=0.001)  # type: ignore[misc]  # mypy cannot infer a lambda with defaults
         handler.stop()
         handler.stop()
         assert signal.getsignal(signal.SIGWINCH) is before

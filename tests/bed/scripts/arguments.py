@@ -65,7 +65,7 @@ class Given:
 
     def file(self, fd: int, mode: str, **options: Any) -> Any:
         """Return a file object on a descriptor, which is closed with it."""
-        made = open(fd, mode, **options)  # noqa: SIM115 - closed when the session is over
+        made = open(fd, mode, **options)  # noqa: SIM115  # closed when the session is over
         self.later(made.close)
         return made
 
@@ -196,7 +196,7 @@ def stdin_read_ahead(given: Given) -> Any:
 
 def stdin_file(given: Given) -> Any:
     """Return a regular file."""
-    made = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the session is over
+    made = tempfile.TemporaryFile()  # noqa: SIM115  # closed when the session is over
     given.later(made.close)
     made.write(given.data)
     made.seek(0)
@@ -260,7 +260,7 @@ def stdin_none_and_closed(given: Given) -> Any:
     """Return None, with a `sys.stdin` whose descriptor somebody has closed."""
     spare = os.open(os.devnull, os.O_RDONLY)
     os.dup2(spare, CLOSED_NUMBER + 1)
-    made = open(CLOSED_NUMBER + 1)  # noqa: SIM115 - its descriptor is closed at once
+    made = open(CLOSED_NUMBER + 1)  # noqa: SIM115  # its descriptor is closed at once
     os.close(CLOSED_NUMBER + 1)
     # Given back for the object's own close, which would complain.
     given.later(made.close, lambda: os.close(spare), lambda: os.dup2(spare, CLOSED_NUMBER + 1))
@@ -341,7 +341,7 @@ def out_pipe_file(given: Given) -> Sink:
 
 def out_file(given: Given) -> Sink:
     """Return a regular file."""
-    made = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the session is over
+    made = tempfile.TemporaryFile()  # noqa: SIM115  # closed when the session is over
     given.later(made.close)
     given.watch(made.fileno())
 

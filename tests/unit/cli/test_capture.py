@@ -99,7 +99,7 @@ class Ends:
 
 
 def test_the_output_goes_into_the_document_and_nowhere_else(capsys: pytest.CaptureFixture[str]) -> None:
-    assert capture.start(Ends(7, "exited"), LINE) == 7  # type: ignore[arg-type]
+    assert capture.start(Ends(7, "exited"), LINE) == 7  # type: ignore[arg-type]  # a terminal that is played
     shown = capsys.readouterr()
     found = json.loads(shown.out)
     assert (found["exit_code"], found["stdout"], found["command"]) == (7, "written", ["ls", "-l"])
@@ -109,14 +109,14 @@ def test_the_output_goes_into_the_document_and_nowhere_else(capsys: pytest.Captu
 
 def test_a_session_that_ran_out_of_time_has_a_document_too(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SessionTimeout):
-        capture.start(Ends(SessionTimeout("go on with"), "timeout"), LINE)  # type: ignore[arg-type]
+        capture.start(Ends(SessionTimeout("go on with"), "timeout"), LINE)  # type: ignore[arg-type]  # a terminal that is played
     found = json.loads(capsys.readouterr().out)
     assert (found["exit_code"], found["reason"], found["stdout"]) == (None, "timeout", "written")
 
 
 def test_what_never_began_has_none(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(NotFound):
-        capture.start(Ends(NotFound("exec in"), ""), LINE)  # type: ignore[arg-type]
+        capture.start(Ends(NotFound("exec in"), ""), LINE)  # type: ignore[arg-type]  # a terminal that is played
     assert capsys.readouterr().out == ""
 
 

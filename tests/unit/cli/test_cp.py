@@ -49,12 +49,25 @@ SECONDS = 60
         ("a/b:x", ("a/b", "x")),
         ("web:", ("web", "")),
         ("-", ("", "-")),
+        ("compose", ("", "compose")),
+        ("label:/etc", ("label", "/etc")),
+        ("label:a:b", ("label", "a:b")),
+        ("label:a=b", ("label", "a=b")),
+        ("compose://a", ("compose", "//a")),
     ],
 )
 def test_what_is_before_a_colon_is_a_container_unless_it_begins_with_a_slash_or_a_dot(
     word: str, place: tuple[str, str]
 ) -> None:
     assert split(word) == place
+
+
+@pytest.mark.parametrize(
+    "container", ["compose://shop/api", "compose://shop/api/2", "label:tier=web", "label:a.b/c="]
+)
+@pytest.mark.parametrize("path", ["/etc", "a:b", "a=b", "", "a\nb"])
+def test_a_container_that_is_named_by_its_labels_has_a_colon_before_them(container: str, path: str) -> None:
+    assert split(f"{container}:{path}") == (container, path)
 
 
 @pytest.mark.parametrize(
@@ -66,13 +79,58 @@ def test_what_is_before_a_colon_is_a_container_unless_it_begins_with_a_slash_or_
         (["a:", "b"], "there is no path in it; its root is a:/"),
         (["a:/x", ""], "there is no path in it"),
         ([":/x", "b"], "there is no container before the colon; for a file here, write ./ first"),
-        (["a:/x", "b", "c"], "it takes SRC and DST, and no 'c' beside them"),
+        (
+            ["a:/x", "b", "c"],
+            "they come from here and from a container; all sources of a copy are in one place",
+        ),
+        (["a:/x", "b:/y", "c"], "they come from two containers"),
+        (["a:/x", "b", "-q"], "they come from here and from a container; flags stand before SRC"),
+        (["a", "b", "c"], "neither is in a container"),
+        (["a:/x", "a:/y", "b:/z"], "both are in a container"),
+        (["a:/x", "a:", "b"], "there is no path in it"),
+        (["a:/x", "a:/y", "-"], "a tar stream is of one source; copy one at a time, or a directory"),
+        (["-", "b", "a:/x"], "a tar stream is of one source"),
     ],
 )
 def test_a_line_that_makes_no_sense_says_what_would(words: list[str], hint: str) -> None:
     with pytest.raises(UsageError) as caught:
         places(read(COMMANDS["cp"], words))
     assert hint in str(caught.value)
+
+
+def test_sources_are_all_here_or_all_in_one_container() -> None:
+    assert places(read(COMMANDS["cp"], ["a", "./b:c", "web:/x"])) == ("", ["a", "./b:c"], "web", "/x")
+    assert places(read(COMMANDS["cp"], ["web:/a", "web:b", "."])) == ("web", ["/a", "b"], "", ".")
+    assert places(read(COMMANDS["cp"], ["web:/a", "-"])) == ("web", ["/a"], "", "-")
+    # In a container it is a name like any other.
+    assert places(read(COMMANDS["cp"], ["web:/a", "web:-", "."])) == ("web", ["/a", "-"], "", ".")
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--mode", "rw", "a", "web:/x"], "cannot use --mode rw: it takes octal digits, for example 640"),
+        (["--mode", "888", "a", "web:/x"], "--mode 888: it takes octal digits"),
+        (["--mode", "10644", "a", "web:/x"], "--mode 10644: it takes octal digits"),
+        (["--mode=", "a", "web:/x"], "it takes octal digits"),
+        (["--owner", "root", "a", "web:/x"], "--owner root: it takes two numbers, for example 1000:1000"),
+        (["--owner", "1", "a", "web:/x"], "it takes two numbers"),
+        (["--owner", "1:4294967295", "a", "web:/x"], "it takes two numbers"),
+        (
+            ["--owner", "1:2", "web:/x", "a"],
+            "it is for what goes into a container; what is copied here is yours",
+        ),
+        (["-a", "--owner", "1:2", "a", "web:/x"], "--owner and -a together: each says who owns the copy"),
+        (["--mode", "600", "web:/x", "-"], "cannot use --mode with -: a tar stream goes as it is"),
+        (["--owner", "1:2", "-", "web:/x"], "cannot use --owner with -"),
+        (["-n", "-", "web:/x"], "cannot use --no-clobber with -"),
+    ],
+)
+def test_how_to_copy_is_read_before_an_engine_is_asked(
+    words: list[str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["-H", "unix:///no/such.sock", "cp", *words]) == 125
+    assert reason in capsys.readouterr().err
 
 
 # What is said
@@ -95,6 +153,19 @@ def test_progress_is_shown_only_to_somebody_and_only_when_it_takes_time(
         now[0] = 0.0
     assert shown == [0.5, 0.61, 5.0]
     assert capsys.readouterr().err == "Successfully copied 600B to web:/x\n"
+
+
+def test_where_nothing_can_be_drawn_it_is_told_in_lines_if_it_must(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    now = [0.0]
+    for always in (False, True):
+        progress = Progress(wanted=True, always=always, clock=lambda: now[0])
+        for now[0] in (0.1, 0.5, 1.4, 1.5, 1.6):
+            progress.moved(100)
+        progress.close()
+        now[0] = 0.0
+    assert capsys.readouterr().err == "200B so far\n400B so far\n"
 
 
 # The command, with an engine of the test's
@@ -309,6 +380,18 @@ def test_quiet_or_on_a_terminal_that_cannot_draw_nothing_is_drawn(bench: Bench, 
         enough.set()
     assert (plain.wait(60), quiet.wait(60)) == (0, 0)
     assert (plain.output, quiet.output) == (f"Successfully copied 64MB to {tmp_path}/f\r\n".encode(), b"")
+
+
+def test_when_the_engine_goes_away_the_others_are_not_tried(bench: Bench, tmp_path: Path) -> None:
+    def go(sock: socket.socket) -> None:
+        os.unlink(server.url.removeprefix("unix://"))
+        sock.shutdown(socket.SHUT_RDWR)
+
+    told = answer(200, b'{"Id": "1", "Config": {}, "State": {}}')
+    server = bench.engine(told, answer(200, tar(a=b"text")), go)
+    code, _, err = bench.run("web:/a", "web:/b", "web:/c", "web:/d", str(tmp_path))
+    assert (code, err.count(b"\n")) == (1, 1), err
+    assert (os.listdir(tmp_path), len(server.lines)) == (["a"], 3), (err, server.lines)
 
 
 def test_300_megabytes_go_either_way_in_the_memory_of_one(bench: Bench, tmp_path: Path) -> None:

@@ -55,6 +55,8 @@ def test_what_is_so_anyhow_is_offered_as_switched_off() -> None:
         ("attach ", cursor.RUNNING),
         ("watch ", cursor.RUNNING),
         ("shell ", cursor.RUNNING),
+        ("script ", cursor.RUNNING),
+        ("script -c true -k ", cursor.RUNNING),
         ("start ", cursor.STOPPED),
         ("start one two ", cursor.STOPPED),
         ("run ", cursor.IMAGES),
@@ -84,7 +86,11 @@ def test_where_more_words_come_from(line: str, source: str) -> None:
         "run busybox ",
         "attach web ",
         "shell web -- ",
-        "cp a b ",
+        "script -c true web ",
+        "script web file ",
+        "script -c ",
+        "cp a web:/b ",
+        "cp web:/a b ",
         "cp web:",
         "cp web:/etc/",
         "ps ",
@@ -107,6 +113,8 @@ def test_where_nothing_is_known_nothing_is_offered(line: str) -> None:
     "line",
     [
         "replay ",
+        "script web ",
+        "script -kx web de",
         "exec --record ",
         "exec --record=a",
         "run --env-file ",
@@ -208,11 +216,12 @@ def test_of_any_line_it_can_be_said(before: list[str], word: str, after: list[st
         ("cp web:/x ", True, ""),
         ("cp rev-1:x a", True, ""),
         ("cp -aL web:/x a", True, ""),
-        ("cp ./x ", False, cursor.PATHS),
-        ("cp x ", False, cursor.PATHS),
+        ("cp ./x ", True, cursor.PATHS),
+        ("cp x y ", True, cursor.PATHS),
         ("cp - ", False, cursor.PATHS),
-        ("cp /a:b we", False, cursor.PATHS),
-        ("cp .a:b ", False, cursor.PATHS),
+        ("cp /a:b we", True, cursor.PATHS),
+        ("cp .a:b ", True, cursor.PATHS),
+        ("cp web:/x web:/y ", True, ""),
         ("cp ", True, cursor.PATHS),
     ],
 )
@@ -221,7 +230,10 @@ def test_one_side_of_a_copy_is_here_and_the_other_in_a_container(line: str, file
     assert (found.files, found.source) == (files, source)
 
 
-@pytest.mark.parametrize(("after", "files", "source"), [(["web:/x"], True, ""), (["x"], False, cursor.PATHS)])
+@pytest.mark.parametrize(
+    ("after", "files", "source"),
+    [(["web:/x"], True, ""), (["x"], True, cursor.PATHS), (["x", "web:/x"], False, "")],
+)
 def test_the_other_side_of_a_copy_may_stand_behind_the_cursor(
     after: list[str], files: bool, source: str
 ) -> None:
@@ -234,4 +246,4 @@ def test_the_other_side_of_a_copy_may_stand_behind_the_cursor(
 def test_which_side_a_word_is_on_is_what_cp_takes_it_for(text: str) -> None:
     found = wish(["cp"], "", [text])
     assert found is not None
-    assert found.files is bool(split(text)[0])
+    assert (found.source == "") is bool(split(text)[0])

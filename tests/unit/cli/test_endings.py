@@ -54,3 +54,15 @@ def test_one_that_is_ignored_stays_so_and_the_others_get_back_what_they_did() ->
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_one_that_is_asked_for_ends_though_it_was_ignored() -> None:
+    before = signal.getsignal(signal.SIGPIPE)
+    endings = Endings(signal.SIGPIPE)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGPIPE)
+        assert endings.number == signal.SIGPIPE
+    finally:
+        endings.forget()
+    assert signal.getsignal(signal.SIGPIPE) is before

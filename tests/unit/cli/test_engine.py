@@ -44,6 +44,23 @@ def test_the_engine_is_the_one_that_is_named() -> None:
     assert endpoint_of("--ssh-client /opt/ssh -H ssh://me@there").program == "/opt/ssh"
 
 
+def test_who_does_ssh_is_named_and_nothing_of_it_is_loaded_or_connected_before_it_is_used() -> None:
+    for client, kind in (("openssh", "ssh"), ("asyncssh", "unix"), ("paramiko", "paramiko")):
+        found = endpoint_of(f"--ssh-client {client} -H ssh://me@there:22")
+        assert (found.kind, found.name, found.program) == (kind, "ssh://me@there:22", "ssh")
+    assert endpoint_of("--ssh-client asyncssh -H tcp://there").kind == "tcp"
+
+
+def test_hosts_on_the_way_go_with_ssh_only() -> None:
+    assert endpoint_of("--jump me@a,b -H ssh://there").jump == "me@a,b"
+    assert endpoint_of("--jump a --ssh-client asyncssh -H ssh://there").kind == "unix"
+    for flags in ("-H tcp://there", "--ssh-client paramiko -H ssh://there"):
+        with pytest.raises(UsageError, match="--jump with"):
+            endpoint_of(f"--jump a {flags}")
+    with pytest.raises(UsageError, match="socket's path with paramiko"):
+        endpoint_of("--ssh-client paramiko -H ssh://there/x.sock")
+
+
 def test_flags_of_tls_arrive() -> None:
     flags = "--tlsverify --tlscacert /a --tlscert /b --tlskey /c"
     assert endpoint_of(f"{flags} -H tcp://there").tls == TLS("/a", "/b", "/c")

@@ -291,7 +291,7 @@ class Ended:
 
 def bridged(ended: Ended, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(session, "PseudoTerminal", lambda *_, **__: ended)
-    return session.bridge(Closed(), Web(), read(COMMANDS["exec"], ["web", "ls"]))  # type: ignore[arg-type]
+    return session.bridge(Closed(), Web(), read(COMMANDS["exec"], ["web", "ls"]))  # type: ignore[arg-type]  # an engine and a container that are played
 
 
 class Web:
@@ -334,7 +334,7 @@ def test_the_page_has_every_way_out_and_the_code_that_it_has(
         ),
         "A script of `--expect` did not find what it waited for": f"{in_time}",
         "`watch` was left with Ctrl-C": f"{left}",
-        "`--timeout` or `--idle-timeout`": f"{limit}",
+        "`--timeout`, `--idle-timeout` or `--budget`": f"{limit}",
         "The session was lost and the exit code is not known": f"{lost}",
         "Detached": f"{detached}, and one line on stderr",
         "The container was removed meanwhile": f"{KILLED_CODE}",
@@ -351,5 +351,5 @@ def test_its_section_on_signals_has_every_command_with_a_process() -> None:
     assert sorted(named) == sorted(name for name, command in COMMANDS.items() if command.ends_with_process)
     (watching,) = (row for row in rows_of("Signals") if row[0] == "`watch`")
     has_flag = {name for name, each in COMMANDS.items() for flag in each.flags if flag.dest == "sig_proxy"}
-    assert {*named} - has_flag == {"watch"}
+    assert {*named} - has_flag == {"script", "watch"}
     assert "no such flag" in watching[1]

@@ -76,19 +76,19 @@ class Attached(Engine):
     def begin(self, call: Call, *, subject: str = "", timeout: float = 0) -> Pending:
         self._ask(call)
         self.condition = dict(call.query)["condition"]
-        self.opened.append(Waiting())
-        return self.opened[-1]  # type: ignore[no-any-return]
+        self.opened.append(made := Waiting())
+        return made
 
     def hijack(self, call: Call, *, subject: str = "", timeout: float = 0) -> Transport:
         self._ask(call)
-        self.opened.append(Open(call))
-        return self.opened[-1]  # type: ignore[no-any-return]
+        self.opened.append(made := Open(call))
+        return made
 
     def control(self, *, connects: bool = True) -> Control:
         if self.refuses == 0:
             raise EngineUnreachable("reach", "the engine")
-        self.opened.append(InLine())
-        return self.opened[-1]  # type: ignore[no-any-return]
+        self.opened.append(made := InLine())
+        return made
 
     def send(self, call: Call, *, subject: str = "", timeout: float = 0) -> Reply:
         self._ask(call)

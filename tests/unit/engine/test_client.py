@@ -116,6 +116,14 @@ def test_podman_is_told_by_its_header(scripted: Scripted) -> None:
     assert engine.is_podman is True
 
 
+def test_a_container_that_goes_away_under_podmans_eyes_is_not_found(scripted: Scripted) -> None:
+    said = b'{"message":"container web does not exist in database: no such container"}'
+    engine, _ = scripted(answer(500, said), answer(500, said))
+    for call in (calls.inspect_container("web"), calls.inspect_exec("its")):
+        with pytest.raises(NotFound):
+            engine.send(call)
+
+
 # The kept connection
 
 

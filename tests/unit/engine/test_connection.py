@@ -72,7 +72,7 @@ def write_all(transport: Transport, data: bytes) -> None:
             else:
                 transport.flush()
         except BlockingIOError:
-            pass
+            pass  # no room now
         if view or transport.unsent():
             assert wait_for([(transport.write_fileno(), select.POLLOUT)], soon(60)), "it takes nothing"
 
@@ -400,7 +400,7 @@ def test_tls_tells_of_plaintext_that_poll_cannot_see(
         try:
             got += len(transport.recv(1000))
         except BlockingIOError:
-            continue
+            continue  # nothing now
     assert not transport.pending()
     done.set()
     transport.close()
@@ -711,7 +711,7 @@ class Channel:
         try:
             self._inner.shutdown(socket.SHUT_RDWR)
         except OSError:
-            pass
+            pass  # the other side was first
         self._inner.close()
 
 
@@ -860,7 +860,7 @@ def exchange_with(
         try:
             made.serve()
         except BlockingIOError:
-            pass
+            pass  # no room now
         far.recv(len(GET))
         work(far)
     return made

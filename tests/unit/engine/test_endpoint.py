@@ -386,7 +386,7 @@ def test_flags_of_tls_win_over_the_variables(
     flags: dict[str, bool], environ: dict[str, str], expected: tuple[str, bool] | None, tmp_path: Path
 ) -> None:
     (tmp_path / "ca.pem").touch()
-    found = from_environment({"DOCKER_CONFIG": str(tmp_path), **environ}, "tcp://host", **flags).tls  # type: ignore[arg-type]
+    found = from_environment({"DOCKER_CONFIG": str(tmp_path), **environ}, "tcp://host", **flags).tls  # type: ignore[arg-type]  # flags by their names
     if expected is None:
         assert found is None
     else:

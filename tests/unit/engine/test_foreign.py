@@ -80,7 +80,7 @@ def read_all(transport: Transport) -> bytes:
         try:
             data = transport.recv(1000)
         except BlockingIOError:
-            continue
+            continue  # nothing now
         if not data:
             return got
         got += data

@@ -1,0 +1,1 @@
+"""A container as a host, on a real engine."""
