@@ -356,7 +356,11 @@ def _too_many(command: Command, fewer: int, words: list[str]) -> UsageError:
         reason = f"it takes one {taken[0].lower()}, and no {words[1]!r} beside it"
     elif taken:
         reason = f"it takes {' and '.join(taken)}, and no {words[len(taken)]!r} beside them"
-    return UsageError("run", command.title, reason, command.see)
+    hint = command.see
+    names = {name for flag in command.flags for name in flag.names}
+    if taken and any(word.partition("=")[0] in names for word in words):
+        hint = f"flags stand before {taken[0]}; {hint}"
+    return UsageError("run", command.title, reason, hint)
 
 
 def _in_words(command: Command, named: bool) -> str:

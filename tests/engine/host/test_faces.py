@@ -23,9 +23,9 @@ from dockerpty.host.results import CommandStatus, Status
 from dockerpty.host.ssh.host import SSHHost
 from dockerpty.host.ssh.sync import SSHHostSync
 from dockerpty.host.sync import DockerContainerHostSync, container_sync
-from tests.bed.engine import Bench, id_of
+from tests.bed.engine import Bench, engine_url, id_of
 from tests.bed.sshd import SshServer
-from tests.bed.transports import Unavailable
+from tests.bed.transports import Transport, Unavailable
 from tests.bed.waiting import SLACK, wait_for
 from tests.conftest import missing
 from tests.engine.host.conftest import commands
@@ -49,10 +49,11 @@ def own(bench: Bench) -> Container:
 
 
 @pytest.fixture
-def server(tmp_path: Path, engine: docker.DockerClient) -> Iterator[SshServer]:
-    """A machine behind SSH, which is this one."""
+def server(tmp_path: Path, engine: docker.DockerClient, transport: Transport) -> Iterator[SshServer]:
+    """A machine behind SSH, which is this one; its engine is that of the containers."""
+    url = transport.host_url if transport.own_engine else engine_url()
     try:
-        made = SshServer(tmp_path / "sshd")
+        made = SshServer(tmp_path / "sshd", environment=f"DOCKER_HOST={url}")
     except Unavailable as error:
         missing(str(error))
         raise

@@ -432,7 +432,14 @@ def test_any_line_is_read_or_refused_and_nothing_else(argv: list[str]) -> None:
         ("completion bash zsh", "it takes one bash|zsh|fish, and no 'zsh' beside it"),
         ("replay a b", "it takes one file, and no 'b' beside it"),
         ("attach web sh", "it takes one container, and no 'sh' beside it"),
-        ("watch web --quiet", "it takes one container, and no '--quiet' beside it"),
+        (
+            "watch web --quiet",
+            "it takes one container, and no '--quiet' beside it; flags stand before CONTAINER",
+        ),
+        (
+            "script web -c ls",
+            "it takes CONTAINER and FILE|-, and no 'ls' beside them; flags stand before CONTAINER",
+        ),
         ("attach --latest web", "it takes no 'web'"),
         ("watch -l web", "it takes no 'web'"),
     ],
