@@ -334,14 +334,20 @@ def test_a_helper_that_is_given_up_while_it_starts_leaves_no_connection_at_any_m
 
         return answer
 
-    for moment in range(100):
-        try:
-            helper = plan.drive(open_helper(CONTAINER, register=[os.getpid()]), until(moment))
-        except KeyboardInterrupt:
-            assert here.closed == here.opened
-        else:
-            here.drive(close_helper(helper))
-            break
+    # Of its own, for it ends with its helper.
+    shell = subprocess.Popen(["sleep", "777"], start_new_session=True)
+    try:
+        for moment in range(100):
+            try:
+                helper = plan.drive(open_helper(CONTAINER, register=[shell.pid]), until(moment))
+            except KeyboardInterrupt:
+                assert here.closed == here.opened
+            else:
+                here.drive(close_helper(helper))
+                break
+    finally:
+        shell.kill()
+        shell.wait()
     # To be started, to be heard, to be told of a shell.
     assert moment >= 3
 
