@@ -505,7 +505,7 @@ class _Directory:
 
     def unlink(self) -> None:
         """Take the private socket away, and leave its place."""
-        with suppress(OSError):
+        with suppress(OSError):  # there was none
             os.unlink(self.socket)
 
 

@@ -127,7 +127,7 @@ class Connection:
         """Wait until all of it has ended."""
         await self.ended(_ENDING_S)
         if not self.is_closed():
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError):  # it has ended just now
                 os.killpg(self._master.pid, signal.SIGKILL)
             await self._master.wait()
         if self._running:
@@ -135,7 +135,7 @@ class Connection:
 
     async def ended(self, seconds: float) -> bool:
         """Wait that long for the master to end."""
-        with suppress(TimeoutError):
+        with suppress(TimeoutError):  # that is the answer
             await asyncio.wait_for(self._master.wait(), seconds)
         return self.is_closed()
 
@@ -165,7 +165,7 @@ class RemoteProcess:
 
     def close(self) -> None:
         """Let go of it."""
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError):  # it has ended by itself
             self._running.kill()
 
 

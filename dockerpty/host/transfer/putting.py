@@ -29,7 +29,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from dockerpty.host.transfer.outgoing import Alter
     from dockerpty.host.transfer.stop import Progress
 
 # What is made on the way to a target.
@@ -354,10 +353,12 @@ class _Putting:
                 raise
 
     def _folders_of(self, items: list[Outgoing], writer: Writer) -> Iterator[bytes]:
+        def directories(member: Member) -> bool:
+            return self._alter(member) and member.kind == DIRECTORY
+
         for item in items:
             self._item = item
-            alter: Alter = lambda member: self._alter(member) and member.kind == DIRECTORY  # noqa: E731
-            yield from item.pieces(item.name, writer, alter)
+            yield from item.pieces(item.name, writer, directories)
 
     def _moved(self, count: int) -> None:
         self._inside.left()

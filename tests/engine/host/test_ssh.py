@@ -892,7 +892,7 @@ def test_host_f25_a_container_whose_way_is_gone_waits_for_nothing(
             assert status.status is Status.Error
             assert how == "drop" or status.retcode == -1
             ok = False
-            with contextlib.suppress(HostConnectionError, HostClosedError):
+            with contextlib.suppress(HostConnectionError, HostClosedError):  # then it is not told as done
                 ok = (await asyncio.wait_for(putting, 10)).ok
             if how == "drop":
                 there = (await host.run("wc -c </tmp/f25/much; rm -rf /tmp/f25")).only.output
