@@ -227,6 +227,7 @@ def test_one_that_is_started_again_has_another_life(bench: Bench, drives: Drive)
 
 
 def test_one_between_two_restarts_is_waited_for(bench: Bench, drives: Drive) -> None:
+    bench.needs_pauses_between_restarts()
     # Its first lives are short, and the engine waits ever longer between them.
     script = "echo >>/lives; [ $(wc -l </lives) -lt 6 ] || exec tail -f /dev/null; exit 1"
     container = bench.container(script, host={"restart_policy": {"Name": "always"}})
