@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
@@ -254,7 +255,9 @@ def test_host_f16_a_program_that_is_killed_leaves_no_shell_behind(own: Container
     wait_for(lambda: len(commands(own)) == 1, 10, "the shells to end")
 
 
-def test_a_loop_that_is_closed_on_a_running_command_leaves_a_clean_shell(own: Container) -> None:
+def test_a_loop_that_is_closed_on_a_running_command_leaves_a_clean_shell(
+    own: Container, caplog: pytest.LogCaptureFixture
+) -> None:
     host = container(id_of(own))
 
     async def begin() -> None:
@@ -270,6 +273,8 @@ def test_a_loop_that_is_closed_on_a_running_command_leaves_a_clean_shell(own: Co
 
     asyncio.run(begin())
     assert asyncio.run(end()) == ("kept", Status.Success)
+    gc.collect()
+    assert "destroyed" not in caplog.text
 
 
 def test_a_command_where_one_waits_may_be_interrupted_from_another_thread(own: Container) -> None:
