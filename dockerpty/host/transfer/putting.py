@@ -316,9 +316,12 @@ class _Putting:
             pieces = iter([b"".join(pieces)])
         beside = posixpath.join(self._folder, temporary)
         try:
-            self._send(pieces, by_engine=by_engine)
-            if temporary:
-                inside.must("rename in", self._folder, script(_MERGE, beside, self._folder))
+            if temporary and by_engine:
+                self._send_beside(pieces, beside)
+            else:
+                self._send(pieces, by_engine=by_engine)
+                if temporary:
+                    inside.must("rename in", self._folder, script(_MERGE, beside, self._folder))
         except BaseException:
             if temporary:
                 self._tidy(beside)
@@ -336,6 +339,16 @@ class _Putting:
             self._inside.upload(self._at, pieces)
         else:
             self._inside.must("copy to", self._folder, ("tar", "-xpf", "-", "-C", self._at), stdin=pieces)
+
+    def _send_beside(self, pieces: Iterator[bytes], beside: str) -> None:
+        """Have it unpacked under another name, and renamed by who was started before: to start takes its time."""
+
+        def unpacked() -> Iterator[bytes]:
+            self._send(pieces, by_engine=True)
+            yield b"\n"
+
+        renaming = script("read -r _ || exit\n" + _MERGE, beside, self._folder)
+        self._inside.must("rename in", self._folder, renaming, stdin=unpacked())
 
     def _pieces(self, items: list[Outgoing], temporary: str, writer: Writer) -> Iterator[bytes]:
         steps = [step for step in self._rest.split("/") if step]
