@@ -33,7 +33,7 @@ FAILED = 255
 # that of what runs in a shell's background would be /dev/null.
 _WATCHED = (
     'exec 3<&0; "$@" </dev/null 3<&- & p=$!; trap "kill $p" TERM; '
-    "{ cat <&3; kill $p; } >/dev/null 2>&1 & exec 3<&-; wait $p"
+    "{ read -r _ <&3; kill $p; } >/dev/null 2>&1 & exec 3<&-; wait $p"
 )
 #: How often it is looked whether the control socket is there.
 _LOOK_S = 0.02
