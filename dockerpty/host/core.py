@@ -330,8 +330,6 @@ class HostCore:
 
         def open_there(found: Resolved) -> Plan[Shell]:
             options, own = self.options, session.options
-            if own.tty:
-                yield Meanwhile(self.helpers.begin(found.id, own.user))
             return (
                 yield from open_shell(
                     found.id,

@@ -255,6 +255,24 @@ def test_host_f16_a_program_that_is_killed_leaves_no_shell_behind(own: Container
     wait_for(lambda: len(commands(own)) == 1, 10, "the shells to end")
 
 
+KILLED = """
+import os, sys
+from dockerpty.host import container_sync
+assert container_sync(sys.argv[1]).run("echo hi").only.output == "hi"
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_program_that_is_killed_at_once_behind_its_first_command_leaves_no_shell_either(
+    own: Container,
+) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for _ in range(5):
+        done = subprocess.run([sys.executable, "-c", KILLED, id_of(own)], env=environment, check=False)
+        assert done.returncode == -9
+    wait_for(lambda: len(commands(own)) == 1, 10, "the shells to end")
+
+
 def test_a_loop_that_is_closed_on_a_running_command_leaves_a_clean_shell(
     own: Container, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -277,7 +277,9 @@ def test_many_sessions_after_one_another_leave_nothing(bench: Bench, transport: 
     container = bench.container(start=True)
     with container_sync(id_of(container)) as host:
         host.run("true")
-        running = len(commands(container))
+        # Its own process, the default session's shell, and their helper, which nobody has waited for.
+        running = 3
+        wait_for(lambda: len(commands(container)) == running, 20, "the helper")
         for number in range(1000 if SOAK else 15):
             if number == 2:
                 # By now there is a connection for each purpose.
