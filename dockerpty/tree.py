@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     Notice: TypeAlias = Callable[[str], None]
 
 # Larger ones gained nothing on a real engine, smaller ones cost time per byte.
-PIECE = 1024 * 1024
+PIECE = 256 * 1024
 # Headers and small files are sent together, up to this.
 _GATHERED = 64 * 1024
 

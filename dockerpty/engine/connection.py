@@ -46,7 +46,7 @@ class Exchange:
         taken: bytes of the request that the transport accepted; 0 means that the engine cannot know of it.
     """
 
-    __slots__ = ("_body", "_broken", "_request", "answer", "taken", "transport")
+    __slots__ = ("_between", "_body", "_broken", "_piece", "_request", "answer", "taken", "transport")
 
     def __init__(
         self,
@@ -67,6 +67,10 @@ class Exchange:
         self._body = body
         self._broken: OSError | None = None
         self._request = memoryview(request)
+        # What follows that: a piece of the body, as it is. To copy it would take longer than to send it.
+        self._piece = memoryview(b"")
+        # What ends the piece before.
+        self._between = b""
 
     @property
     def reusable(self) -> bool:
@@ -99,7 +103,7 @@ class Exchange:
         """
         if self._body is not None and not self._request:
             # One piece in a turn, so that an answer which comes early is read: it is a refusal.
-            self._request = memoryview(self._chunk(self._body))
+            self._next_piece(self._body)
         try:
             self._send()
         except BlockingIOError:
@@ -107,7 +111,7 @@ class Exchange:
         except OSError as error:
             # An engine may answer and close before it has read all of a request: the answer may be there still.
             self._broken = error
-            self._request = self._request[:0]
+            self._request = self._piece = memoryview(b"")
             self._body = None
         while not self.answer.complete:
             try:
@@ -152,15 +156,19 @@ class Exchange:
             count = self.transport.send(self._request)
             self.taken += count
             self._request = self._request[count:]
+            if not self._request:
+                self._request, self._piece = self._piece, memoryview(b"")
         if self.transport.unsent():
             self.transport.flush()
 
-    def _chunk(self, body: Iterator[bytes]) -> bytes:
+    def _next_piece(self, body: Iterator[bytes]) -> None:
         for piece in body:
             if piece:
-                return b"%x\r\n%b\r\n" % (len(piece), piece)
+                self._request = memoryview(b"%b%x\r\n" % (self._between, len(piece)))
+                self._piece, self._between = memoryview(piece), b"\r\n"
+                return
         self._body = None
-        return b"0\r\n\r\n"
+        self._request = memoryview(self._between + b"0\r\n\r\n")
 
     def _end(self) -> None:
         if self.answer.started:

@@ -163,11 +163,10 @@ class TLSTransport(SocketTransport):
             self._out = self._out[sent:]
 
     def _flush_quietly(self) -> None:
-        # A broken connection is for the next `send` or `flush` to tell: what was taken was taken.
         try:
             self.flush()
         except OSError:
-            pass
+            pass  # a broken connection is for the next `send` or `flush` to tell: what was taken was taken
 
     def half_close(self) -> None:
         """Send close_notify behind what was sent; what comes can still be read."""

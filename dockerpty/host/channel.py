@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+import threading
 
 from dockerpty import keys
 from dockerpty.errors import DockerptyError, ProtocolError, SessionLost
@@ -23,7 +24,7 @@ _NEWLINE = 10
 
 
 class Channel:
-    """The streams of one process. Not for two threads at once.
+    """The streams of one process. One thread reads; another may write meanwhile, to interrupt what it waits for.
 
     Attributes:
         exec_id: the process's, as the engine calls it.
@@ -67,6 +68,8 @@ class Channel:
         self._name = name or container[:12]
         self._frames = None if tty else Decoder()
         self._queue = bytearray()
+        # No connection takes two calls at once: TLS has one state for both directions.
+        self._turn = threading.RLock()
         self._last = _NEWLINE
         self._ending = self._half_closed = False
 
@@ -85,9 +88,10 @@ class Channel:
             raise RuntimeError("the input of this process was ended before")
         if not data or self.refused or self.ended:
             return
-        self._last = data[-1]
-        self._queue += data
-        self.flush()
+        with self._turn:
+            self._last = data[-1]
+            self._queue += data
+            self.flush()
 
     def end_input(self) -> None:
         """End the input, behind what was written. With a terminal that is Ctrl-D, twice in the middle of a line.
@@ -111,38 +115,40 @@ class Channel:
 
     def flush(self) -> None:
         """Send what waits, as far as that goes; who waits for a channel does this first."""
-        if self.refused or self.ended:
-            return
-        try:
-            self._transport.flush()
-            while self._queue:
-                sent = self._transport.send(self._queue)
-                del self._queue[:sent]
-            if self._ending and not self._half_closed and not self.tty:
-                self._half_closed = True
-                self._transport.half_close()
-        except BlockingIOError:
-            pass  # the rest at the next flush
-        except OSError:
-            # That may be all that is wrong: a process that closed its stdin still writes. If more is, reading tells.
-            self._refuse()
+        with self._turn:
+            if self.refused or self.ended:
+                return
+            try:
+                self._transport.flush()
+                while self._queue:
+                    sent = self._transport.send(self._queue)
+                    del self._queue[:sent]
+                if self._ending and not self._half_closed and not self.tty:
+                    self._half_closed = True
+                    self._transport.half_close()
+            except BlockingIOError:
+                pass  # the rest at the next flush
+            except OSError:
+                # That may be all that is wrong: who closed its stdin still writes. If more is, reading tells.
+                self._refuse()
 
     def read(self) -> list[tuple[int, bytes]]:
         """Return what has come, at most one buffer full of it, as (1 for stdout or 2 for stderr, bytes)."""
         if self.ended or self.end_waits():
             return []
-        try:
-            count = self._transport.recv_into(self._buffer)
-        except BlockingIOError:
-            return []
-        except OSError as error:
-            self._break(error)
-            return []
-        if not count:
-            self._end()
-            return []
-        data = self._buffer[:count]
-        return [(STDOUT, bytes(data))] if self._frames is None else self._payloads(self._frames, data)
+        with self._turn:
+            try:
+                count = self._transport.recv_into(self._buffer)
+            except BlockingIOError:
+                return []
+            except OSError as error:
+                self._break(error)
+                return []
+            if not count:
+                self._end()
+                return []
+            data = self._buffer[:count]
+            return [(STDOUT, bytes(data))] if self._frames is None else self._payloads(self._frames, data)
 
     def end_waits(self) -> bool:
         """Say whether the end has come, and whoever looks at it may wait half a second: then `learn_end`."""

@@ -226,19 +226,13 @@ class HostCore:
         def give_shell() -> Plan[Shell]:
             return self.shell_of(session)
 
-        options, before = self.options, session.interrupts
+        before = session.interrupts
         result = yield from run_many(
             commands,
             give_shell,
             expects=expects,
             timeout=timeout,
-            output_limit=options.output_limit,
-            keep=options.keep,
-            encoding=options.encoding,
-            errors=options.errors,
-            recover=self.helpers.recover,
-            has_terminal=self.helpers.has_terminal,
-            follow=self._told,
+            **self._manner(),
             **more,
         )
         if session.interrupts > before:
@@ -257,23 +251,21 @@ class HostCore:
         merge: bool = False,
     ) -> Plan[Started]:
         """Start a command in a session; see `started.start`."""
-        options = self.options
         shell = yield from self.shell_of(session)
-        return (
-            yield from start(
-                shell,
-                command,
-                timeout=timeout,
-                merge=merge,
-                output_limit=options.output_limit,
-                keep=options.keep,
-                encoding=options.encoding,
-                errors=options.errors,
-                recover=self.helpers.recover,
-                has_terminal=self.helpers.has_terminal,
-                follow=self._told,
-            )
-        )
+        return (yield from start(shell, command, timeout=timeout, merge=merge, **self._manner()))
+
+    def _manner(self) -> dict[str, Any]:
+        """Give how every command of this host is run."""
+        options = self.options
+        return {
+            "output_limit": options.output_limit,
+            "keep": options.keep,
+            "encoding": options.encoding,
+            "errors": options.errors,
+            "recover": self.helpers.recover,
+            "has_terminal": self.helpers.has_terminal,
+            "follow": self._told,
+        }
 
     # ---- sessions ----------------------------------------------------------------------------------------------------
 
@@ -338,8 +330,6 @@ class HostCore:
 
         def open_there(found: Resolved) -> Plan[Shell]:
             options, own = self.options, session.options
-            if own.tty:
-                yield Meanwhile(self.helpers.begin(found.id, own.user))
             return (
                 yield from open_shell(
                     found.id,

@@ -227,6 +227,8 @@ class LoopDriver:
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
+        # asyncio.run cancels what is there at its end, and not what tidies up after that: the next use does it.
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # as asyncio.gather does; no other way
         tasks = self._tasks
         tasks.add(task)
         task.add_done_callback(tasks.discard)

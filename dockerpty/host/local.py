@@ -19,13 +19,13 @@ from pathlib import Path
 
 from dockerpty.engine.client import from_environment
 from dockerpty.host.errors import ParentError
+from dockerpty.host.in_order import InOrder
 from dockerpty.host.results import (
     CommandStatus,
     FileTransfer,
     RunResult,
     Status,
     TransferResult,
-    commands_of,
 )
 from dockerpty.plan import drive, drive_on_loop
 
@@ -278,34 +278,16 @@ def _run(
     check: bool = False,
     host: str = "",
 ) -> Generator[_Wait, None, RunResult]:
-    if timeout is not None and timeout <= 0:
-        raise ValueError("a time limit is some seconds, or None")
-    wanted = commands_of(cmds)
-    if expects or any(each.expects for each in wanted):
+    in_order = InOrder(cmds, timeout, stop_on_error=stop_on_error, check=check, host=host)
+    if expects or any(each.expects for each in in_order.commands):
         raise ParentError(
             "answer a command on", host, "no command has a terminal there", "leave out expects=", host=host
         )
-    until = None if timeout is None else time.monotonic() + timeout
-    found: list[CommandStatus] = []
-    for each in wanted:
-        left = None if until is None else until - time.monotonic()
-        if left is not None and left <= 0:
-            found.append(CommandStatus.unrun(each.cmd, "the time for all of them was over", host=host))
-            continue
-        if stop_on_error and any(not status.ok for status in found):
-            found.append(CommandStatus.unrun(each.cmd, "one before it failed", host=host))
-            continue
-        limits = [limit for limit in (each.timeout, left) if limit is not None]
-        status = yield from _oneshot(
-            each.cmd,
-            min(limits) if limits else None,
-            stdin=stdin if each.stdin is None else each.stdin,
-            merge=merge,
-            check=check if each.check is None else each.check,
-            host=host,
-        )
-        found.append(status)
-    return RunResult(found)
+    for each in in_order:
+        given = stdin if each.stdin is None else each.stdin
+        status = yield from _oneshot(each.cmd, each.timeout, stdin=given, merge=merge, host=host)
+        in_order.add(each, status)
+    return in_order.result()
 
 
 # ---- files ---------------------------------------------------------------------------------------------------------

@@ -193,7 +193,7 @@ def find(reference: Reference, *, host: str = "") -> Plan[Resolved]:
         )
     if reference.name and not can_be(reference.name):
         # An engine would take some of that for a path of its own.
-        raise (yield from _missing(reference, host))
+        raise _missing(reference, host, (yield from _all()))
     for _ in range(_LOOK_UPS):
         name = reference.name or (yield from _by_labels(reference, host))
         if not name:
@@ -202,11 +202,14 @@ def find(reference: Reference, *, host: str = "") -> Plan[Resolved]:
             return Resolved.of((yield Ask(calls.inspect_container(name), reference.text)).json())
         except APIError as error:
             if not _is_gone(error):
-                yield from _refuse_several(reference, host, error)
+                _refuse_several(reference, host, (yield from _all()))
                 raise
         if reference.name:
             break
-    raise (yield from _missing(reference, host))
+    listed = yield from _all()
+    # To Podman an id with several continuations is one that is not there.
+    _refuse_several(reference, host, listed)
+    raise _missing(reference, host, listed)
 
 
 def _by_labels(reference: Reference, host: str) -> Plan[str]:
@@ -218,12 +221,11 @@ def _by_labels(reference: Reference, host: str) -> Plan[str]:
     return str(fitting[0]["Id"]) if fitting else ""
 
 
-def _refuse_several(reference: Reference, host: str, error: APIError) -> Plan[None]:
+def _refuse_several(reference: Reference, host: str, listed: list[Listed]) -> None:
     """Say so where an id has several continuations: each engine refuses it with a status and words of its own."""
-    listed = yield from _all()
     several = [each for each in listed if reference.name and str(each["Id"]).startswith(reference.name)]
     if len(several) > 1:
-        raise _several(reference, host, several) from error
+        raise _several(reference, host, several)
 
 
 def _several(reference: Reference, host: str, fitting: list[Listed]) -> HostError:
@@ -232,8 +234,8 @@ def _several(reference: Reference, host: str, fitting: list[Listed]) -> HostErro
     return HostError("find", reference.text, f"{len(fitting)} containers fit: {listed}", hint, host=host)
 
 
-def _missing(reference: Reference, host: str) -> Plan[HostNotRunningError]:
-    near = reference.nearest((yield from _all()))
+def _missing(reference: Reference, host: str, listed: list[Listed]) -> HostNotRunningError:
+    near = reference.nearest(listed)
     hint = f"is it {' or '.join(near)}?" if near else "`dpty ps -a` lists those that there are"
     reason = "it is not running: there is no such container"
     return HostNotRunningError("find", reference.text, reason, hint, host=host)
@@ -266,7 +268,7 @@ def refresh(state: State) -> Plan[Resolved]:
     try:
         found = yield from find(sought, host=state.host)
         if state.is_another(found):
-            raise (yield from _missing(sought, state.host))
+            raise _missing(sought, state.host, (yield from _all()))
     except HostNotRunningError:
         state.known = None
         raise

@@ -84,8 +84,7 @@ def test_what_does_not_run_is_refused_by_its_states_name_and_not_started(
 
 @pytest.mark.parametrize("verb", ["attach", "exec"])
 def test_what_restarts_is_refused(verb: str, bench: Bench, sessions: Sessions) -> None:
-    if bench.is_podman:
-        pytest.skip("Podman starts again at once: it has no moment between two restarts")
+    bench.needs_pauses_between_restarts()
     container = bench.container("exit 1", host={"restart_policy": {"Name": "always"}}, start=True)
     argv = [verb, name_of(container), *(["true"] if verb == "exec" else [])]
 

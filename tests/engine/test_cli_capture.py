@@ -145,8 +145,7 @@ def test_the_newest_running_container_needs_no_name(bench: Bench, proxy: Proxy, 
 
 
 def test_a_container_between_two_restarts_is_waited_for(bench: Bench, sessions: Sessions) -> None:
-    if bench.is_podman:
-        pytest.skip("Podman starts again at once: it has no moment between two restarts")
+    bench.needs_pauses_between_restarts()
     script = "touch /file; echo x >>/file; [ $(wc -l </file) -ge 4 ] && exec sleep 60; exit 1"
     container = bench.container(script, host={"restart_policy": {"Name": "always"}}, start=True)
     bench.wait_for(lambda: bench.state(container)["Restarting"], 10, "a restart")

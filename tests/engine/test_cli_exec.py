@@ -143,8 +143,7 @@ def test_a_container_in_another_state_is_125_and_names_it(
     verb: str, action: str, state: str, hint: str, bench: Bench, sessions: Sessions
 ) -> None:
     if state == "restarting":
-        if bench.is_podman:
-            pytest.skip("Podman starts again at once: it has no moment between two restarts")
+        bench.needs_pauses_between_restarts()
         container = bench.container("exit 1", host={"restart_policy": {"Name": "always"}}, start=True)
         bench.wait_for(lambda: bench.state(container)["Restarting"], 20, "a restart")
     else:

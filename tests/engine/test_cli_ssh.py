@@ -87,8 +87,6 @@ def dpty(servers: list[SshServer], tmp_path: Path) -> Dpty:
 def test_a_command_runs_behind_ssh_by_any_client(
     client: str, dpty: Dpty, box: Container, servers: list[SshServer], tmp_path: Path
 ) -> None:
-    if client == "paramiko":
-        pytest.importorskip("paramiko")
     way = ("--ssh-client", client, "-H", "ssh://far")
     done = dpty(*way, "exec", "-i", id_of(box), "sh", "-c", "cat; echo err >&2; exit 3", input="through\n")
     assert (done.returncode, done.stdout, done.stderr) == (3, "through\n", "err\n")
@@ -117,8 +115,6 @@ def test_one_connection_of_asyncssh_serves_a_whole_command(
 def test_who_is_not_known_is_not_believed(
     client: str, dpty: Dpty, servers: list[SshServer], tmp_path: Path
 ) -> None:
-    if client == "paramiko":
-        pytest.importorskip("paramiko")
     (tmp_path / "home" / ".ssh" / "known_hosts").write_text("")
     done = dpty("--ssh-client", client, "-H", "ssh://far", "ps")
     assert (done.returncode, done.stdout) == (1, "")

@@ -237,6 +237,7 @@ ALLOWED["host.errors"] = _names("errors")
 ALLOWED["host.failure"] = _names(host="errors")
 ALLOWED["host.unmatched"] = _names(host="errors")
 ALLOWED["host.results"] = _names(host="errors failure")
+ALLOWED["host.in_order"] = _names(host="results")
 ALLOWED["host.transcript"] = _names("log")
 # ... what plans ask for, who answers, and plans that need no shell of ours;
 ALLOWED["host.channel"] = _names("errors frames keys", engine="transport")
@@ -259,7 +260,7 @@ ALLOWED["host.resolve"] = _names(
     "errors", engine="calls", container="state", host="errors reference requests"
 )
 ALLOWED["host.repeat"] = _names("errors log plan", host="errors requests results")
-ALLOWED["host.local"] = _names("plan", engine="client interface", host="errors results")
+ALLOWED["host.local"] = _names("plan", engine="client interface", host="errors in_order results")
 ALLOWED["host.turns"] = _names(engine="calls interface transport")
 ALLOWED["host.parents"] = _names(
     "log plan", engine="client interface", host="errors local reference requests results turns"
@@ -280,13 +281,15 @@ ALLOWED["host.shell.opening"] = _names(
 )
 ALLOWED["host.shell.feeding"] = _names("errors log signals", host="channel requests stdin", shell="shell")
 ALLOWED["host.shell.running"] = _names(
-    "matching", host="channel errors oneshot requests results stdin", shell="departure feeding framing shell"
+    "matching",
+    host="channel errors in_order oneshot requests results stdin",
+    shell="departure feeding framing shell",
 )
 ALLOWED["host.shell.sequence"] = _names(
-    "log", host="channel oneshot requests results", shell="departure running shell"
+    "log", host="channel in_order oneshot requests results", shell="departure running shell"
 )
 ALLOWED["host.shell.started"] = _names(
-    host="channel errors oneshot requests results", shell="running sequence shell"
+    host="channel errors in_order oneshot requests results", shell="running sequence shell"
 )
 ALLOWED["host.shell.waiting"] = _names(
     "log", host="channel errors requests results unmatched", shell="departure shell"
@@ -322,7 +325,7 @@ ALLOWED["host.ssh.access"] = _names(host="errors", ssh="far_side")
 ALLOWED["host.ssh.login"] = ALLOWED["host.ssh.openssh"] = _names(host="errors", ssh="access far_side")
 ALLOWED["host.ssh.link"] = _names("log", host="errors", ssh="access far_side relay")
 ALLOWED["host.ssh.host"] = _names(
-    "log", host="errors results", ssh="access command far_side files link login openssh"
+    "log", host="errors in_order results", ssh="access command far_side files link login openssh"
 )
 ALLOWED["host.ssh.sync"] = _names(host="errors", ssh="host")
 # what a host knows and does, who drives that, its faces, and what pytest loads.

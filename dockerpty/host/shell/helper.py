@@ -288,12 +288,15 @@ class Helper:
             self._channel.write(f"{self._session} - retire\n".encode())
 
 
-def begin_helper(container: str, *, shell: str = "sh", user: str = "", mark: str = "") -> Plan[Helper | None]:
+def begin_helper(
+    container: str, *, shell: str = "sh", user: str = "", mark: str = "", register: Iterable[int] = ()
+) -> Plan[Helper | None]:
     """Start the helper of a container, and do not wait until it answers; `greet_helper` does.
 
     Args:
         shell: of sh's kind, in the container.
         user: whose processes it is to signal.
+        register: shells that end with it from the beginning, also where nobody waits for it any more.
 
     Returns:
         None if it cannot be started. Raises nothing: who has a session knows better what is wrong.
@@ -305,6 +308,9 @@ def begin_helper(container: str, *, shell: str = "sh", user: str = "", mark: str
     except DockerptyError as error:
         _log.debug("helper failed: %s", error)
         return None
+    for pid in register:
+        # It reads that once it has started. Nobody asks what it answers.
+        channel.write(f"{session} - register {pid}\n".encode())
     return Helper(channel, session)
 
 

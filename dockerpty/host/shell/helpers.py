@@ -77,20 +77,18 @@ class Helpers:
         self._era = 0
         self._closed = False
 
-    def begin(self, container: str, user: str) -> Plan[None]:
-        """Start the helper for a user whose first shell is about to open: both take their time, and at once less."""
-        yield Alone("helper", self._begin(container, user))
-
-    def _begin(self, container: str, user: str) -> Plan[None]:
-        key = container, user
+    def _begin(self, shell: Shell) -> Plan[bool]:
+        """Start the helper that ends a shell, and wait for nothing; False if there is one, or can be none."""
+        key = container, user = _key(shell)
         if self._closed or key in self._helped or key in self._begun:
-            return
+            return False
         era = self._era
-        begun = yield from begin_helper(container, user=user, mark=marker())
+        begun = yield from begin_helper(container, user=user, mark=marker(), register=[shell.pid])
         if begun is not None and era == self._era:
             self._begun[key] = begun
-        else:
-            yield from close_helper(begun)
+            return True
+        yield from close_helper(begun)
+        return False
 
     def of(self, shell: Shell) -> Plan[Helper | None]:
         """Give the helper for the user of a shell, started if need be; None if the container can have none."""
@@ -124,7 +122,9 @@ class Helpers:
         return opened
 
     def guard(self, shell: Shell) -> Plan[None]:
-        """Have a shell end when this program does."""
+        """Have a shell end when this program does. Its first helper starts while the shell is used already."""
+        if (yield Alone("helper", self._begin(shell))):
+            return
         helper = yield from self.of(shell)
         if helper is not None and shell.pid not in helper.registered and not shell.over:
             yield from register_shell(helper, shell.pid)
@@ -175,6 +175,8 @@ class Helpers:
         """End a shell in the container."""
         if shell.channel.ended:
             return
+        if _key(shell) in self._begun:
+            yield from self.of(shell)
         helped = self._helped.get(_key(shell))
         if (yield from end_shell(None if helped is None else helped.helper, shell.pid)) is None:
             yield from recovery.end_alone(shell)

@@ -11,6 +11,7 @@ import time
 from datetime import UTC, datetime
 
 from dockerpty.host.errors import SessionBusyError
+from dockerpty.host.in_order import check_timeout
 from dockerpty.host.oneshot import OUTPUT_LIMIT, Output
 from dockerpty.host.requests import Wait
 from dockerpty.host.results import CommandStatus, ShellCommand, Status, answers
@@ -376,17 +377,6 @@ def run_one(
         raise
     yield from running.close()
     return (yield from running.result(timed_out=not in_time))
-
-
-def check_timeout(seconds: float | None) -> float | None:
-    """Give a time limit back.
-
-    Raises:
-        ValueError: it is none: 0 or less.
-    """
-    if seconds is not None and not seconds > 0:
-        raise ValueError(f"a time limit is more than 0 seconds, not {seconds}; None is no limit")
-    return seconds
 
 
 def await_terminal(shell: Shell, has_terminal: HasTerminal | None) -> Plan[None]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import replace
 from typing import Protocol
 
 from dockerpty import log
-from dockerpty.host.results import CommandStatus, RunResult, ShellCommand, commands_of
+from dockerpty.host.in_order import InOrder
 from dockerpty.host.shell.departure import give_up, learn_end
-from dockerpty.host.shell.running import by_keys, check_timeout, run_one
+from dockerpty.host.shell.running import by_keys, run_one
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
 
     from dockerpty.host.oneshot import OnOutput
     from dockerpty.host.requests import Plan
+    from dockerpty.host.results import CommandStatus, RunResult, ShellCommand
     from dockerpty.host.shell.running import Recover
     from dockerpty.host.shell.shell import Shell
 
@@ -81,12 +80,8 @@ def run_many(
     """Run commands one after the other, also after one that failed.
 
     Args:
-        commands: one or several.
+        commands, timeout, stop_on_error, check: as for `InOrder`.
         give_shell: gives a shell that takes commands (see `live`); asked before each.
-        timeout: seconds: of a single command its limit, of a sequence the budget of all. What comes after that is
-            not run.
-        stop_on_error: nothing is run after a failure.
-        check: a failure is raised at once, also where a command says so itself.
         follow: is told each command that is run, and may give somebody who reads along what it writes.
         on_output, more: as for `run_one`, for all.
 
@@ -95,36 +90,17 @@ def run_many(
         ValueError, SessionBusyError: as `run_one`.
         Whatever `give_shell` raises.
     """
-    alone = isinstance(commands, (str, ShellCommand))
-    listed = commands_of(commands)
-    for each in listed:
-        check_timeout(each.timeout)
-    check_timeout(timeout)
-    until = None if timeout is None else time.monotonic() + timeout
-    done: list[CommandStatus] = []
-    for each in listed:
-        left = None if until is None else until - time.monotonic()
-        if stop_on_error and done and not done[-1].ok:
-            why = done[-1].error if done[-1].skipped else "a command before it failed"
-            status = CommandStatus.unrun(each.cmd, why)
-        elif left is not None and left <= 0 and not alone:
-            status = CommandStatus.unrun(each.cmd, f"the {timeout:g} s for all commands were over")
-        else:
-            if left is not None and not alone:
-                each = replace(each, timeout=left if each.timeout is None else min(left, each.timeout))
-            elif each.timeout is None:
-                each = replace(each, timeout=timeout)
-            follower = None if follow is None else follow(each.cmd)
-            more["on_output"] = on_output if follower is None else follower.also(on_output)
-            try:
-                status = yield from _run_anyway(give_shell, each, more)
-            finally:
-                if follower is not None:
-                    follower.end()
-        done.append(status)
-        if check if each.check is None else each.check:
-            status.check()
-    return RunResult(done)
+    in_order = InOrder(commands, timeout, stop_on_error=stop_on_error, check=check)
+    for each in in_order:
+        follower = None if follow is None else follow(each.cmd)
+        more["on_output"] = on_output if follower is None else follower.also(on_output)
+        try:
+            status = yield from _run_anyway(give_shell, each, more)
+        finally:
+            if follower is not None:
+                follower.end()
+        in_order.add(each, status)
+    return in_order.result()
 
 
 def _run_anyway(

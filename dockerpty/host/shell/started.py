@@ -6,9 +6,10 @@ import time
 from collections import deque
 
 from dockerpty.host.errors import SessionLostError
+from dockerpty.host.in_order import check_timeout
 from dockerpty.host.oneshot import OUTPUT_LIMIT
 from dockerpty.host.results import CommandStatus, ShellCommand
-from dockerpty.host.shell.running import Running, await_terminal, by_keys, check_timeout
+from dockerpty.host.shell.running import Running, await_terminal, by_keys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

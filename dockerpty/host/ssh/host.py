@@ -12,7 +12,6 @@ import os
 import shutil
 import tempfile
 import threading
-import time
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -20,6 +19,7 @@ from typing import Any, Literal, Self
 
 from dockerpty import log
 from dockerpty.host.errors import HostClosedError, HostError, JumpError, ParentError
+from dockerpty.host.in_order import InOrder
 from dockerpty.host.results import CommandStatus, RunResult, ShellCommand, TransferResult
 from dockerpty.host.ssh import far_side
 from dockerpty.host.ssh.access import Access, plain
@@ -216,47 +216,23 @@ class SSHHost:
         Args:
             cmds: one, or several in order. A failed one does not stop the rest.
             expects: nothing can be answered without terminal; has to be None.
-            timeout: seconds, for several the time of all; when it is over the rest is not run.
+            timeout, stop_on_error, check: as for a container's.
             stdin, merge, on_output: as `oneshot` takes them, for each.
-            stop_on_error: the first that fails does stop the rest.
-            check: raise for the first that failed, at the end.
 
         Raises:
             HostConnectionError, CommandFailed: as `oneshot`.
             ParentError: there are `expects`.
         """
-        wanted = [cmds] if isinstance(cmds, (str, ShellCommand)) else list(cmds)
-        each_one = [one if isinstance(one, ShellCommand) else ShellCommand(one) for one in wanted]
-        if any(one.expects is not None for one in each_one) or expects is not None:
+        in_order = InOrder(cmds, timeout, stop_on_error=stop_on_error, check=check, host=self.name)
+        if expects is not None or any(each.expects is not None for each in in_order.commands):
             raise ParentError(
                 "answer a command on", self.name, "there it has no terminal", "give it stdin=", host=self.name
             )
-        if timeout is not None and timeout <= 0:
-            raise ValueError(f"a command takes some time, and not {timeout} seconds")
-        until = None if timeout is None else time.monotonic() + timeout
-        done: list[CommandStatus] = []
-        failed = must_go_well = False
-        for one in each_one:
-            left = None if until is None else until - time.monotonic()
-            if failed or (left is not None and left <= 0):
-                why = "a command before it failed" if failed else "the time of all commands was over"
-                done.append(CommandStatus.unrun(one.cmd, why, host=self.name))
-                continue
-            limits = [each for each in (left, one.timeout) if each is not None]
-            status = await self.oneshot(
-                one.cmd,
-                min(limits, default=None),
-                stdin=stdin if one.stdin is None else one.stdin,
-                merge=merge,
-                on_output=on_output,
-            )
-            done.append(status)
-            must_go_well = check if one.check is None else one.check
-            failed = not status and (stop_on_error or must_go_well)
-            if failed and must_go_well and not check:
-                status.check()
-        result = RunResult(done)
-        return result.check() if check else result
+        for each in in_order:
+            given = stdin if each.stdin is None else each.stdin
+            status = await self.oneshot(each.cmd, each.timeout, stdin=given, merge=merge, on_output=on_output)
+            in_order.add(each, status)
+        return in_order.result()
 
     async def put(
         self,
@@ -505,7 +481,7 @@ class _Directory:
 
     def unlink(self) -> None:
         """Take the private socket away, and leave its place."""
-        with suppress(OSError):
+        with suppress(OSError):  # there was none
             os.unlink(self.socket)
 
 

@@ -186,7 +186,7 @@ class Link:
         connection = self._connection
         if connection is None or connection.is_closed():
             return
-        with suppress(connection.failure, OSError):
+        with suppress(connection.failure, OSError):  # without a connection nothing can be done over there
             killing = await connection.start(f"sh -c 'kill -KILL -{pid}; kill -KILL {pid}'")
             await _output(killing)
 
@@ -244,7 +244,7 @@ class Link:
             client.close()
         if self._connection is not None:
             self._connection.close()
-            with suppress(TimeoutError):
+            with suppress(TimeoutError):  # left as it is then
                 async with asyncio.timeout(_FAREWELL_S):
                     await self._connection.wait_closed()
 
@@ -384,7 +384,7 @@ class Link:
 
     async def _serve(self) -> str:
         path = self._place()
-        with suppress(OSError):
+        with suppress(OSError):  # it was not served before
             os.unlink(path)
         server = await self.loop.create_unix_server(lambda: Near(self), path, backlog=128)
         if self.over:

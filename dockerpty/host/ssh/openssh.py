@@ -33,7 +33,7 @@ FAILED = 255
 # that of what runs in a shell's background would be /dev/null.
 _WATCHED = (
     'exec 3<&0; "$@" </dev/null 3<&- & p=$!; trap "kill $p" TERM; '
-    "{ cat <&3; kill $p; } >/dev/null 2>&1 & exec 3<&-; wait $p"
+    "{ read -r _ <&3; kill $p; } >/dev/null 2>&1 & exec 3<&-; wait $p"
 )
 #: How often it is looked whether the control socket is there.
 _LOOK_S = 0.02
@@ -127,7 +127,7 @@ class Connection:
         """Wait until all of it has ended."""
         await self.ended(_ENDING_S)
         if not self.is_closed():
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError):  # it has ended just now
                 os.killpg(self._master.pid, signal.SIGKILL)
             await self._master.wait()
         if self._running:
@@ -135,7 +135,7 @@ class Connection:
 
     async def ended(self, seconds: float) -> bool:
         """Wait that long for the master to end."""
-        with suppress(TimeoutError):
+        with suppress(TimeoutError):  # that is the answer
             await asyncio.wait_for(self._master.wait(), seconds)
         return self.is_closed()
 
@@ -165,7 +165,7 @@ class RemoteProcess:
 
     def close(self) -> None:
         """Let go of it."""
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError):  # it has ended by itself
             self._running.kill()
 
 

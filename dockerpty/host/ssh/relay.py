@@ -6,6 +6,7 @@ The channel is asyncssh's, of which this uses the methods that every asyncio tra
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from contextlib import suppress
 from typing import cast
 
@@ -111,6 +112,9 @@ class Far:
         self._after = after
         self._channel: Any = None
         self._directions = 2
+        # While the client takes nothing; and what came meanwhile.
+        self._paused = self._emptying = False
+        self._kept: deque[bytes] = deque()
 
     # What it is asked for.
 
@@ -127,11 +131,27 @@ class Far:
 
     def pause(self) -> None:
         """Take nothing for a while."""
-        self._channel.pause_reading()
+        self._paused = True
+        self._pass_on_the_pause()
 
     def resume(self) -> None:
-        """Take again."""
-        self._channel.resume_reading()
+        """Take again.
+
+        All that asyncssh has kept is taken at once, and kept here: with the first piece that it delivers it tells the
+        far side to send on (2.24, `_deliver_data`), and where the rest stays there, that grows without limit.
+        """
+        self._paused = False
+        while self._kept and not self._paused:
+            self._sink.write(self._kept.popleft())
+        if not self._paused:
+            self._emptying = True
+            self._channel.resume_reading()
+            self._emptying = False
+            self._pass_on_the_pause()
+
+    def _pass_on_the_pause(self) -> None:
+        if self._paused and not self._emptying:
+            self._channel.pause_reading()
 
     def close(self) -> None:
         """Close the channel."""
@@ -151,10 +171,18 @@ class Far:
             return
         if self._after is not None:
             data = self._after.feed(data)
-        if data and not self._sink.is_closing():
+        if self._paused:
+            self._kept.append(data)
+        elif data and not self._sink.is_closing():
             self._sink.write(data)
 
+    def _let_go(self) -> None:
+        """Hand on what is kept: nothing more comes."""
+        while self._kept and not self._sink.is_closing():
+            self._sink.write(self._kept.popleft())
+
     def eof_received(self) -> bool:
+        self._let_go()
         if not self._sink.is_closing():
             with suppress(OSError):  # nobody listens there any more
                 self._sink.write_eof()
@@ -180,6 +208,7 @@ class Far:
         self._sink.resume_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
+        self._let_go()
         self._sink.close()
 
 

@@ -29,7 +29,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from dockerpty.host.transfer.outgoing import Alter
     from dockerpty.host.transfer.stop import Progress
 
 # What is made on the way to a target.
@@ -317,9 +316,12 @@ class _Putting:
             pieces = iter([b"".join(pieces)])
         beside = posixpath.join(self._folder, temporary)
         try:
-            self._send(pieces, by_engine=by_engine)
-            if temporary:
-                inside.must("rename in", self._folder, script(_MERGE, beside, self._folder))
+            if temporary and by_engine:
+                self._send_beside(pieces, beside)
+            else:
+                self._send(pieces, by_engine=by_engine)
+                if temporary:
+                    inside.must("rename in", self._folder, script(_MERGE, beside, self._folder))
         except BaseException:
             if temporary:
                 self._tidy(beside)
@@ -338,6 +340,16 @@ class _Putting:
         else:
             self._inside.must("copy to", self._folder, ("tar", "-xpf", "-", "-C", self._at), stdin=pieces)
 
+    def _send_beside(self, pieces: Iterator[bytes], beside: str) -> None:
+        """Have it unpacked under another name, and renamed by who was started before: to start takes its time."""
+
+        def unpacked() -> Iterator[bytes]:
+            self._send(pieces, by_engine=True)
+            yield b"\n"
+
+        renaming = script("read -r _ || exit\n" + _MERGE, beside, self._folder)
+        self._inside.must("rename in", self._folder, renaming, stdin=unpacked())
+
     def _pieces(self, items: list[Outgoing], temporary: str, writer: Writer) -> Iterator[bytes]:
         steps = [step for step in self._rest.split("/") if step]
         for index in range(len(steps)):
@@ -354,10 +366,12 @@ class _Putting:
                 raise
 
     def _folders_of(self, items: list[Outgoing], writer: Writer) -> Iterator[bytes]:
+        def directories(member: Member) -> bool:
+            return self._alter(member) and member.kind == DIRECTORY
+
         for item in items:
             self._item = item
-            alter: Alter = lambda member: self._alter(member) and member.kind == DIRECTORY  # noqa: E731
-            yield from item.pieces(item.name, writer, alter)
+            yield from item.pieces(item.name, writer, directories)
 
     def _moved(self, count: int) -> None:
         self._inside.left()

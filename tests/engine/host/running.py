@@ -51,20 +51,18 @@ class Runner:
                 while True:
                     if self._stop is not None and not tidy:
                         self._stop.check()
-                    try:
-                        while sending:
+                    while sending:
+                        if not waiting:
+                            waiting = memoryview(next(pieces, b""))
+                        try:
                             if not waiting:
-                                piece = next(pieces, None)
-                                if piece is None:
-                                    stream.half_close()
-                                    sending = False
-                                    break
-                                waiting = memoryview(piece)
-                            waiting = waiting[stream.send(waiting) :]
-                    except BlockingIOError:
-                        pass  # no room now
-                    except ConnectionError:
-                        sending = False  # it has ended before it had read all
+                                stream.half_close()
+                                sending = False
+                            waiting = waiting[stream.send(waiting) if waiting else 0 :]
+                        except BlockingIOError:
+                            break  # no room now
+                        except ConnectionError:
+                            sending = False  # it has ended before it had read all
                     try:
                         data = stream.recv(65536)
                     except BlockingIOError:

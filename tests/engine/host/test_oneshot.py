@@ -122,11 +122,12 @@ def test_without_an_input_its_end_is_there_at_once(run: Run) -> None:
     assert run("cat; echo end", 30 * SLACK).output == "end"
 
 
-def test_a_command_that_reads_no_more_is_not_given_more(run: Run) -> None:
+def test_a_command_that_reads_no_more_is_not_given_more(bench: Bench, run: Run) -> None:
     file = io.BytesIO(bytes(50 * MEGABYTE))
     status = run("head -c 10 >/dev/null; echo enough; exit 5", 60 * SLACK, stdin=file)
-    # Podman writes of its own connection on stderr.
-    assert (status.stdout, status.status, status.retcode) == (b"enough\n", Status.Failed, 5)
+    assert (status.status, status.retcode) == (Status.Failed, 5)
+    # Podman loses it some times in a hundred, also on a raw socket, and says so on stderr: "connection reset by peer".
+    assert status.stdout == b"enough\n" or (bench.is_podman and status.stdout == b"" and status.stderr)
     assert file.tell() < 50 * MEGABYTE
 
 

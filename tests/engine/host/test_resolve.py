@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -227,6 +228,7 @@ def test_one_that_is_started_again_has_another_life(bench: Bench, drives: Drive)
 
 
 def test_one_between_two_restarts_is_waited_for(bench: Bench, drives: Drive) -> None:
+    bench.needs_pauses_between_restarts()
     # Its first lives are short, and the engine waits ever longer between them.
     script = "echo >>/lives; [ $(wc -l </lives) -lt 6 ] || exec tail -f /dev/null; exit 1"
     container = bench.container(script, host={"restart_policy": {"Name": "always"}})
@@ -326,11 +328,21 @@ def test_one_that_does_not_run_in_time_is_an_error(bench: Bench, drives: Drive) 
         drives(wait_running(state_of(bench.container()), 0.2))
 
 
+def check_health(bench: Bench, container: Container) -> None:
+    """Have Podman make a container's own check until that is content."""
+    url = f"{bench.api.base_url}/v4.0.0/libpod/containers/{container.id}/healthcheck"
+    bench.wait_for(lambda: bench.api.get(url).json()["Status"] == "healthy", 30, "health")
+
+
 def test_one_is_waited_for_until_its_own_check_is_content(bench: Bench, drives: Drive) -> None:
     check = {"test": ["CMD-SHELL", "test -e /ready"], "interval": 200_000_000, "retries": 1000}
     container = bench.container("sleep 0.5; touch /ready; tail -f /dev/null", healthcheck=check, start=True)
     state = state_of(container)
-    assert drives(wait_healthy(state, 30)).health == "healthy"
+    with ThreadPoolExecutor(1) as threads:
+        if bench.is_podman:
+            # It leaves the interval to systemd, which does not run everywhere: somebody has to ask.
+            threads.submit(check_health, bench, container)
+        assert drives(wait_healthy(state, 30)).health == "healthy"
     with pytest.raises(HostError, match="no check of its health"):
         drives(wait_healthy(state_of(bench.container(start=True)), 30))
 

@@ -13,6 +13,7 @@ import sys
 import tarfile
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -161,6 +162,31 @@ async def output_of(url: str, container: Container, *command: str, input: bytes 
 
 
 # ---- the engine -----------------------------------------------------------------------------------------------------
+
+
+def test_what_a_slow_reader_has_not_read_yet_is_not_kept_here(server: SshServer, box: Container) -> None:
+    size = 60 * 1024 * 1024
+
+    async def main() -> int:
+        async with SSHHost(**server.way()) as host:
+            client = docker.DockerClient(base_url=await host.engine(), version="1.41")
+            assert box.id
+            async with await process.exec_(client, box.id, ["head", "-c", str(size), "/dev/zero"]) as running:
+                heard = len(await running.stdout.readexactly(1000))
+                tracemalloc.start()
+                while data := await running.stdout.read(64 * 1024):
+                    heard += len(data)
+                    await asyncio.sleep(0.001)
+                peak = tracemalloc.get_traced_memory()[1]
+                assert await running.wait() == 0
+            client.close()
+            assert heard == size
+            return peak
+
+    try:
+        assert within(main()) < 16 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.usefixtures("either_client")
@@ -892,7 +918,7 @@ def test_host_f25_a_container_whose_way_is_gone_waits_for_nothing(
             assert status.status is Status.Error
             assert how == "drop" or status.retcode == -1
             ok = False
-            with contextlib.suppress(HostConnectionError, HostClosedError):
+            with contextlib.suppress(HostConnectionError, HostClosedError):  # then it is not told as done
                 ok = (await asyncio.wait_for(putting, 10)).ok
             if how == "drop":
                 there = (await host.run("wc -c </tmp/f25/much; rm -rf /tmp/f25")).only.output

@@ -7,6 +7,7 @@ import select
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
@@ -319,3 +320,35 @@ def test_the_stand_ins_of_the_tests_have_all_its_names(ends: Ends) -> None:
             assert {each for each in dir(ends.channel) if not each.startswith("_")} <= {*dir(other)}
     finally:
         process.kill()
+
+
+class SlowToSend(SocketTransport):
+    """A connection that is in the middle of sending until it is let go."""
+
+    def __init__(self, sock: socket.socket, name: str) -> None:
+        super().__init__(sock, name)
+        self.sending, self.go = threading.Event(), threading.Event()
+
+    def send(self, data: bytes | bytearray | memoryview) -> int:
+        with memoryview(data) as held:
+            self.sending.set()
+            assert self.go.wait(20)
+            return super().send(held)
+
+
+def test_another_thread_may_write_while_one_is_sending() -> None:
+    made = Ends(kind=SlowToSend)
+    transport = made.transport
+    assert isinstance(transport, SlowToSend)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(made.channel.write, b"ab")
+        assert transport.sending.wait(20)
+        second = threads.submit(made.channel.write, b"c")
+        # Refused, it would be so at once.
+        with pytest.raises(TimeoutError):
+            second.result(0.05)
+        transport.go.set()
+        first.result(20)
+        second.result(20)
+    assert made.far.recv(3, socket.MSG_WAITALL) == b"abc"
+    made.close()

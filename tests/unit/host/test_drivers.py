@@ -194,7 +194,7 @@ def test_what_an_engine_refuses_is_an_error_of_the_host_with_a_hint(
     refusal: DockerptyError, kind: type[HostError], hint: str
 ) -> None:
     def ask() -> Plan[None]:
-        yield Ask(None)  # type: ignore[arg-type]
+        yield Ask(None)  # type: ignore[arg-type]  # whatever is asked, it is refused
 
     async def refusing() -> Engine:
         return Away(refusal)
@@ -236,7 +236,7 @@ def test_what_needs_no_engine_is_done_also_when_its_owner_was_closed() -> None:
 
     def end() -> Plan[str]:
         yield Wait((), 0.0)
-        yield Close(Open())  # type: ignore[arg-type]
+        yield Close(Open())  # type: ignore[arg-type]  # all of a channel that is used here
         return "done"
 
     assert ThreadDriver(nowhere).drive(end()) == "done"

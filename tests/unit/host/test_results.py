@@ -430,7 +430,12 @@ def test_commands_are_a_text_or_one_with_more_or_any_number_of_these() -> None:
     assert commands_of([]) == []
 
 
-@pytest.mark.parametrize("given", [b"a", None, [b"a"], [None], ["a", 3], [["a"]], ShellCommand(b"a")])  # type: ignore[arg-type]
+NO_TEXT: Any = b"a"
+
+
+@pytest.mark.parametrize(
+    "given", [NO_TEXT, None, [NO_TEXT], [None], ["a", 3], [["a"]], ShellCommand(NO_TEXT)]
+)
 def test_what_is_no_command_is_said_before_anything_is_run(given: Any) -> None:
     with pytest.raises(TypeError, match="a command for a shell is a text, not"):
         commands_of(given)
