@@ -60,7 +60,7 @@ def _play(fd: int, name: str, speed: float, idle_limit: float | None, to_end: bo
     keyboard = _keyboard() if shows else None
     screen = _Screen(shows)
     terminal = Terminal(keyboard)
-    player = _Player(keyboard)
+    player = Player(keyboard)
     if not is_terminal(fd):
         source.player = player
     endings = Endings()
@@ -68,6 +68,7 @@ def _play(fd: int, name: str, speed: float, idle_limit: float | None, to_end: bo
     left, code = True, 0
 
     def enter() -> None:
+        player.start()
         terminal.start()
         stops.start()
 
@@ -80,6 +81,7 @@ def _play(fd: int, name: str, speed: float, idle_limit: float | None, to_end: bo
             terminal.stop()
             stops.forget()
             endings.forget()
+            player.stop()
 
     try:
         undisturbed(enter)
@@ -121,7 +123,7 @@ class _Source(io.RawIOBase):
     """
 
     def __init__(self, fd: int) -> None:
-        self.player: _Player | None = None
+        self.player: Player | None = None
         self._fd = fd
 
     def readable(self) -> bool:
@@ -163,7 +165,7 @@ class _Screen:
 class _Stops:
     """Job control: while we are stopped the terminal is as it was, and the replay stands still."""
 
-    def __init__(self, terminal: Terminal, player: _Player) -> None:
+    def __init__(self, terminal: Terminal, player: Player) -> None:
         self._terminal = terminal
         self._player = player
         self._listens = False
@@ -202,7 +204,7 @@ class _Stops:
         self._terminal.suspended()
 
 
-class _Player:
+class Player:
     """Waits as the recording does, and for the user's keys: blank pauses and goes on, q and Ctrl-C leave.
 
     Attributes:
@@ -212,8 +214,25 @@ class _Player:
     def __init__(self, keyboard: int | None) -> None:
         self.left = False
         self._keyboard = keyboard
+        # A signal that comes just before a wait would not end it: so its number can be waited for, too.
+        self._signalled = self._signal = self._woken_before = -1
         self._stood_still_s = 0.0
         self._began = self._now()
+
+    def start(self) -> None:
+        """Have signals end waits."""
+        self._signalled, self._signal = os.pipe()
+        os.set_blocking(self._signalled, False)
+        os.set_blocking(self._signal, False)
+        self._woken_before = signal.set_wakeup_fd(self._signal, warn_on_full_buffer=False)
+
+    def stop(self) -> None:
+        """Leave signals as they were."""
+        if self._signal >= 0:
+            signal.set_wakeup_fd(self._woken_before)
+            os.close(self._signal)
+            os.close(self._signalled)
+            self._signal = -1
 
     def _now(self) -> float:
         return time.monotonic() - self._stood_still_s
@@ -230,15 +249,10 @@ class _Player:
         """
         while True:
             left = self._began + at - self._now()
-            if self._keyboard is None:
-                time.sleep(min(max(0.0, left), _LONGEST_S))
-                if left <= _LONGEST_S:
-                    return True
-                continue
-            key = self._pressed(min(max(0.0, left), _LONGEST_S))
+            key = self.pressed(min(max(0.0, left), _LONGEST_S))
             if key == _PAUSE:
                 paused = self._now()
-                while (key := self._pressed(None)) not in (_PAUSE, _QUIT):
+                while (key := self.pressed(None)) not in (_PAUSE, _QUIT):
                     pass
                 self._began += self._now() - paused
             if key == _QUIT:
@@ -250,23 +264,29 @@ class _Player:
         """Wait until there is something to read, or its end; False to leave. Raises as `wait_until`."""
         if self._keyboard is None:
             return True  # whoever reads it waits
-        poll = select.poll()
-        poll.register(fd, select.POLLIN)
-        poll.register(self._keyboard, select.POLLIN)
         while not self.left:
-            ready = dict(poll.poll())
+            ready = self._ready(None, fd)
             if self._keyboard in ready:
-                self.left = self._pressed(0.0) == _QUIT
-            elif ready:
+                self.left = self.pressed(0.0) == _QUIT
+            elif fd in ready:
                 return True
         return False
 
-    def _pressed(self, seconds: float | None) -> bytes:
-        """Return a key of ours, or nothing after these seconds or at any other key."""
-        assert self._keyboard is not None
+    def _ready(self, seconds: float | None, *fds: int) -> set[int]:
+        """Wait for keys, for more, and for signals, whose handlers are called by then."""
         poll = select.poll()
-        poll.register(self._keyboard, select.POLLIN)
-        if not poll.poll(None if seconds is None else seconds * 1000 + 0.999):
+        for fd in (self._signalled, -1 if self._keyboard is None else self._keyboard, *fds):
+            if fd >= 0:
+                poll.register(fd, select.POLLIN)
+        ready = {fd for fd, _ in poll.poll(None if seconds is None else seconds * 1000 + 0.999)}
+        if self._signalled in ready:
+            os.read(self._signalled, 1024)
+        return ready
+
+    def pressed(self, seconds: float | None) -> bytes:
+        """Return a key of ours, or nothing after these seconds or at any other key."""
+        ready = self._ready(seconds)
+        if self._keyboard is None or self._keyboard not in ready:
             return b""
         keys = os.read(self._keyboard, 1024)
         if not keys:

@@ -201,15 +201,13 @@ def find(reference: Reference, *, host: str = "") -> Plan[Resolved]:
         try:
             return Resolved.of((yield Ask(calls.inspect_container(name), reference.text)).json())
         except APIError as error:
+            # To Podman an id with several continuations is one that is not there.
+            yield from _refuse_several(reference, host, error)
             if not _is_gone(error):
-                _refuse_several(reference, host, (yield from _all()))
                 raise
         if reference.name:
             break
-    listed = yield from _all()
-    # To Podman an id with several continuations is one that is not there.
-    _refuse_several(reference, host, listed)
-    raise _missing(reference, host, listed)
+    raise _missing(reference, host, (yield from _all()))
 
 
 def _by_labels(reference: Reference, host: str) -> Plan[str]:
@@ -221,11 +219,12 @@ def _by_labels(reference: Reference, host: str) -> Plan[str]:
     return str(fitting[0]["Id"]) if fitting else ""
 
 
-def _refuse_several(reference: Reference, host: str, listed: list[Listed]) -> None:
+def _refuse_several(reference: Reference, host: str, error: APIError) -> Plan[None]:
     """Say so where an id has several continuations: each engine refuses it with a status and words of its own."""
+    listed = yield from _all()
     several = [each for each in listed if reference.name and str(each["Id"]).startswith(reference.name)]
     if len(several) > 1:
-        raise _several(reference, host, several)
+        raise _several(reference, host, several) from error
 
 
 def _several(reference: Reference, host: str, fitting: list[Listed]) -> HostError:

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from dockerpty.cli.replay import Player
 from tests.bed.screen import Screen
 from tests.bed.terminal import CLOSED, PIPE, ROOT, Terminal
 from tests.conftest import missing
@@ -178,6 +179,23 @@ def test_ctrl_c_and_signals_leave_with_the_modes_undone(
     assert terminal.wait() == -number
     assert CURSOR_ON in terminal.output.decode()
     assert terminal.is_as_before()
+
+
+def test_a_signal_that_comes_just_before_a_wait_ends_it_all_the_same() -> None:
+    player = Player(None)
+    came: list[int] = []
+    before = signal.signal(signal.SIGUSR1, lambda number, _: came.append(number))
+    player.start()
+    try:
+        signal.raise_signal(signal.SIGUSR1)
+        began = time.monotonic()
+        assert player.pressed(30.0) == b""
+        assert time.monotonic() - began < 10
+        assert came == [signal.SIGUSR1]
+    finally:
+        player.stop()
+        signal.signal(signal.SIGUSR1, before)
+    assert signal.set_wakeup_fd(-1) == -1
 
 
 def test_a_stopped_replay_gives_the_terminal_back_and_goes_on_where_it_was(
