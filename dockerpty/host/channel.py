@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # Of a terminal in its usual mode, at the beginning of a line.
 _NEWLINE = 10
+# Buffers that are read in one turn.
+_AT_ONCE = 4
 
 
 class Channel:
@@ -133,22 +135,30 @@ class Channel:
                 self._refuse()
 
     def read(self) -> list[tuple[int, bytes]]:
-        """Return what has come, at most one buffer full of it, as (1 for stdout or 2 for stderr, bytes)."""
-        if self.ended or self.end_waits():
-            return []
-        with self._turn:
-            try:
-                count = self._transport.recv_into(self._buffer)
-            except BlockingIOError:
-                return []
-            except OSError as error:
-                self._break(error)
-                return []
-            if not count:
-                self._end()
-                return []
-            data = self._buffer[:count]
-            return [(STDOUT, bytes(data))] if self._frames is None else self._payloads(self._frames, data)
+        """Return what has come, at most four buffers full of it, as (1 for stdout or 2 for stderr, bytes)."""
+        found: list[tuple[int, bytes]] = []
+        # A full one has more behind it: to wait for that would cost more than to take it.
+        for _ in range(_AT_ONCE):
+            if self.ended or self.end_waits():
+                break
+            with self._turn:
+                try:
+                    count = self._transport.recv_into(self._buffer)
+                except BlockingIOError:
+                    break
+                except OSError as error:
+                    self._break(error)
+                    break
+                if not count:
+                    self._end()
+                    break
+                data = self._buffer[:count]
+                found += (
+                    [(STDOUT, bytes(data))] if self._frames is None else self._payloads(self._frames, data)
+                )
+            if count < len(self._buffer):
+                break
+        return found
 
     def end_waits(self) -> bool:
         """Say whether the end has come, and whoever looks at it may wait half a second: then `learn_end`."""

@@ -34,8 +34,8 @@ _log = log.get(__name__)
 
 # For a first size: more each time. Engine 20.10 takes ten seconds to refuse one for an exec that was never there.
 _RESIZE_S, _LONGEST_RESIZE_S = 0.25, 10.0
-#: poll takes no longer one (an `int` in C).
-_LONGEST_MS = 2**31 - 1
+# A signal that comes just before poll does not end it: then its handler is called after this at the latest.
+_LONGEST_MS = 1000.0
 
 
 class Blocking:
@@ -238,7 +238,7 @@ def wait(request: Wait) -> bool:
     while True:
         left = None if until is None else max(0.0, until - time.monotonic())
         # Rounded up: what returns a moment too early would turn for nothing.
-        if poll.poll(None if left is None else min(left * 1000 + 0.999, _LONGEST_MS)):
+        if poll.poll(_LONGEST_MS if left is None else min(left * 1000 + 0.999, _LONGEST_MS)):
             break
         if until is not None and time.monotonic() >= until:
             return False
