@@ -142,6 +142,8 @@ alive() {
 say() { printf '%s %s\n' "$key" "$*"; }
 
 look "$$" || { key=$me; say none; exit 0; }
+shift
+for pid; do ! look "$pid" || shells="$shells $pid:$born"; done
 trap 'hang_up 50 $shells' EXIT
 key=$me
 say ready "$$"
@@ -302,15 +304,12 @@ def begin_helper(
         None if it cannot be started. Raises nothing: who has a session knows better what is wrong.
     """
     session = secrets.token_hex(8)
-    command = (shell, "-c", DRIVER, "sh", session)
+    command = (shell, "-c", DRIVER, "sh", session, *map(str, register))
     try:
         channel = yield Open(container, command, environment=_ENVIRONMENT, mark=mark, user=user)
     except DockerptyError as error:
         _log.debug("helper failed: %s", error)
         return None
-    for pid in register:
-        # It reads that once it has started. Nobody asks what it answers.
-        channel.write(f"{session} - register {pid}\n".encode())
     return Helper(channel, session)
 
 

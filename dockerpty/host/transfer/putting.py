@@ -316,12 +316,10 @@ class _Putting:
             pieces = iter([b"".join(pieces)])
         beside = posixpath.join(self._folder, temporary)
         try:
-            if temporary and by_engine:
-                self._send_beside(pieces, beside)
+            if temporary:
+                self._send_beside(pieces, beside, by_engine=by_engine)
             else:
                 self._send(pieces, by_engine=by_engine)
-                if temporary:
-                    inside.must("rename in", self._folder, script(_MERGE, beside, self._folder))
         except BaseException:
             if temporary:
                 self._tidy(beside)
@@ -340,15 +338,16 @@ class _Putting:
         else:
             self._inside.must("copy to", self._folder, ("tar", "-xpf", "-", "-C", self._at), stdin=pieces)
 
-    def _send_beside(self, pieces: Iterator[bytes], beside: str) -> None:
-        """Have it unpacked under another name, and renamed by who was started before: to start takes its time."""
+    def _send_beside(self, pieces: Iterator[bytes], beside: str, *, by_engine: bool) -> None:
+        """Have it unpacked under another name, and renamed by who is there before: to start takes its time."""
 
         def unpacked() -> Iterator[bytes]:
             self._send(pieces, by_engine=True)
             yield b"\n"
 
-        renaming = script("read -r _ || exit\n" + _MERGE, beside, self._folder)
-        self._inside.must("rename in", self._folder, renaming, stdin=unpacked())
+        first = "read -r _ || exit" if by_engine else 'tar -xpf - -C "$3" || exit'
+        argv = script(f"{first}\n{_MERGE}", beside, self._folder, self._at)
+        self._inside.must("copy to", self._folder, argv, stdin=unpacked() if by_engine else pieces)
 
     def _pieces(self, items: list[Outgoing], temporary: str, writer: Writer) -> Iterator[bytes]:
         steps = [step for step in self._rest.split("/") if step]

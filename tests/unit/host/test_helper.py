@@ -541,14 +541,18 @@ def test_one_that_is_too_slow_is_given_up_and_hangs_up_nobody_later(
 
 def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_one(here: Here, helper: Helper) -> None:
     asked = read_mounts(helper)
+    os.kill(helper.pid, signal.SIGSTOP)
     assert isinstance(next(asked), Wait)
     asked.close()
+    os.kill(helper.pid, signal.SIGCONT)
     assert here.drive(ping(helper))
     assert here.drive(foreground(helper, helper.pid)) == Foreground(helper.pid, -1)
 
 
 def test_two_that_ask_at_once_get_their_own_answers(here: Here, helper: Helper) -> None:
     first, second = foreground(helper, helper.pid), ping(helper)
+    # It cannot have answered before it is waited for.
+    os.kill(helper.pid, signal.SIGSTOP)
     asked = next(first)
     assert isinstance(asked, Wait)
     assert asked.channels
@@ -556,6 +560,7 @@ def test_two_that_ask_at_once_get_their_own_answers(here: Here, helper: Helper) 
     pause = next(second)
     assert isinstance(pause, Wait)
     assert pause.channels == ()
+    os.kill(helper.pid, signal.SIGCONT)
 
     def finish(plan: Any, request: Any) -> Any:
         while True:
