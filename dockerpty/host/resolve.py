@@ -201,12 +201,14 @@ def find(reference: Reference, *, host: str = "") -> Plan[Resolved]:
         try:
             return Resolved.of((yield Ask(calls.inspect_container(name), reference.text)).json())
         except APIError as error:
-            # To Podman an id with several continuations is one that is not there.
-            yield from _refuse_several(reference, host, error)
+            if reference.name:
+                listed = yield from _all()
+                # To Podman an id with several continuations is one that is not there.
+                _refuse_several(reference, host, listed, error)
+                if _is_gone(error):
+                    raise _missing(reference, host, listed) from error
             if not _is_gone(error):
                 raise
-        if reference.name:
-            break
     raise _missing(reference, host, (yield from _all()))
 
 
@@ -219,10 +221,9 @@ def _by_labels(reference: Reference, host: str) -> Plan[str]:
     return str(fitting[0]["Id"]) if fitting else ""
 
 
-def _refuse_several(reference: Reference, host: str, error: APIError) -> Plan[None]:
+def _refuse_several(reference: Reference, host: str, listed: list[Listed], error: APIError) -> None:
     """Say so where an id has several continuations: each engine refuses it with a status and words of its own."""
-    listed = yield from _all()
-    several = [each for each in listed if reference.name and str(each["Id"]).startswith(reference.name)]
+    several = [each for each in listed if str(each["Id"]).startswith(reference.name)]
     if len(several) > 1:
         raise _several(reference, host, several) from error
 
